@@ -1,0 +1,124 @@
+"""Chroma planes up to full size and back down, each filter the exact inverse of the other.
+
+A pair of filters such that down(up(c)) = c, so that footage that only passes through keeps its
+chroma, and sharp enough that neither blurs. Where chroma samples sit on luma samples ("left",
+"top"), the pair is the interpolating Deslauriers-Dubuc filter and its dual, the 9/7-M of JPEG 2000's
+family (Calderbank et al., Applied and Computational Harmonic Analysis 5, 1998, section 4). Where
+they sit between them ("centre"), it is Catmull-Rom's cubic at a quarter sample and its shortest
+smooth dual, solved for by least squares. Borders are mirrored the way that keeps the pair inverse.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Halves of symmetric filters, from the middle outwards.
+_UP_BETWEEN = (111 / 128, 29 / 128, -9 / 128, -3 / 128)
+_DOWN_BETWEEN = (0.61357876, -0.13498461, 0.02134384, -0.00162714, 0.00168915)
+_UP_ON = (9 / 16, -1 / 16)
+_DOWN_ON = (46 / 64, 16 / 64, -8 / 64, 0.0, 1 / 64)
+
+SUPPORT = 8  # luma samples on either side that a chroma sample or a luma sample can depend on
+
+
+def sited_on_luma(siting: int) -> tuple[bool, bool]:
+    """Whether chroma sits on luma samples horizontally and vertically. Unspecified is "left"."""
+    return siting in (0, 1, 3, 5), siting in (3, 4)
+
+
+def chroma_up(
+    plane: Tensor, shift: tuple[int, int], siting: int, *, height: int, width: int
+) -> Tensor:
+    """(n, h, w) float chroma to (n, height, width), where h is height >> shift[1] rounded up."""
+    on_x, on_y = sited_on_luma(siting)
+    for step in reversed(range(shift[1])):
+        plane = _up(plane, 1, on_y, -(-height // (1 << step)))
+    for step in reversed(range(shift[0])):
+        plane = _up(plane, 2, on_x, -(-width // (1 << step)))
+    return plane
+
+
+def chroma_down(plane: Tensor, shift: tuple[int, int], siting: int) -> Tensor:
+    """(n, h, w) float at full size to chroma size, rounded up; the inverse of :func:`chroma_up`."""
+    on_x, on_y = sited_on_luma(siting)
+    for _ in range(shift[0]):
+        plane = _down(plane, 2, on_x)
+    for _ in range(shift[1]):
+        plane = _down(plane, 1, on_y)
+    return plane
+
+
+def _up(plane: Tensor, axis: int, on: bool, target: int) -> Tensor:
+    length = plane.shape[axis]
+    if on:
+        # An odd luma line ends on a chroma sample, an even one behind it: so the mirror differs.
+        line = _extended(plane, axis, 2, mirror_first=True, mirror_last=target % 2 == 1)
+        first = plane
+        second = sum(
+            (_part(line, axis, 2 - k, length) + _part(line, axis, 3 + k, length)) * tap
+            for k, tap in enumerate(_UP_ON)
+        )
+    else:
+        line = _extended(plane, axis, 2, mirror_first=False, mirror_last=False)
+        near, far, farther, beyond = _UP_BETWEEN
+        first = (  # a quarter sample before the chroma sample
+            _part(line, axis, 2, length) * near
+            + _part(line, axis, 1, length) * far
+            + _part(line, axis, 3, length) * farther
+            + _part(line, axis, 0, length) * beyond
+        )
+        second = (
+            _part(line, axis, 2, length) * near
+            + _part(line, axis, 3, length) * far
+            + _part(line, axis, 1, length) * farther
+            + _part(line, axis, 4, length) * beyond
+        )
+    assert isinstance(second, Tensor)
+    both = torch.stack([first, second], dim=axis + 1).flatten(axis, axis + 1)
+    return both.narrow(axis, 0, target)
+
+
+def _down(plane: Tensor, axis: int, on: bool) -> Tensor:
+    length = plane.shape[axis]
+    half = (length + 1) // 2
+    if on:
+        line = _extended(plane, axis, 4, mirror_first=True, mirror_last=True)
+        total = _part(line, axis, 4, half, 2) * _DOWN_ON[0]
+        for k, tap in enumerate(_DOWN_ON[1:], start=1):
+            if tap:
+                pair = _part(line, axis, 4 - k, half, 2) + _part(line, axis, 4 + k, half, 2)
+                total = total + pair * tap
+        return total
+    if length % 2 and length > 1:
+        # The sample that an odd size cut off, as the upward filter would have made it.
+        last, before = plane.narrow(axis, length - 1, 1), plane.narrow(axis, length - 2, 1)
+        plane = torch.cat([plane, last * 1.5 - before * 0.5], dim=axis)
+    line = _extended(plane, axis, 5, mirror_first=False, mirror_last=False)
+    pairs = [
+        (_part(line, axis, 5 - k, half, 2) + _part(line, axis, 6 + k, half, 2)) * tap
+        for k, tap in enumerate(_DOWN_BETWEEN)
+    ]
+    return torch.stack(pairs).sum(0)
+
+
+def _part(line: Tensor, axis: int, start: int, count: int, step: int = 1) -> Tensor:
+    """``count`` samples from ``start``, every ``step``-th."""
+    index: list[slice] = [slice(None)] * line.dim()
+    index[axis] = slice(start, start + (count - 1) * step + 1, step)
+    return line[tuple(index)]
+
+
+def _extended(
+    line: Tensor, axis: int, margin: int, *, mirror_first: bool, mirror_last: bool
+) -> Tensor:
+    """Extend by ``margin`` (and one, for odd lengths) beyond both ends.
+
+    Mirroring is about the end sample itself (it is not repeated); otherwise about the edge behind
+    it (it is repeated). Works for any length, a single sample too.
+    """
+    length = line.shape[axis]
+    period = max(1, 2 * length - int(mirror_first) - int(mirror_last))
+    places = torch.arange(-margin, length + margin + 1, device=line.device) % period
+    folded = (2 * length - 1 - int(mirror_last)) - places
+    return line.index_select(axis, torch.where(places < length, places, folded))

@@ -1,0 +1,181 @@
+"""What code values mean as colour, and planes to RGB and back. Tensors in, tensors out, any device.
+
+Matrix, range, primaries, transfer and siting are the code points of ITU-T H.273 / ISO 23091-2, as
+FFmpeg numbers them. RGB is never clamped on the way in, so that planes -> RGB -> planes is the
+identity even for code values outside of the nominal range; it is clamped once, to integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vsr.chroma import chroma_down, chroma_up
+from vsr.geometry import Size
+
+Layout = Literal["yuv", "gray", "rgb"]
+
+UNSPECIFIED = 2
+BT709, FCC, BT470BG, SMPTE170M, SMPTE240M, YCGCO, BT2020_NCL, BT2020_CL = 1, 4, 5, 6, 7, 8, 9, 10
+FULL_RANGE = 2
+PQ, HLG = 16, 18
+
+# Kr and Kb of Y = Kr R + (1 - Kr - Kb) G + Kb B (H.273 table 4). BT.2020's constant-luminance
+# variant is read as the other one: only its tag is rare, the round trip is the same.
+_LUMA = {
+    BT709: (0.2126, 0.0722),
+    FCC: (0.30, 0.11),
+    BT470BG: (0.299, 0.114),
+    SMPTE170M: (0.299, 0.114),
+    SMPTE240M: (0.212, 0.087),
+    BT2020_NCL: (0.2627, 0.0593),
+    BT2020_CL: (0.2627, 0.0593),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ColorSpec:
+    """How the planes of a picture are to be read.
+
+    ``shift`` is log2 of the chroma subsampling, horizontal and vertical: (1, 1) is 4:2:0.
+    ``siting`` is FFmpeg's chroma location: 0 unspecified, 1 left, 2 centre, 3 top left, 4 top,
+    5 bottom left, 6 bottom. ``range`` is 0 unspecified (read as limited), 1 limited, 2 full.
+    """
+
+    layout: Layout = "yuv"
+    depth: int = 8
+    shift: tuple[int, int] = (1, 1)
+    alpha: bool = False
+    matrix: int = UNSPECIFIED
+    range: int = 0
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    siting: int = 0
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the planes: uint8, or uint16 above 8 bit."""
+        return torch.uint8 if self.depth <= 8 else torch.uint16
+
+    @property
+    def full(self) -> bool:
+        """Whether code values use the full range. RGB always does."""
+        return self.range == FULL_RANGE or self.layout == "rgb"
+
+    @property
+    def hdr(self) -> bool:
+        """Whether the transfer is one of HDR's: PQ (SMPTE 2084) or HLG (ARIB B67)."""
+        return self.transfer in (PQ, HLG)
+
+    @property
+    def multiple(self) -> tuple[int, int]:
+        """Width and height that chroma samples cover: sizes in video must be multiples of it."""
+        return (1 << self.shift[0], 1 << self.shift[1]) if self.layout == "yuv" else (1, 1)
+
+    def resolved(self, lines: int) -> ColorSpec:
+        """This spec with an unspecified matrix read by the usual rule: BT.709 from 720 lines."""
+        if self.layout != "yuv" or self.matrix in _LUMA or self.matrix == YCGCO:
+            return self
+        return replace(self, matrix=BT709 if lines >= 720 else SMPTE170M)
+
+    def plane_sizes(self, size: Size) -> tuple[Size, ...]:
+        """The size of each plane of a picture of ``size``."""
+        if self.layout == "rgb":
+            return (size,) * (4 if self.alpha else 3)
+        chroma = Size(_shrunk(size.width, self.shift[0]), _shrunk(size.height, self.shift[1]))
+        planes = (size,) if self.layout == "gray" else (size, chroma, chroma)
+        return (*planes, size) if self.alpha else planes
+
+
+def _shrunk(length: int, shift: int) -> int:
+    return -(-length // (1 << shift))
+
+
+def to_rgb(planes: tuple[Tensor, ...], spec: ColorSpec) -> Tensor:
+    """Planes to RGB.
+
+    ``planes`` are (n, h, w) integers as :meth:`ColorSpec.plane_sizes` has them, the matrix resolved.
+    Returns (n, 3, h, w) float32, nominally 0..1 and not clamped; with alpha (n, 4, h, w).
+    """
+    peak = float((1 << spec.depth) - 1)
+    if spec.layout == "rgb":
+        return torch.stack([plane.to(torch.float32) for plane in planes], dim=1) / peak
+    luma = planes[0].to(torch.float32)
+    offset, luma_span, chroma_span = _spans(spec)
+    luma = (luma - offset) / luma_span
+    if spec.layout == "gray":
+        rgb = luma.unsqueeze(1).expand(-1, 3, -1, -1)
+    else:
+        height, width = luma.shape[-2:]
+        middle = float(1 << (spec.depth - 1))
+        u, v = (
+            chroma_up(
+                (plane.to(torch.float32) - middle) / chroma_span,
+                spec.shift,
+                spec.siting,
+                height=height,
+                width=width,
+            )
+            for plane in planes[1:3]
+        )
+        rgb = torch.stack(_yuv_to_rgb(luma, u, v, spec.matrix), dim=1)
+    if spec.alpha:
+        rgb = torch.cat([rgb, planes[-1].to(torch.float32).unsqueeze(1) / peak], dim=1)
+    return rgb
+
+
+def from_rgb(rgb: Tensor, spec: ColorSpec) -> tuple[Tensor, ...]:
+    """RGB to planes: the inverse of :func:`to_rgb`, rounded and clamped to ``spec.depth`` bits.
+
+    ``rgb`` is (n, 3, h, w) or (n, 4, h, w) of any floating type, 0..1. A spec with alpha takes a
+    missing fourth channel as opaque. A gray spec takes luma by the matrix, BT.709 if unspecified.
+    """
+    rgb = rgb.to(torch.float32)
+    peak = float((1 << spec.depth) - 1)
+    channels = [rgb[:, index] for index in range(rgb.shape[1])]
+    if spec.layout == "rgb":
+        values = [channel * peak for channel in channels[:3]]
+    else:
+        luma, u, v = _rgb_to_yuv(*channels[:3], spec.matrix)
+        offset, luma_span, chroma_span = _spans(spec)
+        values = [luma * luma_span + offset]
+        if spec.layout == "yuv":
+            middle = float(1 << (spec.depth - 1))
+            values += [
+                chroma_down(plane, spec.shift, spec.siting) * chroma_span + middle
+                for plane in (u, v)
+            ]
+    if spec.alpha:
+        opaque = torch.ones_like(channels[0]) if len(channels) < 4 else channels[3]
+        values.append(opaque * peak)
+    return tuple(value.round_().clamp_(0, peak).to(spec.dtype) for value in values)
+
+
+def _spans(spec: ColorSpec) -> tuple[float, float, float]:
+    """Offset of black, span of luma, span of chroma, in code values (H.273 section 8.3)."""
+    if spec.full:
+        peak = float((1 << spec.depth) - 1)
+        return 0.0, peak, peak
+    step = float(1 << (spec.depth - 8))
+    return 16 * step, 219 * step, 224 * step
+
+
+def _yuv_to_rgb(y: Tensor, u: Tensor, v: Tensor, matrix: int) -> tuple[Tensor, Tensor, Tensor]:
+    if matrix == YCGCO:  # U is Cg, V is Co
+        rest = y - u
+        return rest + v, y + u, rest - v
+    kr, kb = _LUMA[matrix]
+    red = y + v * (2 * (1 - kr))
+    blue = y + u * (2 * (1 - kb))
+    return red, (y - kr * red - kb * blue) / (1 - kr - kb), blue
+
+
+def _rgb_to_yuv(r: Tensor, g: Tensor, b: Tensor, matrix: int) -> tuple[Tensor, Tensor, Tensor]:
+    if matrix == YCGCO:
+        return (r + 2 * g + b) / 4, (2 * g - r - b) / 4, (r - b) / 2
+    kr, kb = _LUMA.get(matrix, _LUMA[BT709])
+    y = kr * r + (1 - kr - kb) * g + kb * b
+    return y, (b - y) / (2 * (1 - kb)), (r - y) / (2 * (1 - kr))

@@ -1,0 +1,59 @@
+"""Sizes and boxes: frozen integers. No pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vsr.errors import OptionsError
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Width and height in pixels, both at least 1."""
+
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise OptionsError(f"a size must be at least 1x1 px, got {self.width}x{self.height}")
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+    @property
+    def pixels(self) -> int:
+        """Width times height."""
+        return self.width * self.height
+
+    def scaled(self, factor: int) -> Size:
+        """This size times a whole factor."""
+        return Size(self.width * factor, self.height * factor)
+
+    def rounded(self, multiple_x: int, multiple_y: int) -> Size:
+        """The nearest size whose sides are multiples of the two numbers, and not zero."""
+        return Size(_nearest(self.width, multiple_x), _nearest(self.height, multiple_y))
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels: left and top edge, width and height."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        """The first column behind the box."""
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> int:
+        """The first row below the box."""
+        return self.y + self.height
+
+
+def _nearest(value: int, multiple: int) -> int:
+    return max(multiple, (value + multiple // 2) // multiple * multiple)

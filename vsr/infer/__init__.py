@@ -1,0 +1,1 @@
+"""Tiles, devices and the engine: tensors in, tensors out. No files."""

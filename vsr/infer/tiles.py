@@ -1,0 +1,92 @@
+"""Plan overlapping tiles. Integers only: no torch, no pixels.
+
+Every tile of a plan has one shape, and the last of a row or column slides inward instead of being
+padded: so an outer edge of a tile is always the true edge of the picture, and an inner one is
+covered by the overlap. With an overlap of the network's receptive-field radius, what is kept of a
+tile equals what the network makes of the whole picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vsr.errors import OptionsError
+from vsr.geometry import Box, Size
+
+LEAST_INTERIOR = 16
+"""A tile must keep at least this many pixels of each of its sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """``window`` is what the network sees, ``kept`` the part of it whose result is used."""
+
+    window: Box
+    kept: Box
+
+
+@dataclass(frozen=True, slots=True)
+class TilePlan:
+    """Tiles over a picture of ``size``, in rows from the top left; all in input pixels.
+
+    The ``kept`` boxes cover the picture without gap or overlap. ``fade_x`` and ``fade_y`` are how
+    many input pixels neighbouring windows share, for those who cross-fade.
+    """
+
+    size: Size
+    window: Size
+    overlap: int
+    tiles: tuple[Tile, ...]
+
+
+def least_tile(overlap: int) -> int:
+    """The smallest tile side for an overlap."""
+    return 2 * overlap + LEAST_INTERIOR
+
+
+def plan(size: Size, tile: Size, overlap: int) -> TilePlan:
+    """Cover ``size`` with windows of at most ``tile`` that overlap by ``overlap`` on each side.
+
+    A picture not larger than a tile is one tile. Raises :class:`OptionsError` when a tile would
+    keep less than :data:`LEAST_INTERIOR` pixels.
+    """
+    if overlap < 0:
+        raise OptionsError(f"the overlap must not be negative, got {overlap}")
+    rows = list(_spans(size.height, tile.height, overlap))
+    columns = list(_spans(size.width, tile.width, overlap))
+    tiles = tuple(
+        Tile(
+            Box(left, top, width, height),
+            Box(kept_left, kept_top, kept_right - kept_left, kept_bottom - kept_top),
+        )
+        for top, height, kept_top, kept_bottom in rows
+        for left, width, kept_left, kept_right in columns
+    )
+    return TilePlan(size, Size(columns[0][1], rows[0][1]), overlap, tiles)
+
+
+def _spans(length: int, tile: int, overlap: int) -> Iterator[tuple[int, int, int, int]]:
+    """(start, extent, kept start, kept end) of each window along one axis."""
+    if length <= tile:
+        yield 0, length, 0, length
+        return
+    if tile < least_tile(overlap):
+        raise OptionsError(
+            f"tile must be at least {least_tile(overlap)} px with an overlap of {overlap} px, "
+            f"got {tile}",
+            hint=f"try --tile {max(256, least_tile(overlap))}, or a smaller --overlap",
+        )
+    step = tile - 2 * overlap
+    count = -(-(length - 2 * overlap) // step)
+    # Even spacing: the slack of the last tile is spread over all of them.
+    starts = [round(index * (length - tile) / (count - 1)) for index in range(count)]
+    for index, start in enumerate(starts):
+        first = 0 if index == 0 else _middle(starts[index - 1] + tile, start)
+        last = length if index == count - 1 else _middle(start + tile, starts[index + 1])
+        yield start, tile, first, last
+
+
+def _middle(end: int, start: int) -> int:
+    """Where two overlapping windows share the work: halfway, at least ``overlap`` from both."""
+    return (end + start) // 2

@@ -1,0 +1,1 @@
+"""Networks and interpolations behind one interface. No files, no devices."""

@@ -1,0 +1,139 @@
+"""What an architecture and a ready upscaler are. Facts travel with the module, never with a name."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from vsr.errors import WeightsError
+
+Hyper: TypeAlias = int | float | str | bool
+State: TypeAlias = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Arch:
+    """One architecture: how to build it, and how to recognise it in a state dict.
+
+    ``defaults`` are its hyper-parameters; ``detect`` returns those that a state dict was built
+    with, or ``None`` if the state dict is of another architecture. ``trained`` is false for
+    interpolations, which have no weights to load.
+    """
+
+    name: str
+    summary: str
+    build: Callable[..., nn.Module]
+    defaults: Mapping[str, Hyper]
+    detect: Callable[[State], dict[str, Hyper] | None]
+    trained: bool = True
+
+    def module(self, hparams: Mapping[str, Hyper]) -> nn.Module:
+        """A fresh module; unknown hyper-parameters are a :class:`WeightsError`."""
+        unknown = sorted(set(hparams) - set(self.defaults))
+        if unknown:
+            raise WeightsError(
+                f"{self.name} has no hyper-parameter {', '.join(unknown)}",
+                hint=f"it has {', '.join(self.defaults)}",
+            )
+        return self.build(**{**self.defaults, **hparams})
+
+
+@dataclass(frozen=True, slots=True)
+class Upscaler:
+    """A module ready to enlarge, with the facts that the engine needs.
+
+    ``module`` takes (n, 3, h, w) float32 RGB 0..1 and returns (n, 3, h * scale, w * scale) floats,
+    and casts to its own weights' type inside. ``halo`` is how many input pixels around a pixel its
+    output depends on. ``dtypes`` are the types its weights may take, the preferred one first.
+    """
+
+    module: nn.Module
+    name: str
+    arch: str
+    scale: int
+    halo: int
+    multiple_of: int = 1
+    dtypes: tuple[torch.dtype, ...] = (torch.float16, torch.bfloat16, torch.float32)
+    card: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were learnt."""
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+
+def make_upscaler(
+    module: nn.Module,
+    *,
+    name: str,
+    arch: str,
+    dtypes: tuple[torch.dtype, ...] | None = None,
+    card: Mapping[str, str] | None = None,
+) -> Upscaler:
+    """Measure a module's scale and halo, and bundle them."""
+    module = module.eval()
+    scale, halo = measure(module)
+    extra = {} if dtypes is None else {"dtypes": dtypes}
+    return Upscaler(module, name, arch, scale, halo, card=dict(card or {}), **extra)
+
+
+@torch.no_grad()
+def measure(module: nn.Module) -> tuple[int, int]:
+    """Scale and receptive-field radius of a convolutional module, in input pixels.
+
+    Every convolution of kernel k and dilation d that runs at s times the input's size adds
+    d * (k - 1) / 2 / s; a layer with a ``radius`` (an interpolation) adds that. Branches side by
+    side are added up too, so the radius is exact for a chain and never too small.
+    """
+    side, radius = 16, 0.0
+
+    def add(layer: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal radius
+        del output
+        reach = float(getattr(layer, "radius", 0))
+        if isinstance(layer, nn.Conv2d):
+            spans = zip(layer.dilation, layer.kernel_size, strict=True)
+            reach = max(dilation * (kernel - 1) / 2 for dilation, kernel in spans)
+        radius += reach / (args[0].shape[-1] / side)
+
+    probe = copy.deepcopy(module).float().to("meta")  # shapes only: nothing is computed
+    hooks = [
+        layer.register_forward_hook(add)
+        for layer in probe.modules()
+        if isinstance(layer, nn.Conv2d) or hasattr(layer, "radius")
+    ]
+    enlarged = probe(torch.zeros(1, 3, side, side, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    return enlarged.shape[-1] // side, math.ceil(radius)
+
+
+def folded(module: nn.Module) -> nn.Module:
+    """A copy with every batch norm that follows a convolution folded into it. Same output."""
+    module = copy.deepcopy(module).eval()
+    for parent in list(module.modules()):
+        if not isinstance(parent, nn.Sequential):
+            continue
+        children = list(parent.named_children())
+        for (name, layer), (follower, norm) in zip(children, children[1:], strict=False):
+            if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(parent, name, fuse_conv_bn_eval(layer, norm))
+                setattr(parent, follower, nn.Identity())
+    return module
+
+
+def indices(state: State, prefix: str) -> list[int]:
+    """The numbers that stand after ``prefix.`` in a state dict's keys, sorted."""
+    found = {
+        int(key[len(prefix) + 1 :].split(".")[0])
+        for key in state
+        if key.startswith(f"{prefix}.") and key[len(prefix) + 1 :].split(".")[0].isdigit()
+    }
+    return sorted(found)

@@ -1,0 +1,156 @@
+"""What a person can ask for: frozen values, defaults once, checked when made. Free of torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+from vsr.errors import OptionsError
+from vsr.geometry import Size
+
+DtypeName = Literal["auto", "fp16", "bf16", "fp32"]
+CodecName = Literal[
+    "auto", "h264", "hevc", "av1", "prores", "ffv1", "h264_nvenc", "hevc_nvenc", "av1_nvenc"
+]
+Deinterlace = Literal["auto", "on", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How the network runs.
+
+    ``tile`` is the side of the square window that the network sees, ``overlap`` what it shares with
+    its neighbours on each side; ``batch`` how many windows go through at once; all in input pixels,
+    ``None`` to choose. ``memory`` is a budget in bytes from which tile and batch follow.
+    """
+
+    device: str = "auto"
+    dtype: DtypeName = "auto"
+    tile: int | None = None
+    overlap: int | None = None
+    batch: int | None = None
+    memory: int | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
+            raise OptionsError(
+                f"there is no device {self.device!r}", hint="one of auto, cpu, cuda, cuda:1, mps"
+            )
+        _one_of("dtype", self.dtype, get_args(DtypeName))
+        _at_least("tile", self.tile, 16)
+        _at_least("overlap", self.overlap, 0)
+        _at_least("batch", self.batch, 1)
+        _at_least("vram", self.memory, 64 << 20, "64MB")
+
+
+@dataclass(frozen=True, slots=True)
+class UpscaleOptions:
+    """Everything that ``vsr upscale`` can be told; see ``docs/guide/upscale.md`` for each.
+
+    At most one of ``scale``, ``size`` and ``height``/``width`` may be given; the network's own
+    factor otherwise. ``start`` and ``end`` are seconds of the source's own clock. ``fps`` is for a
+    folder of frames that becomes a video, as a fraction: "24000/1001".
+    """
+
+    model: str = "auto"
+    scale: float | None = None
+    height: int | None = None
+    width: int | None = None
+    size: Size | None = None
+    device: str = "auto"
+    dtype: DtypeName = "auto"
+    tile: int | None = None
+    overlap: int | None = None
+    batch: int | None = None
+    vram: int | None = None
+    codec: CodecName = "auto"
+    crf: float | None = None
+    preset: str | None = None
+    pix_fmt: str | None = None
+    encoder_options: tuple[tuple[str, str], ...] = ()
+    start: float | None = None
+    end: float | None = None
+    deinterlace: Deinterlace = "auto"
+    fps: str | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if sum(value is not None for value in (self.scale, self.size, self.height or self.width)) > 1:
+            raise OptionsError(
+                "the target size was given more than once", hint="keep one of --scale, --size, --height"
+            )
+        if self.scale is not None and not 2 <= self.scale <= 8:
+            raise OptionsError(f"scale must be from 2 to 8, got {self.scale:g}")
+        _at_least("height", self.height, 1)
+        _at_least("width", self.width, 1)
+        _one_of("codec", self.codec, get_args(CodecName))
+        _one_of("deinterlace", self.deinterlace, get_args(Deinterlace))
+        for name, value in (("start", self.start), ("end", self.end), ("crf", self.crf)):
+            if value is not None and not 0 <= value < float("inf"):
+                raise OptionsError(f"{name} must not be negative, got {value:g}")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise OptionsError(f"end ({self.end:g} s) must come after start ({self.start:g} s)")
+        if self.fps is not None and not re.fullmatch(r"\d+(\.\d+)?|[1-9]\d*/[1-9]\d*", self.fps):
+            raise OptionsError(f"fps must be a number or a fraction, got {self.fps!r}")
+        if self.fps is not None and not any(digit in self.fps for digit in "123456789"):
+            raise OptionsError(f"fps must be above 0, got {self.fps!r}")
+        _ = self.engine  # checks what it shares with the engine's
+
+    @property
+    def engine(self) -> EngineOptions:
+        """The part that the engine needs."""
+        return EngineOptions(
+            self.device, self.dtype, self.tile, self.overlap, self.batch, self.vram
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """For a journal: everything that could change the result."""
+        return asdict(self)
+
+    def target_size(self, source: Size, network_scale: int) -> Size:
+        """The size asked for, before it is rounded to what a pixel format holds."""
+        if self.size is not None:
+            return self.size
+        if self.height is not None and self.width is not None:
+            return Size(self.width, self.height)
+        if self.height is not None:
+            return Size(max(1, round(source.width * self.height / source.height)), self.height)
+        if self.width is not None:
+            return Size(self.width, max(1, round(source.height * self.width / source.width)))
+        factor = network_scale if self.scale is None else self.scale
+        return Size(max(1, round(source.width * factor)), max(1, round(source.height * factor)))
+
+
+def parse_bytes(text: str) -> int:
+    """"4GB", "512 MiB", "2.5g" or plain bytes, in powers of 1024."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
+    if match is None:
+        raise OptionsError(f"not an amount of memory: {text!r}", hint="such as 4GB or 512MB")
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds ("83.5") or a clock time ("1:23.5", "0:01:23.500")."""
+    match = re.fullmatch(r"\s*(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?)\s*", text)
+    if match is None:
+        raise OptionsError(f"not a time: {text!r}", hint="seconds, or h:mm:ss.mmm")
+    return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + float(match[3])
+
+
+def parse_size(text: str) -> Size:
+    """"1920x1080"."""
+    match = re.fullmatch(r"\s*(\d{1,6})\s*[xX]\s*(\d{1,6})\s*", text)
+    if match is None:
+        raise OptionsError(f"not a size: {text!r}", hint="width x height, such as 1920x1080")
+    return Size(int(match[1]), int(match[2]))
+
+
+def _at_least(name: str, value: int | None, least: int, shown: str | None = None) -> None:
+    if value is not None and value < least:
+        raise OptionsError(f"{name} must be at least {shown or least}, got {value}")
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise OptionsError(f"there is no {name} {value!r}", hint=f"one of {', '.join(known)}")

@@ -1,0 +1,165 @@
+"""Three stages side by side: read, work, write. Bounded, ordered, and it always comes to an end.
+
+Plain Python: no tensors, no files. The source is iterated on a thread of its own, the sink runs on
+another, the work on the caller's. A failure in any stage stops the other two, every thread is
+joined, and the caller gets the very exception object that was raised.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Seconds that each stage spent waiting for its neighbours, and the seconds of the whole."""
+
+    read_seconds: float
+    work_seconds: float
+    write_seconds: float
+    total_seconds: float
+
+
+class _Closed(Exception):
+    """The other end of a channel is gone."""
+
+
+class _Channel(Generic[Item]):
+    """A bounded first-in-first-out between two threads that either end can close."""
+
+    def __init__(self, depth: int) -> None:
+        self._items: deque[Item] = deque()
+        self._depth = depth
+        self._ended = False  # no more items will come
+        self._aborted = False  # nobody wants them any more
+        self._changed = threading.Condition()
+        self.put_seconds = 0.0
+        self.get_seconds = 0.0
+
+    def put(self, item: Item) -> None:
+        begun = time.perf_counter()
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._items) < self._depth or self._aborted)
+            self.put_seconds += time.perf_counter() - begun
+            if self._aborted:
+                raise _Closed
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def get(self) -> Item:
+        begun = time.perf_counter()
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._ended or self._aborted)
+            self.get_seconds += time.perf_counter() - begun
+            if self._aborted or not self._items:
+                raise _Closed
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
+    def end(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def abort(self) -> None:
+        with self._changed:
+            self._aborted = True
+            self._items.clear()
+            self._changed.notify_all()
+
+
+class Pipeline(Generic[Item, Result]):
+    """The three stages of one run; ``waits()`` may be asked at any time, from any thread."""
+
+    def __init__(
+        self,
+        source: Iterable[Item],
+        work: Callable[[Item], Result],
+        sink: Callable[[Result], None],
+        *,
+        depth: int = 2,
+    ) -> None:
+        self._source, self._work, self._sink = source, work, sink
+        self._ready: _Channel[Item] = _Channel(depth)
+        self._done: _Channel[Result] = _Channel(depth)
+        self._failure: BaseException | None = None
+        self._lock = threading.Lock()
+        self._begun = time.perf_counter()
+
+    def waits(self) -> Waits:
+        """Where the time went until now."""
+        return Waits(
+            read_seconds=self._ready.put_seconds,
+            work_seconds=self._ready.get_seconds + self._done.put_seconds,
+            write_seconds=self._done.get_seconds,
+            total_seconds=time.perf_counter() - self._begun,
+        )
+
+    def run(self) -> Waits:
+        """Run to the end of the source; raise what any stage raised, after all have stopped."""
+        self._begun = time.perf_counter()
+        threads = [
+            threading.Thread(target=self._guard, args=(body,), name=name, daemon=True)
+            for name, body in (("vsr-read", self._read), ("vsr-write", self._write))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            self._enlarge()
+        except _Closed:
+            pass  # a neighbour failed and has said why
+        except BaseException as failure:  # KeyboardInterrupt too: no thread may outlive this call
+            self._fail(failure)
+        finally:
+            for thread in threads:
+                thread.join()
+        if self._failure is not None:
+            raise self._failure
+        return self.waits()
+
+    def _enlarge(self) -> None:
+        while True:
+            try:
+                item = self._ready.get()
+            except _Closed:
+                break
+            self._done.put(self._work(item))
+            del item  # the frames of one turn must not live on through the next
+        self._done.end()
+
+    def _read(self) -> None:
+        for item in self._source:
+            self._ready.put(item)
+        self._ready.end()
+
+    def _write(self) -> None:
+        while True:
+            try:
+                result = self._done.get()
+            except _Closed:
+                return
+            self._sink(result)
+            del result
+
+    def _guard(self, body: Callable[[], None]) -> None:
+        try:
+            body()
+        except _Closed:
+            pass
+        except BaseException as failure:
+            self._fail(failure)
+
+    def _fail(self, failure: BaseException) -> None:
+        with self._lock:
+            self._failure = self._failure or failure
+        self._ready.abort()
+        self._done.abort()

@@ -1,0 +1,202 @@
+"""Weights on disk: the index of what is shipped, strict loading, and saving that loses nothing.
+
+A file is safetensors; its metadata rebuild the module: format, arch, hparams, scale, and a card. A
+key too many, a key too few or another shape is an error, never ignored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from vsr.errors import WeightsError
+from vsr.models.arch import Arch, Hyper, Upscaler, folded, make_upscaler
+from vsr.models.catalog import ARCHS
+
+FORMAT = "vsr-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of ``weights/index.toml``: shipped weights, with what they are good at."""
+
+    name: str
+    file: str
+    sha256: str
+    summary: str
+    quality: str
+    speed: str
+
+
+def folder() -> Path:
+    """Where the shipped weights lie: inside the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "shipped_weights"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "weights"
+
+
+@cache
+def index() -> dict[str, Entry]:
+    """Shipped weights by name; empty where there are none."""
+    path = folder() / "index.toml"
+    if not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {name: Entry(name=name, **row) for name, row in table.items()}
+    except (tomllib.TOMLDecodeError, TypeError) as error:
+        raise WeightsError(f"the index of weights is damaged: {path}: {error}") from error
+
+
+def names() -> list[str]:
+    """Every name that ``load`` takes: shipped weights first, then interpolations."""
+    return [*index(), *(name for name, arch in ARCHS.items() if not arch.trained)]
+
+
+def default_model(device: str) -> str:
+    """The model that ``auto`` means on a device type ("cpu", "cuda", "mps"): the one place."""
+    del device  # until trained weights are shipped, every device gets the same
+    return "bicubic"
+
+
+def load(name_or_path: str | os.PathLike[str]) -> Upscaler:
+    """The upscaler of a shipped name, an interpolation, or a safetensors file; norms are folded.
+
+    Raises :class:`WeightsError` for an unknown name and for a file that is missing, damaged,
+    altered, or does not fit the architecture it names.
+    """
+    name = os.fspath(name_or_path)
+    arch = ARCHS.get(name)
+    if arch is not None and not arch.trained:
+        return make_upscaler(
+            arch.module({}), name=name, arch=name, dtypes=(torch.float32,), card={"about": arch.summary}
+        )
+    entry = index().get(name)
+    if entry is not None:
+        path = folder() / entry.file
+        _check_hash(path, entry)
+        return _read(path, name)
+    if Path(name).is_file():
+        return _read(Path(name), Path(name).stem)
+    if arch is not None:
+        raise WeightsError(
+            f"no trained weights for {name!r} are shipped with this version",
+            hint=f"give a path to weights, or one of: {', '.join(names())}",
+        )
+    raise WeightsError(
+        f"there is no model {name!r}, neither by that name nor as a file",
+        hint=f"one of: {', '.join(names())}, or a path to .safetensors weights",
+    )
+
+
+def save(
+    path: str | os.PathLike[str],
+    module: nn.Module,
+    *,
+    arch: str,
+    hparams: Mapping[str, Hyper],
+    card: Mapping[str, str] | None = None,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write weights and what rebuilds them, atomically. ``card`` holds free text by key."""
+    path = Path(path)
+    tensors = {
+        key: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
+        for key, value in module.state_dict().items()
+    }
+    metadata = {"format": FORMAT, "arch": arch, "hparams": json.dumps(dict(hparams))}
+    part = path.with_name(path.name + ".part")
+    try:
+        save_file(tensors, part, {**(card or {}), **metadata})
+        os.replace(part, path)
+    except OSError as error:
+        raise WeightsError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _read(path: Path, name: str) -> Upscaler:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            state: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path} is not a readable safetensors file: {error}",
+            hint="weights of `vsr train` and of `vsr models` end in .safetensors",
+        ) from error
+    arch, hparams = identify(metadata, state, path)
+    module = arch.module(hparams)
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{path} does not fit {arch.name} with {dict(hparams)}: "
+            + " ".join(str(error).split("\n\t")[1:]).strip(),
+            hint="the file is damaged or of another version",
+        ) from error
+    if not all(bool(torch.isfinite(value).all()) for value in state.values()):
+        raise WeightsError(f"{path} holds numbers that are not finite: its training went wrong")
+    card = {key: value for key, value in metadata.items() if key not in ("format", "hparams")}
+    return make_upscaler(folded(module.float()), name=name, arch=arch.name, card=card)
+
+
+def identify(
+    metadata: Mapping[str, str], state: Mapping[str, Tensor], path: Path
+) -> tuple[Arch, Mapping[str, Hyper]]:
+    """Architecture and hyper-parameters, from the metadata or else from the keys and shapes."""
+    if metadata.get("format") == FORMAT:
+        arch = ARCHS.get(metadata.get("arch", ""))
+        try:
+            hparams = json.loads(metadata.get("hparams", ""))
+        except json.JSONDecodeError as error:
+            raise WeightsError(f"{path} has damaged metadata: {error}") from error
+        if arch is None or not isinstance(hparams, dict):
+            raise WeightsError(
+                f"{path} is of architecture {metadata.get('arch')!r}, which this version lacks",
+                hint=f"known are {', '.join(name for name, a in ARCHS.items() if a.trained)}",
+            )
+        return arch, _checked(hparams, path)  # pyright: ignore[reportUnknownArgumentType]  # JSON
+    for arch in ARCHS.values():
+        found = arch.detect(state)
+        if found is not None:
+            return arch, found
+    raise WeightsError(
+        f"{path} holds no network that this version knows",
+        hint=f"known are {', '.join(name for name, arch in ARCHS.items() if arch.trained)}",
+    )
+
+
+def _checked(hparams: Mapping[object, object], path: Path) -> dict[str, Hyper]:
+    """Bounded before anything is built from them: the file may come from a stranger."""
+    checked: dict[str, Hyper] = {}
+    for key, value in hparams.items():
+        if not isinstance(value, int | float | str) or (
+            isinstance(value, int | float) and not 0 <= value <= 4096
+        ):
+            raise WeightsError(f"{path} has an impossible hyper-parameter: {key} = {value!r}")
+        checked[str(key)] = value
+    return checked
+
+
+def _check_hash(path: Path, entry: Entry) -> None:
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(f"shipped weights are missing: {path}", hint="install again") from error
+    if digest != entry.sha256:
+        raise WeightsError(
+            f"{path} is not the file that was shipped (sha256 {digest[:12]}…, "
+            f"expected {entry.sha256[:12]}…)",
+            hint="install again, or give the file by its path to use it as it is",
+        )

@@ -51,30 +51,19 @@ def chroma_down(plane: Tensor, shift: tuple[int, int], siting: int) -> Tensor:
 
 def _up(plane: Tensor, axis: int, on: bool, target: int) -> Tensor:
     length = plane.shape[axis]
+    # An odd luma line ends on a chroma sample, an even one behind it: so the mirror differs.
+    line = _extended(plane, axis, 2, mirror_first=on, mirror_last=on and target % 2 == 1)
+    taps = [_part(line, axis, place, length) for place in range(5)]
     if on:
-        # An odd luma line ends on a chroma sample, an even one behind it: so the mirror differs.
-        line = _extended(plane, axis, 2, mirror_first=True, mirror_last=target % 2 == 1)
         first = plane
-        second = sum(
-            (_part(line, axis, 2 - k, length) + _part(line, axis, 3 + k, length)) * tap
-            for k, tap in enumerate(_UP_ON)
-        )
-    else:
-        line = _extended(plane, axis, 2, mirror_first=False, mirror_last=False)
+        second = (taps[2] + taps[3]) * _UP_ON[0]
+        second.add_(taps[1], alpha=_UP_ON[1]).add_(taps[4], alpha=_UP_ON[1])
+    else:  # a quarter sample before and a quarter sample behind the chroma sample
         near, far, farther, beyond = _UP_BETWEEN
-        first = (  # a quarter sample before the chroma sample
-            _part(line, axis, 2, length) * near
-            + _part(line, axis, 1, length) * far
-            + _part(line, axis, 3, length) * farther
-            + _part(line, axis, 0, length) * beyond
-        )
-        second = (
-            _part(line, axis, 2, length) * near
-            + _part(line, axis, 3, length) * far
-            + _part(line, axis, 1, length) * farther
-            + _part(line, axis, 4, length) * beyond
-        )
-    assert isinstance(second, Tensor)
+        first = taps[2] * near
+        second = first.clone()
+        first.add_(taps[1], alpha=far).add_(taps[3], alpha=farther).add_(taps[0], alpha=beyond)
+        second.add_(taps[3], alpha=far).add_(taps[1], alpha=farther).add_(taps[4], alpha=beyond)
     both = torch.stack([first, second], dim=axis + 1).flatten(axis, axis + 1)
     return both.narrow(axis, 0, target)
 
@@ -85,21 +74,19 @@ def _down(plane: Tensor, axis: int, on: bool) -> Tensor:
     if on:
         line = _extended(plane, axis, 4, mirror_first=True, mirror_last=True)
         total = _part(line, axis, 4, half, 2) * _DOWN_ON[0]
-        for k, tap in enumerate(_DOWN_ON[1:], start=1):
-            if tap:
-                pair = _part(line, axis, 4 - k, half, 2) + _part(line, axis, 4 + k, half, 2)
-                total = total + pair * tap
-        return total
-    if length % 2 and length > 1:
-        # The sample that an odd size cut off, as the upward filter would have made it.
-        last, before = plane.narrow(axis, length - 1, 1), plane.narrow(axis, length - 2, 1)
-        plane = torch.cat([plane, last * 1.5 - before * 0.5], dim=axis)
-    line = _extended(plane, axis, 5, mirror_first=False, mirror_last=False)
-    pairs = [
-        (_part(line, axis, 5 - k, half, 2) + _part(line, axis, 6 + k, half, 2)) * tap
-        for k, tap in enumerate(_DOWN_BETWEEN)
-    ]
-    return torch.stack(pairs).sum(0)
+        pairs = [(4 - k, 4 + k, tap) for k, tap in enumerate(_DOWN_ON) if k and tap]
+    else:
+        if length % 2 and length > 1:
+            # The sample that an odd size cut off, as the upward filter would have made it.
+            last, before = plane.narrow(axis, length - 1, 1), plane.narrow(axis, length - 2, 1)
+            plane = torch.cat([plane, last * 1.5 - before * 0.5], dim=axis)
+        line = _extended(plane, axis, 5, mirror_first=False, mirror_last=False)
+        total = torch.zeros_like(_part(line, axis, 0, half, 2))
+        pairs = [(5 - k, 6 + k, tap) for k, tap in enumerate(_DOWN_BETWEEN)]
+    for left, right, tap in pairs:
+        total.add_(_part(line, axis, left, half, 2), alpha=tap)
+        total.add_(_part(line, axis, right, half, 2), alpha=tap)
+    return total
 
 
 def _part(line: Tensor, axis: int, start: int, count: int, step: int = 1) -> Tensor:
@@ -119,6 +106,10 @@ def _extended(
     """
     length = line.shape[axis]
     period = max(1, 2 * length - int(mirror_first) - int(mirror_last))
-    places = torch.arange(-margin, length + margin + 1, device=line.device) % period
-    folded = (2 * length - 1 - int(mirror_last)) - places
-    return line.index_select(axis, torch.where(places < length, places, folded))
+
+    def ends(start: int, stop: int) -> Tensor:
+        places = torch.arange(start, stop, device=line.device) % period
+        folded = (2 * length - 1 - int(mirror_last)) - places
+        return line.index_select(axis, torch.where(places < length, places, folded))
+
+    return torch.cat([ends(-margin, 0), line, ends(length, length + margin + 1)], dim=axis)

@@ -139,15 +139,15 @@ def from_rgb(rgb: Tensor, spec: ColorSpec) -> tuple[Tensor, ...]:
     if spec.layout == "rgb":
         values = [channel * peak for channel in channels[:3]]
     else:
-        luma, u, v = _rgb_to_yuv(*channels[:3], spec.matrix)
+        luma, u, v = _rgb_to_yuv(*channels[:3], spec.matrix, spec.layout == "yuv")
         offset, luma_span, chroma_span = _spans(spec)
-        values = [luma * luma_span + offset]
         if spec.layout == "yuv":
             middle = float(1 << (spec.depth - 1))
-            values += [
-                chroma_down(plane, spec.shift, spec.siting) * chroma_span + middle
+            u, v = (
+                chroma_down(plane, spec.shift, spec.siting).mul_(chroma_span).add_(middle)
                 for plane in (u, v)
-            ]
+            )
+        values = [luma.mul_(luma_span).add_(offset), u, v][: 3 if spec.layout == "yuv" else 1]
     if spec.alpha:
         opaque = torch.ones_like(channels[0]) if len(channels) < 4 else channels[3]
         values.append(opaque * peak)
@@ -173,9 +173,14 @@ def _yuv_to_rgb(y: Tensor, u: Tensor, v: Tensor, matrix: int) -> tuple[Tensor, T
     return red, (y - kr * red - kb * blue) / (1 - kr - kb), blue
 
 
-def _rgb_to_yuv(r: Tensor, g: Tensor, b: Tensor, matrix: int) -> tuple[Tensor, Tensor, Tensor]:
+def _rgb_to_yuv(
+    r: Tensor, g: Tensor, b: Tensor, matrix: int, chroma: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Fresh tensors that the caller may change; with no ``chroma`` the second and third are luma."""
     if matrix == YCGCO:
         return (r + 2 * g + b) / 4, (2 * g - r - b) / 4, (r - b) / 2
     kr, kb = _LUMA.get(matrix, _LUMA[BT709])
-    y = kr * r + (1 - kr - kb) * g + kb * b
-    return y, (b - y) / (2 * (1 - kb)), (r - y) / (2 * (1 - kr))
+    y = (r * kr).add_(g, alpha=1 - kr - kb).add_(b, alpha=kb)
+    if not chroma:
+        return y, y, y
+    return y, (b - y).div_(2 * (1 - kb)), (r - y).div_(2 * (1 - kr))

@@ -76,9 +76,13 @@ class UpscaleOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if sum(value is not None for value in (self.scale, self.size, self.height or self.width)) > 1:
+        if (
+            sum(value is not None for value in (self.scale, self.size, self.height or self.width))
+            > 1
+        ):
             raise OptionsError(
-                "the target size was given more than once", hint="keep one of --scale, --size, --height"
+                "the target size was given more than once",
+                hint="keep one of --scale, --size, --height",
             )
         if self.scale is not None and not 2 <= self.scale <= 8:
             raise OptionsError(f"scale must be from 2 to 8, got {self.scale:g}")
@@ -123,7 +127,7 @@ class UpscaleOptions:
 
 
 def parse_bytes(text: str) -> int:
-    """"4GB", "512 MiB", "2.5g" or plain bytes, in powers of 1024."""
+    """ "4GB", "512 MiB", "2.5g" or plain bytes, in powers of 1024."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
     if match is None:
         raise OptionsError(f"not an amount of memory: {text!r}", hint="such as 4GB or 512MB")
@@ -139,7 +143,7 @@ def parse_seconds(text: str) -> float:
 
 
 def parse_size(text: str) -> Size:
-    """"1920x1080"."""
+    """ "1920x1080"."""
     match = re.fullmatch(r"\s*(\d{1,6})\s*[xX]\s*(\d{1,6})\s*", text)
     if match is None:
         raise OptionsError(f"not a size: {text!r}", hint="width x height, such as 1920x1080")

@@ -79,7 +79,11 @@ def load(name_or_path: str | os.PathLike[str]) -> Upscaler:
     arch = ARCHS.get(name)
     if arch is not None and not arch.trained:
         return make_upscaler(
-            arch.module({}), name=name, arch=name, dtypes=(torch.float32,), card={"about": arch.summary}
+            arch.module({}),
+            name=name,
+            arch=name,
+            dtypes=(torch.float32,),
+            card={"about": arch.summary},
         )
     entry = index().get(name)
     if entry is not None:

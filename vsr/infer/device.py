@@ -1,0 +1,120 @@
+"""Choose where and in which type the network runs, and how much memory it may take."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from vsr.errors import DeviceError
+from vsr.models.arch import Upscaler
+from vsr.options import EngineOptions
+
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+CPU_BUDGET = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the network runs. ``channels_last`` is the memory order that convolutions prefer."""
+
+    device: torch.device
+    dtype: torch.dtype
+    channels_last: bool
+
+    @property
+    def dtype_name(self) -> str:
+        """Fp16, bf16 or fp32."""
+        return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
+
+    def __str__(self) -> str:
+        return f"{self.device} {self.dtype_name}"
+
+
+def resolve(options: EngineOptions, upscaler: Upscaler) -> Placement:
+    """The placement asked for, or the best there is. Raises :class:`DeviceError`."""
+    device = _device(options.device)
+    if options.dtype == "auto":
+        wanted = _preferred(device)
+        dtype = next((kind for kind in wanted if kind in upscaler.dtypes), torch.float32)
+    else:
+        dtype = DTYPES[options.dtype]
+        if dtype not in upscaler.dtypes:
+            dtype = torch.float32  # an interpolation computes in float32 whatever is asked
+    return Placement(device, dtype, channels_last=device.type != "mps")
+
+
+def wider(dtype: torch.dtype, upscaler: Upscaler) -> torch.dtype | None:
+    """The next type with more range or precision that the network may take."""
+    order = (torch.float16, torch.bfloat16, torch.float32)
+    return next((kind for kind in order[order.index(dtype) + 1 :] if kind in upscaler.dtypes), None)
+
+
+def budget(device: torch.device, asked: int | None) -> int:
+    """Bytes that the engine may take: what was asked, or a part of what is free."""
+    if asked is not None:
+        return asked
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free * 0.85)
+    return min(CPU_BUDGET, max(CPU_BUDGET // 4, _free_host() // 4))
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 natively (AVX512-BF16, AMX)."""
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception of torch says that an allocation failed, on any device."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error).lower()
+    signs = ("out of memory", "can't allocate memory", "bad_alloc", "could not create a memory")
+    return isinstance(error, RuntimeError) and any(sign in text for sign in signs)
+
+
+def release(device: torch.device) -> None:
+    """Give cached memory back to the device."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count == 0:
+            raise DeviceError(
+                f"--device {name} was asked for, but torch sees no CUDA GPU here",
+                hint="use --device cpu, or install a CUDA build of torch and a driver",
+            )
+        if (device.index or 0) >= count:
+            raise DeviceError(f"there is no {name}: this machine has {count}, counted from cuda:0")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError(
+            "--device mps was asked for, but this is no Apple GPU", hint="--device cpu"
+        )
+    return device
+
+
+def _preferred(device: torch.device) -> tuple[torch.dtype, ...]:
+    if device.type == "cpu":
+        half = (torch.bfloat16,) if has_fast_bfloat16() else ()
+        return (*half, torch.float32)
+    return (torch.float16, torch.bfloat16, torch.float32)
+
+
+def _free_host() -> int:
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return CPU_BUDGET

@@ -1,0 +1,219 @@
+"""Where enlarged tiles land: an integer or float canvas of the target size, on the device.
+
+Maps kept parts of tiles to the target's pixels, resamples when the target is not the network's own
+enlargement, converts colour with enough context for its filters, and pastes or cross-fades.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from vsr.chroma import SUPPORT
+from vsr.color import ColorSpec, from_rgb
+from vsr.geometry import Box, Size
+from vsr.infer.resample import matrix, resample, support
+from vsr.infer.tiles import TilePlan
+
+
+STRIP_PIXELS = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One tile in target pixels: what is computed, what of it is pasted, and how wide it fades."""
+
+    computed: Box
+    pasted: Box
+    fade_x: int
+    fade_y: int
+    window: Box  # in pixels of the network's enlargement
+
+
+class Output:
+    """A canvas of ``high`` for frames of ``low``; subclasses say what its planes are."""
+
+    context = 0  # target pixels that the conversion looks at around what it makes
+    align = 1  # edges of parts lie on multiples of this
+
+    def __init__(self, low: Size, high: Size, scale: int) -> None:
+        self.low, self.high, self.scale = low, high, scale
+        self.canvas: tuple[Tensor, ...] = ()
+        self._parts: list[_Part] = []
+        self._matrices: dict[tuple[int, int, int, int, int, int], Tensor] = {}
+
+    @property
+    def margin(self) -> int:
+        """Input pixels around a kept part, beyond the network's halo, that its result depends on."""
+        sides = ((self.low.width, self.high.width), (self.low.height, self.high.height))
+        return max(
+            math.ceil(
+                (
+                    support(low * self.scale, high)
+                    + (self.context + self.align) * low * self.scale / high
+                )
+                / self.scale
+            )
+            if self.context or low * self.scale != high
+            else 0
+            for low, high in sides
+        )
+
+    def prepare(self, tiles: TilePlan, *, exact: bool) -> None:
+        """Work out every tile's parts. ``exact``: kept parts fit together; else windows fade."""
+        self._parts = []
+        boxes = [tile.window for tile in tiles.tiles]
+        for tile in tiles.tiles:
+            window = tile.window
+            if exact:
+                pasted = self._in_target(tile.kept)
+                left = max(0, pasted.x - self.context)
+                top = max(0, pasted.y - self.context)
+                right = min(self.high.width, pasted.right + self.context)
+                bottom = min(self.high.height, pasted.bottom + self.context)
+                computed, fade_x, fade_y = Box(left, top, right - left, bottom - top), 0, 0
+            else:
+                computed = pasted = self._in_target(window)
+                fade_x = self._shared(window.x, [box.right for box in boxes if box.x < window.x], 0)
+                fade_y = self._shared(
+                    window.y, [box.bottom for box in boxes if box.y < window.y], 1
+                )
+            large = Box(
+                *(n * self.scale for n in (window.x, window.y, window.width, window.height))
+            )
+            self._parts.append(_Part(computed, pasted, fade_x, fade_y, large))
+
+    def paste(self, tile: int, frame: int, enlarged: Tensor) -> None:
+        """Put the network's result for one tile of consecutive frames, from ``frame``, in place."""
+        part = self._parts[tile]
+        for strip in self._strips(part):
+            self._paste_part(strip, slice(frame, frame + enlarged.shape[0]), enlarged)
+
+    def _strips(self, part: _Part) -> list[_Part]:
+        """A part in bands of rows that stay in a CPU's cache; whole where it fades or on a GPU."""
+        pasted, computed = part.pasted, part.computed
+        height = max(16, STRIP_PIXELS // computed.width // 16 * 16)
+        if self.canvas[0].device.type != "cpu" or part.fade_x or part.fade_y:
+            return [part]
+        strips: list[_Part] = []
+        for top in range(pasted.y, pasted.bottom, height):
+            bottom = min(pasted.bottom, top + height)
+            above = max(computed.y, top - self.context)
+            below = min(computed.bottom, bottom + self.context)
+            strips.append(
+                replace(
+                    part,
+                    pasted=replace(pasted, y=top, height=bottom - top),
+                    computed=replace(computed, y=above, height=below - above),
+                )
+            )
+        return strips
+
+    def _paste_part(self, part: _Part, frames: slice, enlarged: Tensor) -> None:
+        pixels = self._fitted(enlarged, part)
+        for canvas, plane in zip(self.canvas, self.convert(pixels), strict=True):
+            shrink_x = -(-self.high.width // canvas.shape[-1])
+            shrink_y = -(-self.high.height // canvas.shape[-2])
+            x = slice(part.pasted.x // shrink_x, -(-part.pasted.right // shrink_x))
+            y = slice(part.pasted.y // shrink_y, -(-part.pasted.bottom // shrink_y))
+            from_x = x.start - part.computed.x // shrink_x
+            from_y = y.start - part.computed.y // shrink_y
+            fresh = plane[
+                ..., from_y : from_y + y.stop - y.start, from_x : from_x + x.stop - x.start
+            ]
+            place = canvas[frames, ..., y, x]
+            if part.fade_x or part.fade_y:
+                fresh = _faded(place, fresh, part.fade_x // shrink_x, part.fade_y // shrink_y)
+            place.copy_(fresh)
+
+    def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """(n, c, h, w) float RGB to the canvas's kind of planes."""
+        raise AssertionError(f"{type(self).__name__} must say what its planes are")
+
+    def _fitted(self, enlarged: Tensor, part: _Part) -> Tensor:
+        """What ``part`` computes, cut out of the enlarged window or resampled from it."""
+        computed, window = part.computed, part.window
+        if self.high == self.low.scaled(self.scale):
+            x, y = computed.x - window.x, computed.y - window.y
+            return enlarged[..., y : y + computed.height, x : x + computed.width]
+        rows = self._matrix(
+            self.low.height, self.high.height, computed.y, computed.bottom, window.y, window.bottom
+        )
+        columns = self._matrix(
+            self.low.width, self.high.width, computed.x, computed.right, window.x, window.right
+        )
+        return resample(enlarged, rows, columns)
+
+    def _matrix(self, low: int, high: int, *places: int) -> Tensor:
+        start, end, given, given_end = places
+        key = (low, high, start, end, given, given_end)
+        if key not in self._matrices:
+            device = self.canvas[0].device
+            source = low * self.scale
+            self._matrices[key] = matrix(source, high, (start, end), (given, given_end), device)
+        return self._matrices[key]
+
+    def _in_target(self, box: Box) -> Box:
+        left, right = (self._edge(x, self.low.width, self.high.width) for x in (box.x, box.right))
+        top, bottom = (
+            self._edge(y, self.low.height, self.high.height) for y in (box.y, box.bottom)
+        )
+        return Box(left, top, right - left, bottom - top)
+
+    def _edge(self, place: int, low: int, high: int) -> int:
+        return high if place == low else place * high // low // self.align * self.align
+
+    def _shared(self, start: int, ends: list[int], axis: int) -> int:
+        low, high = (
+            (self.low.width, self.high.width) if axis == 0 else (self.low.height, self.high.height)
+        )
+        return self._edge(max(ends), low, high) - self._edge(start, low, high) if ends else 0
+
+
+class FloatOutput(Output):
+    """Float RGB(A), as the network made it."""
+
+    def __init__(
+        self, shape: torch.Size, low: Size, high: Size, scale: int, device: torch.device
+    ) -> None:
+        super().__init__(low, high, scale)
+        self.canvas = (torch.zeros(*shape, high.height, high.width, device=device),)
+
+    def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return (pixels,)
+
+
+class PlaneOutput(Output):
+    """Integer planes of a :class:`ColorSpec`."""
+
+    def __init__(
+        self, frames: int, low: Size, high: Size, scale: int, spec: ColorSpec, device: torch.device
+    ) -> None:
+        super().__init__(low, high, scale)
+        self.spec = spec
+        self.canvas = tuple(
+            torch.empty(frames, plane.height, plane.width, dtype=spec.dtype, device=device)
+            for plane in spec.plane_sizes(high)
+        )
+        self.align = max(spec.multiple)
+        self.context = SUPPORT * (self.align - 1)
+
+    def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return from_rgb(pixels, self.spec)
+
+
+def _faded(old: Tensor, new: Tensor, width: int, height: int) -> Tensor:
+    """``new`` over ``old``, its weight rising from 0 to 1 over its first columns and rows."""
+    across = _ramp(new.shape[-1], width, new.device)
+    down = _ramp(new.shape[-2], height, new.device)
+    weight = down[:, None] * across[None, :]
+    mixed = torch.lerp(old.to(torch.float32), new.to(torch.float32), weight)
+    return mixed if new.is_floating_point() else mixed.round_().to(new.dtype)
+
+
+def _ramp(length: int, rise: int, device: torch.device) -> Tensor:
+    places = torch.arange(length, dtype=torch.float32, device=device)
+    return ((places + 0.5) / rise).clamp_(max=1) if rise else torch.ones(length, device=device)

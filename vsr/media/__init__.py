@@ -1,0 +1,1 @@
+"""Files and time: probing, reading, writing, joining and verifying. No models."""

@@ -1,0 +1,32 @@
+"""A clip: consecutive frames of one video stream, as planes on the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from torch import Tensor
+
+from vsr.color import ColorSpec
+from vsr.geometry import Size
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
+class Clip:
+    """n consecutive frames.
+
+    ``planes`` are as decoded: Y (n, h, w), U and V (n, h/sy, w/sx), alpha (n, h, w); or R, G, B and
+    alpha (n, h, w) each; uint8, or uint16 above 8 bit. ``pts`` are n presentation times and
+    ``durations`` n durations (0 where unknown) in units of ``time_base`` seconds.
+    """
+
+    planes: tuple[Tensor, ...]
+    color: ColorSpec
+    pts: tuple[int, ...]
+    durations: tuple[int, ...]
+    time_base: Fraction
+
+    @property
+    def size(self) -> Size:
+        """Width and height of the frames."""
+        return Size(self.planes[0].shape[-1], self.planes[0].shape[-2])

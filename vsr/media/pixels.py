@@ -1,0 +1,142 @@
+"""FFmpeg's pixel formats as colour layouts, and frames to tensors and back. No files."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import av
+import numpy as np
+import torch
+from av.video.reformatter import VideoReformatter
+from torch import Tensor
+
+from vsr.color import FULL_RANGE, ColorSpec
+from vsr.errors import MediaError
+from vsr.geometry import Size
+
+_SUBSAMPLING = {(0, 0): "444", (1, 0): "422", (1, 1): "420", (0, 1): "440", (2, 0): "411", (2, 2): "410"}
+_ALPHA_SUBSAMPLING = ((0, 0), (1, 0), (1, 1))
+# FFmpeg keeps planar RGB as G, B, R, A.
+_RGB_ORDER = (2, 0, 1, 3)
+
+
+@cache
+def layout_of(name: str) -> ColorSpec | None:
+    """The layout of a planar integer format that frames are read in, else ``None``. No tags."""
+    try:
+        kind = av.VideoFormat(name)
+    except ValueError:
+        return None
+    parts = kind.components
+    depth = parts[0].bits
+    alpha = any(part.is_alpha for part in parts)
+    one_each = len({part.plane for part in parts}) == len(parts)
+    if not one_each or kind.is_big_endian or kind.has_palette or kind.is_bit_stream:
+        return None
+    if "f" in name.removeprefix("yuv").removeprefix("gbr") or "msb" in name or not 8 <= depth <= 16:
+        return None
+    if kind.is_rgb:
+        return ColorSpec("rgb", depth, (0, 0), alpha) if name.startswith("gbr") else None
+    if len(parts) == 1:
+        return ColorSpec("gray", depth, (0, 0)) if name.startswith("gray") else None
+    if not name.startswith("yuv"):
+        return None
+    wide = 1 << 8
+    shift = (_log2(wide // kind.chroma_width(wide)), _log2(wide // kind.chroma_height(wide)))
+    spec_range = FULL_RANGE if name.startswith("yuvj") else 0
+    return ColorSpec("yuv", depth, shift, alpha, range=spec_range)
+
+
+@cache
+def nearest_planar(name: str) -> str:
+    """The planar format that frames of ``name`` are read in: itself, or one that loses nothing."""
+    if layout_of(name) is not None:
+        return name
+    try:
+        kind = av.VideoFormat(name)
+    except ValueError as error:
+        raise MediaError(f"pixel format {name!r} is unknown") from error
+    parts = kind.components
+    depth = max(part.bits for part in parts)
+    alpha = any(part.is_alpha for part in parts) or kind.has_palette
+    if kind.is_rgb or kind.has_palette or (alpha and len(parts) == 2):
+        return ("gbrap" if alpha else "gbrp") + _suffix(depth, (8, 10, 12, 14, 16))
+    if len(parts) == 1:
+        return "gray" + _suffix(depth, (8, 9, 10, 12, 14, 16))
+    wide = 1 << 8
+    shift = (_log2(wide // kind.chroma_width(wide)), _log2(wide // kind.chroma_height(wide)))
+    if alpha:
+        shift = shift if shift in _ALPHA_SUBSAMPLING else (0, 0)
+    middle = "a" if alpha else ""
+    return f"yuv{middle}{_SUBSAMPLING.get(shift, '444')}p{_suffix(depth, (8, 9, 10, 12, 14, 16))}"
+
+
+def name_of(spec: ColorSpec) -> str:
+    """The planar format that holds a layout."""
+    suffix = "" if spec.depth == 8 else f"{spec.depth}le"
+    if spec.layout == "rgb":
+        return ("gbrap" if spec.alpha else "gbrp") + suffix
+    if spec.layout == "gray":
+        return "gray" + suffix
+    return f"yuv{'a' if spec.alpha else ''}{_SUBSAMPLING[spec.shift]}p{suffix}"
+
+
+class Unpacker:
+    """Frames of one stream to tensors; converts formats that are not planar. Keep one a thread."""
+
+    def __init__(self, spec: ColorSpec, name: str, size: Size) -> None:
+        self.spec, self.name, self.size = spec, name, size
+        self._reformatter = VideoReformatter()
+        self._sizes = spec.plane_sizes(size)
+
+    def empty(self, frames: int) -> tuple[Tensor, ...]:
+        """Room for ``frames`` frames."""
+        return tuple(
+            torch.empty(frames, size.height, size.width, dtype=self.spec.dtype)
+            for size in self._sizes
+        )
+
+    def fill(self, planes: tuple[Tensor, ...], place: int, frame: av.VideoFrame) -> None:
+        """Copy one frame into ``place`` of ``planes``. A frame of another size is an error."""
+        if (frame.width, frame.height) != (self.size.width, self.size.height):
+            raise MediaError(
+                f"the video changes size in the middle, from {self.size} to "
+                f"{frame.width}x{frame.height}",
+                hint="cut it where the size changes, with --start and --end, and upscale each part",
+            )
+        if frame.format.name != self.name:
+            frame = self._reformatter.reformat(frame, format=self.name)
+        for index, (plane, size) in enumerate(zip(planes, self._sizes, strict=True)):
+            source = frame.planes[_RGB_ORDER[index] if self.spec.layout == "rgb" else index]
+            plane[place].numpy()[...] = _view(source, size, self.spec)
+
+
+def pack(planes: tuple[Tensor, ...], place: int, spec: ColorSpec, name: str) -> av.VideoFrame:
+    """One frame of ``planes`` as a frame of format ``name``, which has the layout of ``spec``."""
+    height, width = planes[0].shape[-2:]
+    frame = av.VideoFrame(width, height, name)
+    for index, (plane, size) in enumerate(
+        zip(planes, spec.plane_sizes(Size(width, height)), strict=True)
+    ):
+        target = frame.planes[_RGB_ORDER[index] if spec.layout == "rgb" else index]
+        _view(target, size, spec)[...] = plane[place].numpy()
+    return frame
+
+
+def _view(
+    plane: av.video.plane.VideoPlane, size: Size, spec: ColorSpec
+) -> np.ndarray[tuple[int, int], np.dtype[np.uint8 | np.uint16]]:
+    """A plane's memory without its padding, (h, w)."""
+    kind = np.uint8 if spec.depth <= 8 else np.dtype("<u2")
+    flat = np.frombuffer(plane, kind)  # pyright: ignore[reportArgumentType]  # it is a buffer
+    lines = flat.reshape(-1, plane.line_size // flat.itemsize)
+    return lines[: size.height, : size.width]
+
+
+def _suffix(depth: int, known: tuple[int, ...]) -> str:
+    fitting = next((bits for bits in known if bits >= depth), 16)
+    return "" if fitting == 8 else f"{fitting}le"
+
+
+def _log2(number: int) -> int:
+    return max(0, number.bit_length() - 1)

@@ -1,0 +1,251 @@
+"""What is in a video file: streams, time, colour, HDR, rotation. Decodes one frame, no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideDataType
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from vsr.color import UNSPECIFIED, ColorSpec
+from vsr.errors import MediaError
+from vsr.geometry import Size
+from vsr.media.hdr import Hdr, read_hdr
+from vsr.media.pixels import layout_of, nearest_planar
+from vsr.media.siting import read_siting
+
+MAX_PIXELS = 1 << 28  # 16384 x 16384: beyond it, the header is lying or nobody can encode it
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One stream as the container describes it. ``disposition`` holds FFmpeg's flag names."""
+
+    index: int
+    type: str
+    codec: str
+    language: str
+    title: str
+    disposition: tuple[str, ...]
+
+    def __str__(self) -> str:
+        words = [f"#{self.index} {self.type}", self.codec]
+        words += [word for word in (self.language, f'"{self.title}"' if self.title else "") if word]
+        return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """A video file. Times are in units of ``time_base`` seconds unless the name says seconds.
+
+    ``pix_fmt`` is what the decoder gives, ``read_as`` the planar format that frames are read in.
+    ``frames`` is the container's claim and may be wrong or ``None``. ``display_matrix`` holds nine
+    integers as FFmpeg keeps them; ``rotation`` is the same in degrees, for people.
+    """
+
+    path: Path
+    container: str
+    video: int
+    codec: str
+    decoder: str | None
+    size: Size
+    color: ColorSpec
+    pix_fmt: str
+    read_as: str
+    time_base: Fraction
+    frame_rate: Fraction
+    start_seconds: float
+    duration_seconds: float | None
+    frames: int | None
+    rotation: int
+    display_matrix: tuple[int, ...] | None
+    sample_aspect: Fraction | None
+    field_order: str
+    flagged_interlaced: bool
+    hdr: Hdr | None
+    lost_side_data: tuple[str, ...]
+    streams: tuple[StreamInfo, ...]
+    chapters: int
+    metadata: dict[str, str]
+
+    def scaled(self, size: Size) -> MediaInfo:
+        """The same file with frames of another size."""
+        return replace(self, size=size)
+
+
+@contextmanager
+def translated(path: Path, doing: str) -> Iterator[None]:
+    """FFmpeg's and the system's errors about ``path`` as :class:`MediaError`, said once, here."""
+    try:
+        yield
+    except av.error.HTTPError as error:
+        raise MediaError(f"cannot {doing} {path}: {error.strerror}") from error
+    except FileNotFoundError as error:
+        raise MediaError(f"there is no file {path}", hint="check the path") from error
+    except PermissionError as error:
+        raise MediaError(f"no permission to {doing} {path}", hint="check its owner and mode") from error
+    except IsADirectoryError as error:
+        raise MediaError(f"{path} is a folder, not a file") from error
+    except av.error.InvalidDataError as error:
+        raise MediaError(
+            f"{path} is not a video that can be read: {error.strerror}",
+            hint="is it complete, and really a video? `vsr probe` says what is in a file",
+        ) from error
+    except OSError as error:  # FFmpeg's errors are OSErrors too
+        raise MediaError(f"cannot {doing} {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """An input container that is closed again, its errors translated."""
+    with translated(path, "read"):
+        if path.is_dir():
+            raise IsADirectoryError
+        if path.exists() and path.stat().st_size == 0:
+            raise MediaError(f"{path} is empty (0 bytes)", hint="was its download or copy cut off?")
+        with av.open(str(path), "r", metadata_errors="replace") as container:
+            yield container
+
+
+def probe(path: Path) -> MediaInfo:
+    """Read a file's description and its first frame. Raises :class:`MediaError`."""
+    with opened(path) as container:
+        stream = _main_video(container, path)
+        decoder = _decoder_for(stream)
+        frame = _first_frame(container, stream, path)
+        context = stream.codec_context
+        size = Size(frame.width, frame.height)
+        if size.pixels > MAX_PIXELS:
+            raise MediaError(f"{path} claims frames of {size}, more than {MAX_PIXELS} pixels")
+        read_as = nearest_planar("yuva420p" if decoder else frame.format.name)
+        layout = layout_of(read_as)
+        assert layout is not None, read_as
+        color = replace(
+            layout,
+            matrix=_tag(context.colorspace, frame.colorspace),
+            range=layout.range or _tag(context.color_range, frame.color_range, unset=0),
+            primaries=_tag(context.color_primaries, frame.color_primaries),
+            transfer=_tag(context.color_trc, frame.color_trc),
+        )
+        side_data = {item.type: item for item in frame.side_data.keys()}
+        matrix = side_data.get(SideDataType.DISPLAYMATRIX)
+        lost = {
+            SideDataType.DOVI_METADATA: "Dolby Vision metadata",
+            SideDataType.DYNAMIC_HDR_PLUS: "HDR10+ dynamic metadata",
+            SideDataType.A53_CC: "closed captions in the video (A53)",
+        }
+        time_base = stream.time_base
+        assert time_base is not None, "a video stream has a time base"
+        duration = container.duration
+        if duration is None and stream.duration is not None:
+            duration = int(stream.duration * time_base * av.time_base)
+        rates = (stream.average_rate, stream.base_rate, stream.guessed_rate)
+        info = MediaInfo(
+            path=path,
+            container=container.format.name,
+            video=stream.index,
+            codec=context.codec.canonical_name,
+            decoder=decoder,
+            size=size,
+            color=color,
+            pix_fmt=frame.format.name,
+            read_as=read_as,
+            time_base=time_base,
+            # Matroska without a rate claims its 1 ms grid; 25 then, for rate control alone.
+            frame_rate=next((rate for rate in rates if rate and rate <= 480), Fraction(25)),
+            start_seconds=(container.start_time or 0) / av.time_base,
+            duration_seconds=None if duration is None else duration / av.time_base,
+            frames=stream.frames or None,
+            rotation=round(frame.rotation),
+            display_matrix=_matrix(bytes(matrix)) if matrix is not None else None,
+            sample_aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio,
+            field_order=_field_order(context.field_order),
+            flagged_interlaced=bool(frame.interlaced_frame) or context.field_order > 1,
+            hdr=read_hdr(frame),
+            lost_side_data=tuple(text for kind, text in lost.items() if kind in side_data),
+            streams=tuple(_stream_info(item) for item in container.streams),
+            chapters=len(container.chapters()),
+            metadata=dict(container.metadata),
+        )
+    return replace(info, color=replace(color, siting=read_siting(path, info.video)))
+
+
+def _main_video(container: InputContainer, path: Path) -> VideoStream:
+    videos = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & av.stream.Disposition.attached_pic
+    ]
+    if not videos:
+        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+        raise MediaError(f"{path} holds no video, only {kinds}", hint="give a file with video")
+    default = [s for s in videos if s.disposition & av.stream.Disposition.default]
+    return (default or videos)[0]
+
+
+def _decoder_for(stream: VideoStream) -> str | None:
+    """FFmpeg's own VP8 and VP9 decoders leave the alpha channel behind; libvpx has it."""
+    names = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+    wanted = names.get(stream.codec_context.codec.canonical_name)
+    tagged = {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") == "1"
+    if not (tagged and wanted in av.codecs_available):
+        return None
+    packet = next(iter(stream.container.demux(stream)))
+    stream.container.seek(0)
+    return wanted if packet.has_sidedata("matroska_block_additional") else None
+
+
+def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
+    if stream.codec_context is None or stream.codec_context.codec is None:  # pyright: ignore
+        raise MediaError(f"{path}: no decoder for its video")
+    problem = ""
+    for packet in container.demux(stream):
+        if packet.has_sidedata("encryption_info"):
+            raise MediaError(f"{path} is encrypted (DRM)", hint="only unprotected files can be read")
+        try:
+            for frame in packet.decode():
+                return frame
+        except av.FFmpegError as error:
+            problem = f": {error.strerror}"
+    raise MediaError(
+        f"not one frame of {path} can be decoded{problem}",
+        hint="the file is damaged, cut off or encrypted",
+    )
+
+
+def _tag(declared: int, decoded: int, unset: int = UNSPECIFIED) -> int:
+    """The bitstream's word where the container is silent. 3 is reserved, 0 is RGB or nothing."""
+    known = [int(tag) for tag in (declared, decoded) if int(tag) not in (unset, 3)]
+    return known[0] if known else unset
+
+
+def _matrix(data: bytes) -> tuple[int, ...]:
+    return tuple(
+        int.from_bytes(data[at : at + 4], "little", signed=True) for at in range(0, 36, 4)
+    )
+
+
+def _field_order(order: int) -> str:
+    names = ("unknown", "progressive", "top first", "bottom first", "top coded", "bottom coded")
+    return names[order] if 0 <= order < len(names) else "unknown"
+
+
+def _stream_info(stream: Stream) -> StreamInfo:
+    metadata = {key.lower(): value for key, value in stream.metadata.items()}
+    codec = getattr(stream.codec_context, "codec", None)
+    flags = [flag.name or "" for flag in av.stream.Disposition if flag & stream.disposition]
+    return StreamInfo(
+        index=stream.index,
+        type=stream.type or "unknown",
+        codec=codec.canonical_name if codec is not None else metadata.get("mimetype", "unknown"),
+        language=stream.language or "",
+        title=metadata.get("title", metadata.get("filename", "")),
+        disposition=tuple(flags),
+    )

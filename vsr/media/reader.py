@@ -1,0 +1,155 @@
+"""Decode one video stream to clips: every frame, in order, with its exact time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import islice
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from vsr.errors import MediaError
+from vsr.media.clip import Clip
+from vsr.media.deinterlace import Deinterlacer
+from vsr.media.pixels import Unpacker
+from vsr.media.probe import MediaInfo, opened
+from vsr.media.timestamps import Clock
+
+Timed = tuple[av.VideoFrame, int]
+
+
+class Reader:
+    """Iterate once for the clips of ``info``'s main video; counters tell what was repaired.
+
+    A clip has at most ``clip_frames`` frames and never crosses a multiple of ``segment_frames``, so
+    that frames meet the same company however a run was cut. ``after`` skips frames up to and with
+    that presentation time, by seeking where the container can; ``first`` and ``last`` bound the
+    times that are read, in units of the stream's time base.
+    """
+
+    def __init__(
+        self,
+        info: MediaInfo,
+        *,
+        clip_frames: int = 4,
+        segment_frames: int = 1 << 30,
+        deinterlace: bool = False,
+        first: int | None = None,
+        last: int | None = None,
+        after: int | None = None,
+    ) -> None:
+        self.info = info
+        self.damaged = 0
+        self.frames = 0
+        self._clip_frames, self._segment_frames = clip_frames, segment_frames
+        self._deinterlace = deinterlace
+        self._first, self._last, self._after = first, last, after
+        self._clock: Clock[av.VideoFrame] = Clock(
+            round(1 / (info.frame_rate * info.time_base))
+        )
+
+    @property
+    def repaired(self) -> int:
+        """Frames whose presentation time was missing or did not rise."""
+        return self._clock.repaired
+
+    def __iter__(self) -> Iterator[Clip]:
+        frames = self._wanted()
+        unpacker = Unpacker(self.info.color, self.info.read_as, self.info.size)
+        while True:
+            room = self._segment_frames - self.frames % self._segment_frames
+            group = list(islice(frames, min(self._clip_frames, room)))
+            if not group:
+                return
+            planes = unpacker.empty(len(group))
+            for place, (frame, _) in enumerate(group):
+                unpacker.fill(planes, place, frame)
+            self.frames += len(group)
+            yield Clip(
+                planes=planes,
+                color=self.info.color,
+                pts=tuple(time for _, time in group),
+                durations=tuple(frame.duration or 0 for frame, _ in group),
+                time_base=self.info.time_base,
+            )
+
+    def _wanted(self) -> Iterator[Timed]:
+        """Frames inside the bounds and behind ``after``."""
+        with opened(self.info.path) as container:
+            stream = container.streams[self.info.video]
+            assert isinstance(stream, VideoStream)
+            target = self._after if self._after is not None else self._first
+            if target is not None and self._can_seek(container, stream, target):
+                container.seek(target, stream=stream)
+            for frame, time in self._clock.order(self._decoded(container, stream)):
+                if self._last is not None and time >= self._last:
+                    return
+                if self._first is not None and time < self._first:
+                    continue
+                if self._after is not None and time <= self._after:
+                    continue
+                yield frame, time
+
+    def _can_seek(self, container: InputContainer, stream: VideoStream, target: int) -> bool:
+        """Seek, decode one frame, and see: only if it lies before the target was the seek safe."""
+        try:
+            container.seek(target, stream=stream)
+            landed = next((frame for frame in container.decode(stream)), None)
+        except av.FFmpegError:
+            landed = None
+        safe = landed is not None and landed.pts is not None and landed.pts < target
+        stream.codec_context.flush_buffers()
+        container.seek(0 if container.start_time is None else container.start_time)
+        return safe and not self._deinterlace
+
+    def _decoded(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[tuple[av.VideoFrame, int | None]]:
+        frames = self._raw(container, stream)
+        if self._deinterlace:
+            frames = Deinterlacer(stream).run(frames)
+        for frame in frames:
+            base = frame.time_base or self.info.time_base
+            time = frame.pts
+            if time is not None and base != self.info.time_base:
+                time = round(Fraction(time) * base / self.info.time_base)
+            yield frame, time
+
+    def _raw(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        """What the decoder makes of every packet; packets it cannot read are counted.
+
+        Slice threads only (the default): with frame threads an error takes good frames along.
+        """
+        decoder = stream.codec_context
+        if self.info.decoder is not None:
+            decoder = av.CodecContext.create(self.info.decoder, "r")
+            decoder.extradata = stream.codec_context.extradata
+        made = 0
+        for packet in self._packets(container, stream):
+            try:
+                frames = decoder.decode(packet)
+            except av.FFmpegError:
+                self.damaged += 1
+                continue
+            for frame in frames:
+                assert isinstance(frame, av.VideoFrame)
+                made += 1
+                self.damaged += bool(frame.is_corrupt)
+                yield frame
+        if not made and self._after is None:
+            raise MediaError(f"not one frame of {self.info.path} can be decoded")
+
+    def _packets(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[av.Packet[VideoStream] | None]:
+        """Every packet, then ``None`` to flush, also where the file breaks off."""
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    yield packet
+        except av.FFmpegError:
+            self.damaged += 1
+        yield None
+

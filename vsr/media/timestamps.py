@@ -1,0 +1,56 @@
+"""Presentation times that only rise, from those a container claims. Integers only, no frames."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Generic, TypeVar
+
+Frame = TypeVar("Frame")
+LOOKAHEAD = 8
+
+
+class Clock(Generic[Frame]):
+    """Give frames, in the order decoded, rising times; ``repaired`` counts those it had to make up.
+
+    A container without presentation times (AVI) leaves B-frames with each other's: within
+    :data:`LOOKAHEAD` frames the times are sorted back. A time that is missing or does not rise
+    becomes the one before it plus ``nominal``. Right times pass untouched.
+    """
+
+    def __init__(self, nominal: int) -> None:
+        self.nominal = max(1, nominal)
+        self.repaired = 0
+
+    def order(self, frames: Iterable[tuple[Frame, int | None]]) -> Iterator[tuple[Frame, int]]:
+        """(frame, claimed time) pairs to (frame, time) pairs, in the same order."""
+        held: deque[tuple[Frame, int | None]] = deque()
+        times: list[int] = []
+        last: int | None = None
+        for frame, claimed in frames:
+            held.append((frame, claimed))
+            if claimed is not None:
+                heapq.heappush(times, claimed)
+            if len(held) > LOOKAHEAD:
+                first, own = held.popleft()
+                last = self._next(own, times, len(held) + 1, last)
+                yield first, last
+        while held:
+            first, own = held.popleft()
+            last = self._next(own, times, len(held) + 1, last)
+            yield first, last
+
+    def _next(self, own: int | None, times: list[int], waiting: int, last: int | None) -> int:
+        if own is not None and len(times) == waiting:
+            time = heapq.heappop(times)
+            self.repaired += time != own
+        else:  # some of those waiting have no time: each keeps its own
+            if own is not None:
+                times.remove(own)
+                heapq.heapify(times)
+            time = own
+        if time is None or (last is not None and time <= last):
+            time = 0 if last is None else last + self.nominal
+            self.repaired += 1
+        return time

@@ -1,3 +1,48 @@
 """vsr: upscale a video four times; only the pixels change on the way."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vsr import errors as errors
+    from vsr.api import load as load
+    from vsr.api import plan as plan
+    from vsr.api import probe as probe
+    from vsr.api import upscale as upscale
+    from vsr.infer.engine import Engine as Engine
+    from vsr.options import EngineOptions as EngineOptions
+    from vsr.options import UpscaleOptions as UpscaleOptions
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Engine": "vsr.infer.engine",
+    "EngineOptions": "vsr.options",
+    "UpscaleOptions": "vsr.options",
+    "load": "vsr.api",
+    "plan": "vsr.api",
+    "probe": "vsr.api",
+    "upscale": "vsr.api",
+}
+__all__ = [  # noqa: PLE0604
+    "Engine",
+    "EngineOptions",
+    "UpscaleOptions",
+    "__version__",
+    "errors",
+    "load",
+    "plan",
+    "probe",
+    "upscale",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import on first use (PEP 562), so that ``import vsr`` costs nothing."""
+    if name == "errors":
+        return import_module("vsr.errors")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'vsr' has no attribute {name!r}")

@@ -23,12 +23,25 @@ class Waits:
     """Seconds that each stage spent waiting for its neighbours, and the seconds of the whole."""
 
     read_seconds: float
-    work_seconds: float
+    work_for_read_seconds: float
+    work_for_write_seconds: float
     write_seconds: float
     total_seconds: float
 
+    @property
+    def work_seconds(self) -> float:
+        """What the middle stage waited, for either neighbour."""
+        return self.work_for_read_seconds + self.work_for_write_seconds
 
-class _Closed(Exception):
+    @property
+    def slowest(self) -> int:
+        """The stage that the others wait for: 0 read, 1 work, 2 write."""
+        if self.work_seconds < 0.3 * self.total_seconds:
+            return 1
+        return 0 if self.work_for_read_seconds > self.work_for_write_seconds else 2
+
+
+class _ClosedError(Exception):
     """The other end of a channel is gone."""
 
 
@@ -50,7 +63,7 @@ class _Channel(Generic[Item]):
             self._changed.wait_for(lambda: len(self._items) < self._depth or self._aborted)
             self.put_seconds += time.perf_counter() - begun
             if self._aborted:
-                raise _Closed
+                raise _ClosedError
             self._items.append(item)
             self._changed.notify_all()
 
@@ -60,7 +73,7 @@ class _Channel(Generic[Item]):
             self._changed.wait_for(lambda: self._items or self._ended or self._aborted)
             self.get_seconds += time.perf_counter() - begun
             if self._aborted or not self._items:
-                raise _Closed
+                raise _ClosedError
             item = self._items.popleft()
             self._changed.notify_all()
             return item
@@ -99,7 +112,8 @@ class Pipeline(Generic[Item, Result]):
         """Where the time went until now."""
         return Waits(
             read_seconds=self._ready.put_seconds,
-            work_seconds=self._ready.get_seconds + self._done.put_seconds,
+            work_for_read_seconds=self._ready.get_seconds,
+            work_for_write_seconds=self._done.put_seconds,
             write_seconds=self._done.get_seconds,
             total_seconds=time.perf_counter() - self._begun,
         )
@@ -115,7 +129,7 @@ class Pipeline(Generic[Item, Result]):
             thread.start()
         try:
             self._enlarge()
-        except _Closed:
+        except _ClosedError:
             pass  # a neighbour failed and has said why
         except BaseException as failure:  # KeyboardInterrupt too: no thread may outlive this call
             self._fail(failure)
@@ -130,7 +144,7 @@ class Pipeline(Generic[Item, Result]):
         while True:
             try:
                 item = self._ready.get()
-            except _Closed:
+            except _ClosedError:
                 break
             self._done.put(self._work(item))
             del item  # the frames of one turn must not live on through the next
@@ -145,7 +159,7 @@ class Pipeline(Generic[Item, Result]):
         while True:
             try:
                 result = self._done.get()
-            except _Closed:
+            except _ClosedError:
                 return
             self._sink(result)
             del result
@@ -153,7 +167,7 @@ class Pipeline(Generic[Item, Result]):
     def _guard(self, body: Callable[[], None]) -> None:
         try:
             body()
-        except _Closed:
+        except _ClosedError:
             pass
         except BaseException as failure:
             self._fail(failure)

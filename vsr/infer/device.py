@@ -34,7 +34,7 @@ class Placement:
 
 def resolve(options: EngineOptions, upscaler: Upscaler) -> Placement:
     """The placement asked for, or the best there is. Raises :class:`DeviceError`."""
-    device = _device(options.device)
+    device = pick(options.device)
     if options.dtype == "auto":
         wanted = _preferred(device)
         dtype = next((kind for kind in wanted if kind in upscaler.dtypes), torch.float32)
@@ -84,7 +84,8 @@ def release(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-def _device(name: str) -> torch.device:
+def pick(name: str) -> torch.device:
+    """The device of a name; ``auto`` is a GPU where there is one. Raises :class:`DeviceError`."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -94,7 +94,14 @@ class Engine:
 
         return self._insist(attempt)
 
-    def choose(self, output: Output, frames: int) -> tuple[TilePlan, int]:
+    def tiling(self, low: Size, high: Size, target: ColorSpec, frames: int) -> tuple[TilePlan, int]:
+        """The tiles and the batch that ``enlarge`` will begin with."""
+        return self._choose(
+            PlaneOutput(frames, low, high, self.upscaler.scale, target, torch.device("meta")),
+            frames,
+        )
+
+    def _choose(self, output: Output, frames: int) -> tuple[TilePlan, int]:
         """The tiles and the batch for ``frames`` pictures, from the options or the budget."""
         exact = self.upscaler.halo + output.margin
         overlap = exact if self.options.overlap is None else min(self.options.overlap, exact)
@@ -130,7 +137,7 @@ class Engine:
     def _run(self, pixels: Tensor, output: Output) -> None:
         """Every tile of every frame through the network and onto the canvas."""
         frames = pixels.shape[0]
-        self._last = tiles, batch = self.choose(output, frames)
+        self._last = tiles, batch = self._choose(output, frames)
         output.prepare(tiles, exact=tiles.overlap >= self.upscaler.halo + output.margin)
         jobs = [(tile, frame) for tile in range(len(tiles.tiles)) for frame in range(frames)]
         finite = torch.ones((), dtype=torch.bool, device=pixels.device)
@@ -151,7 +158,7 @@ class Engine:
                 output.paste(tile, turn[first][1], enlarged[first:last])
             del windows, enlarged
         if not bool(finite):
-            raise _NotFinite
+            raise _NotFiniteError
 
     def _forward(self, windows: Tensor) -> Tensor:
         """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32; alpha goes by bicubic."""
@@ -186,7 +193,7 @@ class Engine:
         while True:
             try:
                 return attempt()
-            except _NotFinite:
+            except _NotFiniteError:
                 exhausted = False
             except (RuntimeError, MemoryError) as error:
                 if not devices.is_out_of_memory(error):
@@ -230,5 +237,5 @@ class Engine:
         )
 
 
-class _NotFinite(Exception):
+class _NotFiniteError(Exception):
     """The network made infinity or not-a-number."""

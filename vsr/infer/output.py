@@ -18,7 +18,6 @@ from vsr.geometry import Box, Size
 from vsr.infer.resample import matrix, resample, support
 from vsr.infer.tiles import TilePlan
 
-
 STRIP_PIXELS = 1 << 18
 
 

@@ -14,7 +14,14 @@ from vsr.color import FULL_RANGE, ColorSpec
 from vsr.errors import MediaError
 from vsr.geometry import Size
 
-_SUBSAMPLING = {(0, 0): "444", (1, 0): "422", (1, 1): "420", (0, 1): "440", (2, 0): "411", (2, 2): "410"}
+_SUBSAMPLING = {
+    (0, 0): "444",
+    (1, 0): "422",
+    (1, 1): "420",
+    (0, 1): "440",
+    (2, 0): "411",
+    (2, 2): "410",
+}
 _ALPHA_SUBSAMPLING = ((0, 0), (1, 0), (1, 1))
 # FFmpeg keeps planar RGB as G, B, R, A.
 _RGB_ORDER = (2, 0, 1, 3)
@@ -28,6 +35,8 @@ def layout_of(name: str) -> ColorSpec | None:
     except ValueError:
         return None
     parts = kind.components
+    if not parts:  # a hardware surface
+        return None
     depth = parts[0].bits
     alpha = any(part.is_alpha for part in parts)
     one_each = len({part.plane for part in parts}) == len(parts)

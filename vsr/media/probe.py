@@ -21,6 +21,7 @@ from vsr.media.hdr import Hdr, read_hdr
 from vsr.media.pixels import layout_of, nearest_planar
 from vsr.media.siting import read_siting
 
+FOLDER = "folder of pictures"
 MAX_PIXELS = 1 << 28  # 16384 x 16384: beyond it, the header is lying or nobody can encode it
 
 
@@ -75,6 +76,11 @@ class MediaInfo:
     chapters: int
     metadata: dict[str, str]
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether this stands for a folder of frames rather than a video file."""
+        return self.container == FOLDER
+
     def scaled(self, size: Size) -> MediaInfo:
         """The same file with frames of another size."""
         return replace(self, size=size)
@@ -90,7 +96,9 @@ def translated(path: Path, doing: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise MediaError(f"there is no file {path}", hint="check the path") from error
     except PermissionError as error:
-        raise MediaError(f"no permission to {doing} {path}", hint="check its owner and mode") from error
+        raise MediaError(
+            f"no permission to {doing} {path}", hint="check its owner and mode"
+        ) from error
     except IsADirectoryError as error:
         raise MediaError(f"{path} is a folder, not a file") from error
     except av.error.InvalidDataError as error:
@@ -208,7 +216,9 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
     problem = ""
     for packet in container.demux(stream):
         if packet.has_sidedata("encryption_info"):
-            raise MediaError(f"{path} is encrypted (DRM)", hint="only unprotected files can be read")
+            raise MediaError(
+                f"{path} is encrypted (DRM)", hint="only unprotected files can be read"
+            )
         try:
             for frame in packet.decode():
                 return frame
@@ -227,9 +237,7 @@ def _tag(declared: int, decoded: int, unset: int = UNSPECIFIED) -> int:
 
 
 def _matrix(data: bytes) -> tuple[int, ...]:
-    return tuple(
-        int.from_bytes(data[at : at + 4], "little", signed=True) for at in range(0, 36, 4)
-    )
+    return tuple(int.from_bytes(data[at : at + 4], "little", signed=True) for at in range(0, 36, 4))
 
 
 def _field_order(order: int) -> str:

@@ -46,9 +46,7 @@ class Reader:
         self._clip_frames, self._segment_frames = clip_frames, segment_frames
         self._deinterlace = deinterlace
         self._first, self._last, self._after = first, last, after
-        self._clock: Clock[av.VideoFrame] = Clock(
-            round(1 / (info.frame_rate * info.time_base))
-        )
+        self._clock: Clock[av.VideoFrame] = Clock(round(1 / (info.frame_rate * info.time_base)))
 
     @property
     def repaired(self) -> int:
@@ -71,9 +69,13 @@ class Reader:
                 planes=planes,
                 color=self.info.color,
                 pts=tuple(time for _, time in group),
-                durations=tuple(frame.duration or 0 for frame, _ in group),
+                durations=tuple(self._duration(frame) for frame, _ in group),
                 time_base=self.info.time_base,
             )
+
+    def _duration(self, frame: av.VideoFrame) -> int:
+        base = frame.time_base or self.info.time_base  # a filter may have changed it
+        return round((frame.duration or 0) * base / self.info.time_base)
 
     def _wanted(self) -> Iterator[Timed]:
         """Frames inside the bounds and behind ``after``."""
@@ -152,4 +154,3 @@ class Reader:
         except av.FFmpegError:
             self.damaged += 1
         yield None
-

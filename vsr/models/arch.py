@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -67,6 +68,15 @@ class Upscaler:
     def parameters(self) -> int:
         """How many numbers were learnt."""
         return sum(parameter.numel() for parameter in self.module.parameters())
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the name and of every weight: equal for equal output."""
+        digest = hashlib.sha256(f"{self.arch} {self.name} {self.scale}".encode())
+        for key, value in self.module.state_dict().items():
+            digest.update(key.encode())
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
 
 def make_upscaler(

@@ -1,0 +1,130 @@
+"""The front door: one call for each thing that `vsr` does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from vsr import weights
+from vsr.errors import MediaError, OptionsError
+from vsr.events import EventSink, Report, ignore
+from vsr.infer import device
+from vsr.infer.engine import Engine
+from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
+from vsr.jobs.plan import Plan, check_target, make_plan
+from vsr.jobs.run import run
+from vsr.media.carry import plan_carry
+from vsr.media.images import is_picture
+from vsr.media.probe import MediaInfo
+from vsr.media.probe import probe as probe_file
+from vsr.models.arch import Upscaler
+from vsr.models.catalog import ARCHS
+from vsr.options import EngineOptions, UpscaleOptions
+
+PathLike = str | os.PathLike[str]
+
+
+def upscale(
+    source: PathLike,
+    target: PathLike,
+    options: UpscaleOptions | None = None,
+    on_event: EventSink = ignore,
+) -> Report:
+    """Upscale a video, a picture or a folder of pictures.
+
+    A video becomes a video, or a folder of png frames where ``target`` has no suffix; a folder
+    becomes a folder, or a video where ``target`` has a video's suffix. ``on_event`` is called from
+    the threads of the pipeline, one event at a time. Raises a :class:`~vsr.errors.VsrError`; the
+    target is then what it was before.
+    """
+    options = options or UpscaleOptions()
+    source, target = Path(source), Path(target)
+    _check_source(source)
+    check_target(source, target, options)
+    upscaler = load(options.model, options.device)
+    if is_picture(source):
+        return upscale_picture(
+            source, target, make_engine(upscaler, options, on_event), options, on_event
+        )
+    if not target.suffix:
+        job = upscale_folder if source.is_dir() else extract_frames
+        return job(source, target, make_engine(upscaler, options, on_event), options, on_event)
+    plan = make_plan(source, target, options, upscaler.scale)
+    return run(plan, make_engine(upscaler, options, on_event), options, on_event)
+
+
+def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Plan:
+    """What :func:`upscale` would do with a video, without doing it: the dry run."""
+    options = options or UpscaleOptions()
+    source, target = Path(source), Path(target)
+    _check_source(source)
+    check_target(source, target, options)
+    if is_picture(source) or not target.suffix:
+        raise OptionsError("only a video has a plan", hint="pictures are just enlarged")
+    return make_plan(source, target, options, load(options.model, options.device).scale)
+
+
+def probe(path: PathLike) -> MediaInfo:
+    """What is in a video file. Raises :class:`~vsr.errors.MediaError`."""
+    return probe_file(Path(path))
+
+
+def fate(info: MediaInfo) -> dict[str, list[str]]:
+    """What an upscale of ``info`` would do with each stream, for each kind of target."""
+    rows: dict[str, list[str]] = {}
+    for suffix, container in (("mp4", "mp4"), ("mkv", "matroska")):
+        carries = plan_carry(info, container)
+        for action in ("keep", "convert", "drop"):
+            rows[f"{action}_in_{suffix}"] = [str(c) for c in carries if c.action == action]
+    return rows
+
+
+def default_model(options: UpscaleOptions) -> str:
+    """The model that ``auto`` means for these options."""
+    return weights.default_model(device.pick(options.device).type)
+
+
+def list_models() -> list[dict[str, str]]:
+    """Every model that has a name: ``name`` and ``about``, and for trained ones what they reach."""
+    rows = [
+        {"name": entry.name, "about": f"{entry.summary}; {entry.quality}; {entry.speed}"}
+        for entry in weights.index().values()
+    ]
+    plain = [arch for arch in ARCHS.values() if not arch.trained]
+    return rows + [{"name": arch.name, "about": f"{arch.summary} (no weights)"} for arch in plain]
+
+
+def describe_model(name: str) -> dict[str, object]:
+    """The facts of one model, by name or path."""
+    upscaler = weights.load(name)
+    return {
+        "name": upscaler.name,
+        "arch": upscaler.arch,
+        "scale": upscaler.scale,
+        "parameters": upscaler.parameters,
+        "receptive_field_px": 2 * upscaler.halo + 1,
+        "dtypes": [str(dtype).removeprefix("torch.") for dtype in upscaler.dtypes],
+        **upscaler.card,
+    }
+
+
+def load(model: str = "auto", on_device: str = "auto") -> Upscaler:
+    """The upscaler of a name or of a weights file; ``auto`` is the best for the device."""
+    if model == "auto":
+        model = weights.default_model(device.pick(on_device).type)
+    return weights.load(model)
+
+
+def make_engine(
+    upscaler: Upscaler, options: UpscaleOptions | EngineOptions, on_event: EventSink = ignore
+) -> Engine:
+    """An upscaler placed on the device that the options ask for."""
+    asked = options.engine if isinstance(options, UpscaleOptions) else options
+    return Engine(upscaler, asked, on_event)
+
+
+def _check_source(source: Path) -> None:
+    if not source.exists():
+        raise MediaError(f"there is no file {source}", hint="check the path")
+    if not os.access(source, os.R_OK):
+        raise MediaError(f"no permission to read {source}", hint="check its owner and mode")

@@ -1,0 +1,1 @@
+"""The command line: parse, draw progress, map errors to exit codes. The only floor that prints."""

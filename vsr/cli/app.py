@@ -1,0 +1,65 @@
+"""The ``vsr`` command: its commands, and what an error looks like to a person."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from vsr import __version__
+from vsr.cli.models import models
+from vsr.cli.probe import probe
+from vsr.cli.upscale import upscale
+from vsr.errors import VsrError
+
+
+class VsrGroup(TyperGroup):
+    """Turns a :class:`VsrError` into ``error:`` and ``hint:`` on stderr and its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:  # typer vendors its context's type
+        """Run a command; anything but a VsrError and Ctrl-C is a bug and keeps its traceback."""
+        try:
+            return super().invoke(ctx)
+        except VsrError as error:
+            print(f"error: {error.message}", file=sys.stderr)
+            if error.hint:
+                print(f"hint: {error.hint}", file=sys.stderr)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            print("\ninterrupted: the same command goes on from here", file=sys.stderr)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=VsrGroup,
+    name="vsr",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Upscale videos and pictures four times: sharp, complete and on time.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"vsr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Upscale videos and pictures four times: sharp, complete and on time."""
+    del version  # its callback has answered
+
+
+app.command()(upscale)
+app.command()(probe)
+app.add_typer(models, name="models")

@@ -1,0 +1,147 @@
+"""Everything about a job that can be settled before the first frame: checked, frozen, printable."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from vsr.color import ColorSpec
+from vsr.errors import MediaError, OptionsError
+from vsr.media.carry import Carry, plan_carry
+from vsr.media.codecs import Encoding, choose
+from vsr.media.deinterlace import looks_interlaced
+from vsr.media.images import probe_folder
+from vsr.media.mux import Cut
+from vsr.media.probe import MediaInfo, probe
+from vsr.media.writer import Timing, check_opens
+from vsr.options import UpscaleOptions
+
+SEGMENT_SECONDS = 5
+CLIP_PIXELS = 1 << 20  # frames are handed on in clips of about this many input pixels
+DEFAULT_FPS = "25"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One video's job. ``source`` says how its planes are read, matrix resolved."""
+
+    info: MediaInfo
+    target: Path
+    source: ColorSpec
+    encoding: Encoding
+    timing: Timing
+    carries: tuple[Carry, ...]
+    cut: Cut
+    deinterlace: bool
+    clip_frames: int
+    segment_frames: int
+    notes: tuple[str, ...]
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Streams carried as they are, for people."""
+        return tuple(str(carry) for carry in self.carries if carry.action == "keep")
+
+    @property
+    def converted(self) -> tuple[str, ...]:
+        """Streams carried in another form, for people."""
+        return tuple(str(carry) for carry in self.carries if carry.action == "convert")
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """What of the source the target will not hold, for people."""
+        streams = [str(carry) for carry in self.carries if carry.action == "drop"]
+        return (*streams, *self.encoding.notes, *self.info.lost_side_data)
+
+    @property
+    def frames(self) -> int | None:
+        """How many frames to expect, where the source says."""
+        info = self.info
+        if info.duration_seconds is None:
+            return info.frames
+        total = info.duration_seconds
+        start = max(0.0, float(self.cut.start or 0) - info.start_seconds) if self.cut.start else 0.0
+        end = float(self.cut.end) - info.start_seconds if self.cut.end is not None else total
+        if start == 0.0 and end >= total and info.frames:
+            return info.frames
+        return max(1, round((min(end, total) - start) * float(info.frame_rate)))
+
+
+def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
+    """What can be said of a target's place alone, before anything is opened."""
+    if target.exists() and source.exists() and target.samefile(source):
+        raise OptionsError(f"the target is the source: {target}", hint="give another name")
+    if not target.parent.is_dir():
+        raise MediaError(f"there is no folder {target.parent}", hint="make it first")
+    if not os.access(target.parent, os.W_OK):
+        raise MediaError(f"no permission to write in {target.parent}")
+    if target.exists() and not options.overwrite and not _is_empty_folder(target):
+        raise OptionsError(f"{target} exists already", hint="give --overwrite to replace it")
+
+
+def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -> Plan:
+    """Plan a video, or a folder of frames that becomes one, for a network that enlarges by ``scale``."""
+    if source.is_dir():
+        info = probe_folder(source, Fraction(options.fps or DEFAULT_FPS))
+    else:
+        if options.fps is not None:
+            raise OptionsError(
+                "--fps is for a folder of frames", hint="a video keeps the times it has"
+            )
+        info = probe(source)
+    encoding = choose(info, target, options.target_size(info.size, scale), options)
+    timing = Timing(info.time_base, info.frame_rate, info.sample_aspect)
+    check_opens(encoding, timing)
+    deinterlace, notes = _deinterlacing(info, options)
+    if options.fps is None and info.is_folder:
+        notes += (f"no --fps given: {DEFAULT_FPS} frames a second",)
+    wanted = options.target_size(info.size, scale)
+    if encoding.size != wanted:
+        notes += (f"the size was rounded from {wanted} to {encoding.size} for {encoding.pix_fmt}",)
+    return Plan(
+        info=info,
+        target=target,
+        source=info.color.resolved(info.size.height),
+        encoding=encoding,
+        timing=timing,
+        carries=() if info.is_folder else plan_carry(info, encoding.container),
+        cut=_cut(info, options),
+        deinterlace=deinterlace,
+        clip_frames=max(1, min(16, CLIP_PIXELS // info.size.pixels)),
+        segment_frames=max(1, round(SEGMENT_SECONDS * info.frame_rate)),
+        notes=notes,
+    )
+
+
+def _deinterlacing(info: MediaInfo, options: UpscaleOptions) -> tuple[bool, tuple[str, ...]]:
+    if options.deinterlace != "auto":
+        return options.deinterlace == "on", ()
+    if not info.flagged_interlaced or info.is_folder:
+        return False, ()
+    if looks_interlaced(info):
+        return True, (f"interlaced ({info.field_order}): deinterlaced, one frame for each",)
+    return False, ("flagged as interlaced, but no combing was found: left as it is",)
+
+
+def _cut(info: MediaInfo, options: UpscaleOptions) -> Cut:
+    """--start and --end count from the first moment of the source, as players show it."""
+    if options.start is None and options.end is None:
+        return Cut()
+    zero = Fraction(info.start_seconds).limit_denominator(1000000)
+    start = Fraction(options.start).limit_denominator(1000000) if options.start else None
+    end = None if options.end is None else Fraction(options.end).limit_denominator(1000000)
+    if info.duration_seconds is not None and start is not None and start >= info.duration_seconds:
+        raise OptionsError(
+            f"--start {float(start):g} lies behind the end, at {info.duration_seconds:.3f} s"
+        )
+    return Cut(
+        start=None if start is None else zero + start,
+        end=None if end is None else zero + end,
+        shift=Fraction(0) if start is None else zero + start,
+    )
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())

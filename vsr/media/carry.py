@@ -1,0 +1,148 @@
+"""What happens to every stream beside the main video: kept, converted, or dropped by name.
+
+Whether a container can hold a stream is asked of FFmpeg itself, by writing the stream's header and
+first packet to memory.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
+from av.subtitles.stream import SubtitleStream
+
+from vsr.media.probe import MediaInfo, StreamInfo, opened
+
+Action = Literal["keep", "convert", "drop"]
+TEXT_CODECS = {"subrip", "srt", "text", "mov_text", "webvtt", "ass", "ssa"}
+TEXT_IN = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+# A tx3g sample description's defaults (3GPP TS 26.245, 5.16): bottom centre, white, one font.
+_TX3G = bytes.fromhex(
+    "00000000 01ff 00000000 0000000000000000 0000 0000 0001 00 12 ffffffff"
+    "00000012 66746162 0001 0001 05 5365726966"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """One stream's fate; ``codec`` is what it becomes when converted, ``why`` what a person reads."""
+
+    stream: StreamInfo
+    action: Action
+    codec: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        if self.action == "convert":
+            return f"{self.stream} to {self.codec}"
+        return f"{self.stream} ({self.why})" if self.why else str(self.stream)
+
+
+def plan_carry(info: MediaInfo, container: str) -> tuple[Carry, ...]:
+    """The fate of every stream but the main video, in the source's order."""
+    carries: list[Carry] = []
+    with opened(info.path) as source:
+        for stream, described in zip(source.streams, info.streams, strict=True):
+            if described.index == info.video or _is_chapter_track(stream, source):
+                continue
+            carries.append(_fate(source, stream, described, container))
+    return tuple(carries)
+
+
+def add_stream(output: OutputContainer, stream: Stream, carry: Carry) -> Stream:
+    """The output's stream for a carried one, with its metadata and disposition."""
+    if carry.action == "convert":
+        added = _text_stream(output, carry.codec)
+        added.time_base = stream.time_base
+    elif stream.codec_context is None:
+        added = output.add_stream_from_template(stream)
+    else:
+        added = output.add_stream_from_template(stream, opaque=True)
+    added.metadata.update(stream.metadata)
+    added.disposition = stream.disposition
+    return added
+
+
+def _text_stream(output: OutputContainer, codec: str) -> Stream:
+    """A new text subtitle stream. Only a stream made from a template has room for tx3g's sample
+    description, so for MP4 the template is a file in memory with such a stream."""
+    if codec != "mov_text":
+        return output.add_mux_stream(codec)
+    memory = io.BytesIO()
+    with av.open(memory, "w", format="mp4") as made:
+        made.add_mux_stream(codec).time_base = Fraction(1, 1000)
+        made.start_encoding()
+    memory.seek(0)
+    with av.open(memory) as read:
+        added = output.add_stream_from_template(read.streams.subtitles[0], opaque=True)
+    added.codec_context.extradata = _TX3G
+    return added
+
+
+def converted_packet(packet: av.Packet[Stream], carry: Carry) -> av.Packet[Stream]:
+    """A text subtitle's packet in another codec's form, at the same time."""
+    text = _plain_text(bytes(packet), carry.stream.codec)
+    data = text.encode()
+    fresh = av.Packet(struct.pack(">H", len(data)) + data if carry.codec == "mov_text" else data)
+    fresh.pts, fresh.dts, fresh.duration = packet.pts, packet.dts, packet.duration
+    fresh.time_base = packet.time_base
+    return fresh
+
+
+def _fate(source: InputContainer, stream: Stream, described: StreamInfo, container: str) -> Carry:
+    if _can_hold(source, stream, container):
+        note = "as it is, not enlarged" if described.type == "video" else ""
+        return Carry(described, "keep", why=note)
+    target = TEXT_IN[container]
+    if isinstance(stream, SubtitleStream) and described.codec in TEXT_CODECS:
+        return Carry(described, "convert", codec=target)
+    return Carry(described, "drop", why=f"{container} cannot hold it")
+
+
+def _can_hold(source: InputContainer, stream: Stream, container: str) -> bool:
+    try:
+        with av.open(io.BytesIO(), "w", format=container) as trial:
+            described = StreamInfo(stream.index, stream.type or "", "", "", "", ())
+            added = add_stream(trial, stream, Carry(described, "keep"))
+            trial.start_encoding()
+            if stream.type == "attachment":
+                return True
+            source.seek(source.start_time or 0)
+            for packet in source.demux(stream):
+                if packet.size:
+                    packet.stream = added
+                    trial.mux_one(packet)
+                break
+    except (av.FFmpegError, ValueError, OSError):
+        return False
+    return True
+
+
+def _is_chapter_track(stream: Stream, source: InputContainer) -> bool:
+    """MP4 keeps chapters as a text track too, which demuxes as data; it is written again anew."""
+    return (
+        stream.type == "data"
+        and stream.codec_context is None
+        and bool(source.chapters())
+        and "mp4" in source.format.name
+        and stream.metadata.get("handler_name") == "SubtitleHandler"
+    )
+
+
+def _plain_text(data: bytes, codec: str) -> str:
+    if codec == "mov_text":
+        length = struct.unpack(">H", data[:2])[0] if len(data) >= 2 else 0
+        return data[2 : 2 + length].decode("utf-8", "replace")
+    text = data.decode("utf-8", "replace")
+    if codec in ("ass", "ssa"):  # ReadOrder,Layer,Style,Name,MarginL,MarginR,MarginV,Effect,Text
+        text = text.split(",", 8)[-1]
+        text = re.sub(r"\{[^}]*\}", "", text).replace(r"\N", "\n").replace(r"\n", "\n")
+        return text.replace(r"\h", " ")
+    return re.sub(r"</?[a-zA-Z][^>]*>", "", text).strip("\r\n")

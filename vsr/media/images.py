@@ -1,0 +1,180 @@
+"""Still pictures and folders of them: the same planes in and out as video has."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsr.color import FULL_RANGE, ColorSpec
+from vsr.errors import MediaError
+from vsr.geometry import Size
+from vsr.media.clip import Clip
+from vsr.media.probe import FOLDER, MAX_PIXELS, MediaInfo
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+_SAVE: dict[str, list[int]] = {
+    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
+    ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3],
+}
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a name ends like a still picture's."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, in the order of their names with numbers counted as numbers."""
+    found = [path for path in folder.iterdir() if is_picture(path) and path.is_file()]
+    if not found:
+        raise MediaError(f"{folder} holds no pictures", hint=f"they end in {', '.join(SUFFIXES)}")
+    return sorted(found, key=_natural)
+
+
+def read_picture(path: Path) -> tuple[tuple[Tensor, ...], ColorSpec]:
+    """Planes R, G, B and alpha, or one gray, each (1, h, w), and their layout.
+
+    The orientation that a camera noted is applied. Raises :class:`MediaError`.
+    """
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise MediaError(f"cannot read {path}: {error.strerror or error}") from error
+    lossy = path.suffix.lower() in (".jpg", ".jpeg")
+    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if lossy else cv2.IMREAD_UNCHANGED
+    try:
+        pixels = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:
+        pixels = None
+    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
+        raise MediaError(f"{path} is not a picture that can be read", hint="is it complete?")
+    if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
+        raise MediaError(f"{path} has more than {MAX_PIXELS} pixels")
+    depth = 8 if pixels.dtype == np.uint8 else 16
+    if pixels.ndim == 2:
+        gray = torch.from_numpy(np.ascontiguousarray(pixels)).unsqueeze(0)
+        return (gray,), ColorSpec("gray", depth, (0, 0), range=FULL_RANGE)
+    order = (2, 1, 0, 3)[: pixels.shape[2]]  # OpenCV keeps B, G, R, A
+    planes = tuple(
+        torch.from_numpy(np.ascontiguousarray(pixels[:, :, place])).unsqueeze(0) for place in order
+    )
+    return planes, ColorSpec("rgb", depth, (0, 0), alpha=len(planes) == 4, range=FULL_RANGE)
+
+
+def spec_for(path: Path, source: ColorSpec) -> ColorSpec:
+    """The layout that a picture file of this name keeps of ``source``."""
+    suffix = path.suffix.lower()
+    layout = "gray" if source.layout == "gray" and suffix != ".webp" else "rgb"
+    deep = source.depth > 8 and suffix in (".png", ".tif", ".tiff")
+    alpha = source.alpha and suffix not in (".jpg", ".jpeg")
+    return ColorSpec(layout, 16 if deep else 8, (0, 0), alpha and layout == "rgb", range=FULL_RANGE)
+
+
+def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
+    """Write (1, h, w) planes of :func:`spec_for`, through a ``.part`` beside it."""
+    arrays = [plane[0].numpy() for plane in planes]
+    if len(arrays) == 1:
+        pixels = arrays[0]
+    else:
+        pixels = np.stack([arrays[place] for place in (2, 1, 0, 3)[: len(arrays)]], axis=2)
+    suffix = path.suffix.lower()
+    try:
+        done, data = cv2.imencode(suffix, pixels, _SAVE.get(suffix, []))
+    except cv2.error as error:
+        raise MediaError(
+            f"{path}: {suffix} cannot hold {pixels.shape[1]}x{pixels.shape[0]}"
+        ) from error
+    if not done:
+        raise MediaError(f"{path} could not be encoded")
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(data.tobytes())
+        os.replace(part, path)
+    except OSError as error:
+        raise MediaError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def probe_folder(folder: Path, fps: Fraction) -> MediaInfo:
+    """A folder of frames described as if it were a video of ``fps``; the first picture tells."""
+    paths = pictures_in(folder)
+    planes, color = read_picture(paths[0])
+    return MediaInfo(
+        path=folder,
+        container=FOLDER,
+        video=0,
+        codec=paths[0].suffix[1:],
+        decoder=None,
+        size=Size(planes[0].shape[-1], planes[0].shape[-2]),
+        color=color,
+        pix_fmt=color.layout,
+        read_as=color.layout,
+        time_base=1 / fps,
+        frame_rate=fps,
+        start_seconds=0.0,
+        duration_seconds=float(len(paths) / fps),
+        frames=len(paths),
+        rotation=0,
+        display_matrix=None,
+        sample_aspect=None,
+        field_order="progressive",
+        flagged_interlaced=False,
+        hdr=None,
+        lost_side_data=(),
+        streams=(),
+        chapters=0,
+        metadata={},
+    )
+
+
+class FolderReader:
+    """A folder of frames as clips of a video; every picture must be of one size and kind."""
+
+    def __init__(
+        self, info: MediaInfo, *, clip_frames: int, segment_frames: int, after: int | None = None
+    ) -> None:
+        self.info, self.damaged, self.repaired = info, 0, 0
+        self._group = clip_frames
+        self._segment_frames = segment_frames
+        self._begin = 0 if after is None else after + 1
+
+    def __iter__(self) -> Iterator[Clip]:
+        paths = pictures_in(self.info.path)
+        for low in range(self._begin, len(paths), self._segment_frames):
+            segment = range(low, min(low + self._segment_frames, len(paths)))
+            for start in range(segment.start, segment.stop, self._group):
+                yield self._clip(paths, range(start, min(start + self._group, segment.stop)))
+
+    def _clip(self, paths: Sequence[Path], members: range) -> Clip:
+        frames: list[tuple[Tensor, ...]] = []
+        for member in members:
+            planes, color = read_picture(paths[member])
+            size = Size(planes[0].shape[-1], planes[0].shape[-2])
+            if size != self.info.size or color != self.info.color:
+                raise MediaError(
+                    f"{paths[member].name} is {size} {color.layout} {color.depth}-bit, the first "
+                    f"picture is {self.info.size} {self.info.color.layout} "
+                    f"{self.info.color.depth}-bit",
+                    hint="a video needs frames of one kind; upscale to a folder instead",
+                )
+            frames.append(planes)
+        planes = tuple(torch.cat(group) for group in zip(*frames, strict=True))
+        durations = (1,) * len(members)
+        return Clip(planes, self.info.color, tuple(members), durations, self.info.time_base)
+
+
+def _natural(path: Path) -> list[tuple[int, int | str]]:
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(1, int(part)) if part.isdigit() else (0, part) for part in parts]

@@ -1,0 +1,102 @@
+"""Open a written file again and compare it with what it should be, before it gets its name."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from itertools import chain, zip_longest
+from pathlib import Path
+
+from vsr.color import UNSPECIFIED
+from vsr.errors import VerificationFailed
+from vsr.media.carry import Carry
+from vsr.media.codecs import Encoding
+from vsr.media.mux import Cut
+from vsr.media.probe import MediaInfo, opened, probe
+from vsr.media.writer import Segment, Timing
+
+MOST_REORDERED = 64
+GRID = {"matroska": Fraction(1, 1000), "webm": Fraction(1, 1000)}  # times are whole milliseconds
+
+
+def verify(
+    part: Path,
+    segments: Sequence[Segment],
+    info: MediaInfo,
+    encoding: Encoding,
+    timing: Timing,
+    carries: Sequence[Carry],
+    cut: Cut,
+) -> None:
+    """Frame count, every time, size, colour tags, rotation and streams. Decodes one frame.
+
+    Raises :class:`VerificationFailed` that says what differs.
+    """
+    made = probe(part)
+    _same("size", made.size, encoding.size)
+    _same("rotation", made.rotation % 360, info.rotation % 360)
+    if encoding.color.layout == "yuv":
+        for tag, wanted in (
+            ("matrix", encoding.matrix_tag),
+            ("primaries", encoding.color.primaries),
+            ("transfer", encoding.color.transfer),
+        ):
+            if wanted != UNSPECIFIED:
+                _same(f"colour {tag}", getattr(made.color, tag), wanted)
+    if encoding.color.range and encoding.color.layout == "yuv":
+        _same("colour range", made.color.range, encoding.color.range)
+    kept = [carry for carry in carries if carry.action != "drop"]
+    for kind in ("audio", "subtitle"):
+        wanted = sum(carry.stream.type == kind for carry in kept)
+        _same(f"{kind} streams", sum(item.type == kind for item in made.streams), wanted)
+    tolerance = GRID.get(encoding.container, Fraction(0)) / 2
+    expected = _segment_times(segments, timing, cut)
+    count = 0
+    for count, (want, got) in enumerate(zip_longest(expected, _times(part, made.video)), start=1):
+        if want is None or got is None:
+            frames = sum(segment.frames for segment in segments)
+            more = "more" if want is None else "fewer"
+            raise VerificationFailed(
+                f"the written file holds {more} frames than the {frames} that were encoded",
+                hint="this should not happen: please report it with the file",
+            )
+        if abs(want - got) > tolerance:
+            raise VerificationFailed(
+                f"frame {count} is at {float(got):.6f} s, not at {float(want):.6f} s",
+                hint="this should not happen: please report it with the file",
+            )
+
+
+def _same(what: str, got: object, wanted: object) -> None:
+    if got != wanted:
+        raise VerificationFailed(
+            f"the written file's {what} is {got}, not {wanted}",
+            hint="try another --codec or container, and please report it",
+        )
+
+
+def _segment_times(segments: Sequence[Segment], timing: Timing, cut: Cut) -> Iterator[Fraction]:
+    for segment in segments:
+        for time in _times(segment.path, 0):
+            yield round(time / timing.time_base) * timing.time_base - cut.shift
+
+
+def _times(path: Path, index: int) -> Iterator[Fraction]:
+    """Presentation times of every packet in seconds, in the order shown."""
+    with opened(path) as container:
+        stream = container.streams[index]
+        base = stream.time_base or Fraction(1)
+        stamps = (packet.pts for packet in container.demux(stream) if packet.size)
+        for stamp in _sorted(stamp for stamp in stamps if stamp is not None):
+            yield stamp * base
+
+
+def _sorted(stamps: Iterable[int]) -> Iterator[int]:
+    """Sort what is almost sorted, in bounded memory."""
+    heap: list[int] = []
+    for stamp in stamps:
+        heapq.heappush(heap, stamp)
+        if len(heap) > MOST_REORDERED:
+            yield heapq.heappop(heap)
+    yield from chain(heapq.heappop(heap) for _ in range(len(heap)))

@@ -1,0 +1,198 @@
+"""Encode clips to segment files. A segment is whole or it is not there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from vsr.errors import DeviceError, MediaError, OptionsError
+from vsr.media.clip import Clip
+from vsr.media.codecs import Encoding
+from vsr.media.pixels import name_of, pack
+from vsr.media.probe import translated
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Consecutive encoded frames in a file of their own.
+
+    Times are in the source's time base. ``reorder`` is how many frames the encoder's B-frames make
+    decoding run ahead of showing; ``last_duration`` is the last frame's, 0 where unknown.
+    """
+
+    index: int
+    path: Path
+    frames: int
+    first_pts: int
+    last_pts: int
+    last_duration: int
+    reorder: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What an encoder needs to know of time, and of the shape of pixels."""
+
+    time_base: Fraction
+    frame_rate: Fraction
+    sample_aspect: Fraction | None
+
+
+class SegmentWriter:
+    """Encode one segment: ``write`` clips, then ``finish`` for its :class:`Segment`.
+
+    The file is written under a name with ``.part`` and renamed once it is on the disk; leaving the
+    ``with`` block without ``finish`` removes it.
+    """
+
+    def __init__(self, index: int, path: Path, encoding: Encoding, timing: Timing) -> None:
+        self.index, self.path = index, path
+        self._encoding, self._timing = encoding, timing
+        self._part = path.with_name(path.name + ".part")
+        self._shown: list[int] = []
+        self._decoded: list[int] = []
+        self._last_duration = 0
+        self._container: OutputContainer | None = None
+        self._reformatter = VideoReformatter()
+        with translated(path, "write"):
+            self._container = av.open(
+                str(self._part),
+                "w",
+                format=encoding.entry.segment,
+                options={"avoid_negative_ts": "disabled"},
+            )
+            self._stream = self._container.add_stream(
+                encoding.entry.encoder, rate=timing.frame_rate, options=dict(encoding.options)
+            )
+            assert isinstance(self._stream, VideoStream)
+            self._stream.time_base = timing.time_base
+            configure(self._stream.codec_context, encoding, timing)
+
+    def __enter__(self) -> SegmentWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+        self._part.unlink(missing_ok=True)
+
+    @property
+    def frames(self) -> int:
+        """How many frames were handed over."""
+        return len(self._shown)
+
+    def write(self, clip: Clip) -> None:
+        """Encode every frame of a clip, which has the encoding's colour layout and size."""
+        color = self._encoding.color
+        with translated(self.path, "write"):
+            for place, pts in enumerate(clip.pts):
+                frame = pack(clip.planes, place, color, name_of(color))
+                if frame.format.name != self._encoding.pix_fmt:
+                    frame = self._reformatter.reformat(frame, format=self._encoding.pix_fmt)
+                frame.pts, frame.time_base = pts, clip.time_base
+                frame.duration = self._last_duration = clip.durations[place]
+                frame.colorspace, frame.color_range = self._encoding.matrix_tag, color.range
+                frame.color_primaries, frame.color_trc = color.primaries, color.transfer
+                self._shown.append(pts)
+                self._mux(self._stream.encode(frame))
+
+    def finish(self) -> Segment:
+        """Flush the encoder, put the file on the disk under its name, and describe it."""
+        with translated(self.path, "write"):
+            self._mux(self._stream.encode(None))
+            self._close()
+            if sorted(self._decoded) != self._shown:
+                raise MediaError(
+                    f"{self._encoding.entry.encoder} returned {len(self._decoded)} frames "
+                    f"for {len(self._shown)}, or changed their times",
+                    hint="leave out the --encoder-option that drops frames, or use another --codec",
+                )
+            digest = _synced_hash(self._part)
+            os.replace(self._part, self.path)
+        ranks = {pts: rank for rank, pts in enumerate(self._shown)}
+        return Segment(
+            index=self.index,
+            path=self.path,
+            frames=len(self._shown),
+            first_pts=self._shown[0],
+            last_pts=self._shown[-1],
+            last_duration=self._last_duration,
+            reorder=max(place - ranks[pts] for place, pts in enumerate(self._decoded)),
+            sha256=digest,
+        )
+
+    def _mux(self, packets: Iterable[av.Packet[VideoStream]]) -> None:
+        assert self._container is not None
+        for packet in packets:
+            assert packet.pts is not None
+            time = packet.pts * packet.time_base / self._timing.time_base
+            self._decoded.append(round(time))
+            self._container.mux(packet)
+
+    def _close(self) -> None:
+        container, self._container = self._container, None
+        if container is not None:
+            container.close()
+
+
+def configure(context: VideoCodecContext, encoding: Encoding, timing: Timing) -> None:
+    """Set up an encoder that is not open yet."""
+    context.width, context.height = encoding.size.width, encoding.size.height
+    context.pix_fmt = encoding.pix_fmt
+    context.time_base = timing.time_base
+    context.framerate = timing.frame_rate
+    context.options = dict(encoding.options)
+    context.thread_type = "AUTO"
+    describe(context, encoding, timing)
+
+
+def describe(context: VideoCodecContext, encoding: Encoding, timing: Timing) -> None:
+    """The shape of pixels and the colour tags, for an encoder or for a container's header."""
+    color = encoding.color
+    if timing.sample_aspect is not None:
+        context.sample_aspect_ratio = timing.sample_aspect
+    context.color_range = color.range
+    context.colorspace = encoding.matrix_tag
+    context.color_primaries = color.primaries
+    context.color_trc = color.transfer
+
+
+def check_opens(encoding: Encoding, timing: Timing) -> None:
+    """Open the encoder once at its size, so that a refusal comes before any work."""
+    try:
+        context = av.CodecContext.create(encoding.entry.encoder, "w")
+        configure(context, encoding, timing)
+        context.open()
+        unknown = list(context.options)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if encoding.codec.endswith("_nvenc"):
+            raise DeviceError(
+                f"{encoding.codec} cannot be opened: this machine has no encoder for it",
+                hint="it needs an NVIDIA card with NVENC, which data-centre cards lack: --codec hevc",
+            ) from error
+        options = ", ".join(f"{key}={value}" for key, value in encoding.options)
+        raise OptionsError(
+            f"{encoding.entry.encoder} refuses {encoding.size} {encoding.pix_fmt} with {options}",
+            hint="check --preset, --crf and --encoder-option, or try another --codec",
+        ) from error
+    if unknown:
+        raise OptionsError(
+            f"{encoding.entry.encoder} has no option {', '.join(unknown)}",
+            hint="options are FFmpeg's; x265's and SVT-AV1's own go into x265-params, svtav1-params",
+        )
+
+
+def _synced_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from vsr.version import __version__
+
 if TYPE_CHECKING:
     from vsr import errors as errors
     from vsr.api import load as load
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from vsr.options import EngineOptions as EngineOptions
     from vsr.options import UpscaleOptions as UpscaleOptions
 
-__version__ = "0.1.0"
-
 _HOMES = {
     "Engine": "vsr.infer.engine",
     "EngineOptions": "vsr.options",
@@ -26,7 +26,7 @@ _HOMES = {
     "probe": "vsr.api",
     "upscale": "vsr.api",
 }
-__all__ = [  # noqa: PLE0604
+__all__ = [
     "Engine",
     "EngineOptions",
     "UpscaleOptions",

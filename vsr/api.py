@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from vsr import weights
 from vsr.errors import MediaError, OptionsError
 from vsr.events import EventSink, Report, ignore
 from vsr.infer import device
@@ -20,6 +19,9 @@ from vsr.media.probe import probe as probe_file
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions, UpscaleOptions
+from vsr.weights import default_model as model_for
+from vsr.weights import index
+from vsr.weights import load as load_weights
 
 PathLike = str | os.PathLike[str]
 
@@ -81,14 +83,14 @@ def fate(info: MediaInfo) -> dict[str, list[str]]:
 
 def default_model(options: UpscaleOptions) -> str:
     """The model that ``auto`` means for these options."""
-    return weights.default_model(device.pick(options.device).type)
+    return model_for(device.pick(options.device).type)
 
 
 def list_models() -> list[dict[str, str]]:
     """Every model that has a name: ``name`` and ``about``, and for trained ones what they reach."""
     rows = [
         {"name": entry.name, "about": f"{entry.summary}; {entry.quality}; {entry.speed}"}
-        for entry in weights.index().values()
+        for entry in index().values()
     ]
     plain = [arch for arch in ARCHS.values() if not arch.trained]
     return rows + [{"name": arch.name, "about": f"{arch.summary} (no weights)"} for arch in plain]
@@ -96,7 +98,7 @@ def list_models() -> list[dict[str, str]]:
 
 def describe_model(name: str) -> dict[str, object]:
     """The facts of one model, by name or path."""
-    upscaler = weights.load(name)
+    upscaler = load_weights(name)
     return {
         "name": upscaler.name,
         "arch": upscaler.arch,
@@ -111,8 +113,8 @@ def describe_model(name: str) -> dict[str, object]:
 def load(model: str = "auto", on_device: str = "auto") -> Upscaler:
     """The upscaler of a name or of a weights file; ``auto`` is the best for the device."""
     if model == "auto":
-        model = weights.default_model(device.pick(on_device).type)
-    return weights.load(model)
+        model = model_for(device.pick(on_device).type)
+    return load_weights(model)
 
 
 def make_engine(

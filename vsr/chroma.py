@@ -2,8 +2,8 @@
 
 A pair of filters such that down(up(c)) = c, so that footage that only passes through keeps its
 chroma, and sharp enough that neither blurs. Where chroma samples sit on luma samples ("left",
-"top"), the pair is the interpolating Deslauriers-Dubuc filter and its dual, the 9/7-M of JPEG 2000's
-family (Calderbank et al., Applied and Computational Harmonic Analysis 5, 1998, section 4). Where
+"top"), the pair is the interpolating Deslauriers-Dubuc filter and its dual, the 9/7-M of wavelet
+coding (Calderbank et al., Applied and Computational Harmonic Analysis 5, 1998, section 4). Where
 they sit between them ("centre"), it is Catmull-Rom's cubic at a quarter sample and its shortest
 smooth dual, solved for by least squares. Borders are mirrored the way that keeps the pair inverse.
 """

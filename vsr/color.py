@@ -97,7 +97,7 @@ def _shrunk(length: int, shift: int) -> int:
 def to_rgb(planes: tuple[Tensor, ...], spec: ColorSpec) -> Tensor:
     """Planes to RGB.
 
-    ``planes`` are (n, h, w) integers as :meth:`ColorSpec.plane_sizes` has them, the matrix resolved.
+    ``planes`` are (n, h, w) integers as :meth:`ColorSpec.plane_sizes` has them; matrix resolved.
     Returns (n, 3, h, w) float32, nominally 0..1 and not clamped; with alpha (n, 4, h, w).
     """
     peak = float((1 << spec.depth) - 1)
@@ -139,7 +139,8 @@ def from_rgb(rgb: Tensor, spec: ColorSpec) -> tuple[Tensor, ...]:
     if spec.layout == "rgb":
         values = [channel * peak for channel in channels[:3]]
     else:
-        luma, u, v = _rgb_to_yuv(*channels[:3], spec.matrix, spec.layout == "yuv")
+        red, green, blue = channels[:3]
+        luma, u, v = _rgb_to_yuv(red, green, blue, spec.matrix, spec.layout == "yuv")
         offset, luma_span, chroma_span = _spans(spec)
         if spec.layout == "yuv":
             middle = float(1 << (spec.depth - 1))
@@ -176,7 +177,7 @@ def _yuv_to_rgb(y: Tensor, u: Tensor, v: Tensor, matrix: int) -> tuple[Tensor, T
 def _rgb_to_yuv(
     r: Tensor, g: Tensor, b: Tensor, matrix: int, chroma: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Fresh tensors that the caller may change; with no ``chroma`` the second and third are luma."""
+    """Fresh tensors that the caller may change; without ``chroma`` all three are luma."""
     if matrix == YCGCO:
         return (r + 2 * g + b) / 4, (2 * g - r - b) / 4, (r - b) / 2
     kr, kb = _LUMA.get(matrix, _LUMA[BT709])

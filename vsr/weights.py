@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]  # no stubs
 from torch import Tensor, nn
 
 from vsr.errors import WeightsError
@@ -131,9 +132,7 @@ def save(
 
 def _read(path: Path, name: str) -> Upscaler:
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            state: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}
+        metadata, state = _contents(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"{path} is not a readable safetensors file: {error}",
@@ -155,6 +154,12 @@ def _read(path: Path, name: str) -> Upscaler:
     return make_upscaler(folded(module.float()), name=name, arch=arch.name, card=card)
 
 
+def _contents(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    reader: Any = safe_open(path, framework="pt")  # it has no stubs
+    with reader as file:
+        return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}
+
+
 def identify(
     metadata: Mapping[str, str], state: Mapping[str, Tensor], path: Path
 ) -> tuple[Arch, Mapping[str, Hyper]]:
@@ -162,7 +167,7 @@ def identify(
     if metadata.get("format") == FORMAT:
         arch = ARCHS.get(metadata.get("arch", ""))
         try:
-            hparams = json.loads(metadata.get("hparams", ""))
+            hparams: object = json.loads(metadata.get("hparams", ""))
         except json.JSONDecodeError as error:
             raise WeightsError(f"{path} has damaged metadata: {error}") from error
         if arch is None or not isinstance(hparams, dict):
@@ -170,7 +175,7 @@ def identify(
                 f"{path} is of architecture {metadata.get('arch')!r}, which this version lacks",
                 hint=f"known are {', '.join(name for name, a in ARCHS.items() if a.trained)}",
             )
-        return arch, _checked(hparams, path)  # pyright: ignore[reportUnknownArgumentType]  # JSON
+        return arch, _checked(cast("dict[object, object]", hparams), path)
     for arch in ARCHS.values():
         found = arch.detect(state)
         if found is not None:

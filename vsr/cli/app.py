@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vsr import __version__
 from vsr.cli.models import models
 from vsr.cli.probe import probe
 from vsr.cli.upscale import upscale
 from vsr.errors import VsrError
+from vsr.version import __version__
 
 
 class VsrGroup(TyperGroup):

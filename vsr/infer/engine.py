@@ -1,4 +1,4 @@
-"""Enlarge pictures of any size with a network of any size: tiles, batches, and memory that runs out.
+"""Enlarge pictures of any size with any network: tiles, batches, and memory that runs out.
 
 Knows tensors and colour, but no file. Everything happens on the device; what comes back are integer
 planes of the enlarged size, never floats.
@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vsr.color import ColorSpec, to_rgb
 from vsr.errors import OptionsError, OutOfMemory, WeightsError
@@ -125,9 +125,9 @@ class Engine:
         """What one window of the frame takes at its peak, in bytes."""
         if self._bytes_per_pixel is None:
             side = 64
-            module = copy.deepcopy(self._module).to("meta")
+            module: nn.Module = copy.deepcopy(self._module).to("meta")
             example = torch.zeros(1, 3, side, side)
-            peak = peak_bytes(lambda window: module(window).float(), example)
+            peak = peak_bytes(module, example)
             # The float result and its colour conversion come on top: about five floats a channel.
             finish = 3 * 4 * 5 * self.upscaler.scale**2
             self._bytes_per_pixel = SAFETY * peak / side**2 + finish
@@ -166,7 +166,7 @@ class Engine:
         if self.placement.channels_last:
             color = color.contiguous(memory_format=torch.channels_last)
         with self._precision():
-            enlarged = self._module(color).float()
+            enlarged: Tensor = self._module(color).float()
         if windows.shape[1] == 4:
             alpha = torch.nn.functional.interpolate(
                 windows[:, 3:], size=enlarged.shape[-2:], mode="bicubic", antialias=True
@@ -184,7 +184,9 @@ class Engine:
         self.placement = replace(self.placement, dtype=dtype)
         module = copy.deepcopy(self.upscaler.module).to(self.placement.device, dtype)
         if self.placement.channels_last:
-            module = module.to(memory_format=torch.channels_last)
+            for parameter in module.parameters():
+                if parameter.dim() == 4:
+                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self._module = module.eval().requires_grad_(False)
 
     def _insist(self, attempt: Callable[[], Result]) -> Result:

@@ -7,6 +7,7 @@ enlargement, converts colour with enough context for its filters, and pastes or 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,7 +33,7 @@ class _Part:
     window: Box  # in pixels of the network's enlargement
 
 
-class Output:
+class Output(ABC):
     """A canvas of ``high`` for frames of ``low``; subclasses say what its planes are."""
 
     context = 0  # target pixels that the conversion looks at around what it makes
@@ -46,7 +47,7 @@ class Output:
 
     @property
     def margin(self) -> int:
-        """Input pixels around a kept part, beyond the network's halo, that its result depends on."""
+        """Input pixels around a kept part, beyond the halo, that its result depends on."""
         sides = ((self.low.width, self.high.width), (self.low.height, self.high.height))
         return max(
             math.ceil(
@@ -128,9 +129,9 @@ class Output:
                 fresh = _faded(place, fresh, part.fade_x // shrink_x, part.fade_y // shrink_y)
             place.copy_(fresh)
 
+    @abstractmethod
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """(n, c, h, w) float RGB to the canvas's kind of planes."""
-        raise AssertionError(f"{type(self).__name__} must say what its planes are")
 
     def _fitted(self, enlarged: Tensor, part: _Part) -> Tensor:
         """What ``part`` computes, cut out of the enlarged window or resampled from it."""
@@ -182,6 +183,7 @@ class FloatOutput(Output):
         self.canvas = (torch.zeros(*shape, high.height, high.width, device=device),)
 
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """As they are."""
         return (pixels,)
 
 
@@ -201,6 +203,7 @@ class PlaneOutput(Output):
         self.context = SUPPORT * (self.align - 1)
 
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """To the spec's code values."""
         return from_rgb(pixels, self.spec)
 
 

@@ -1,7 +1,7 @@
 """Resample a part of a picture to another size, by where it lies in the whole. Antialiased.
 
-Keys' cubic, stretched when shrinking so that nothing aliases, as two matrix products. Weights depend
-on positions in the whole picture alone, so parts computed apart fit together without a seam.
+Keys' cubic, stretched when shrinking so that nothing aliases, as two matrix products. Weights
+depend on positions in the whole picture alone, so parts computed apart fit together without a seam.
 """
 
 from __future__ import annotations

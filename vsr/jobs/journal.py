@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from vsr.errors import MediaError, OptionsError
 from vsr.media.writer import Segment
@@ -88,8 +88,9 @@ class Journal:
 
     def _parsed(self, line: str, index: int) -> Segment | None:
         try:
-            row = json.loads(line)
-            segment = Segment(**{**row, "path": self.folder / str(row["path"])})
+            row: dict[str, Any] = json.loads(line)
+            row["path"] = self.folder / str(row["path"])
+            segment = Segment(**row)
             with segment.path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except (json.JSONDecodeError, TypeError, KeyError, OSError):

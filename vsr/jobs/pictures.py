@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +143,7 @@ def _read(path: Path, target: Path) -> _Picture:
 
 
 @contextmanager
-def _filled(target: Path) -> Iterator[Path]:
+def _filled(target: Path) -> Generator[Path]:
     """A folder beside the target to fill, which takes its name when all went well."""
     part = target.with_name(f".{target.name}.part")
     _checked(part, lambda: shutil.rmtree(part, ignore_errors=True))

@@ -10,10 +10,10 @@ from pathlib import Path
 from vsr.color import ColorSpec
 from vsr.errors import MediaError, OptionsError
 from vsr.media.carry import Carry, plan_carry
-from vsr.media.codecs import Encoding, choose
 from vsr.media.deinterlace import looks_interlaced
+from vsr.media.encoding import Encoding, choose
 from vsr.media.images import probe_folder
-from vsr.media.mux import Cut
+from vsr.media.packets import Cut
 from vsr.media.probe import MediaInfo, probe
 from vsr.media.writer import Timing, check_opens
 from vsr.options import UpscaleOptions
@@ -82,7 +82,7 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
 
 
 def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -> Plan:
-    """Plan a video, or a folder of frames that becomes one, for a network that enlarges by ``scale``."""
+    """Plan a video, or a folder of frames that becomes one; ``scale`` is the network's own."""
     if source.is_dir():
         info = probe_folder(source, Fraction(options.fps or DEFAULT_FPS))
     else:

@@ -7,21 +7,21 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from vsr import __version__
 from vsr.errors import MediaError, VsrError
 from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone, Started, Warned
 from vsr.infer.engine import Engine
 from vsr.jobs.journal import Journal
 from vsr.jobs.plan import Plan
 from vsr.media.clip import Clip
+from vsr.media.files import translated
 from vsr.media.images import FolderReader
 from vsr.media.mux import join
-from vsr.media.probe import translated
 from vsr.media.reader import Reader
 from vsr.media.verify import verify
 from vsr.media.writer import Segment, SegmentWriter
 from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline, Waits
+from vsr.version import __version__
 
 STAGES = ("decode", "enlarge", "encode")
 

@@ -15,10 +15,12 @@ from typing import Literal
 
 import av
 from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
-from vsr.media.probe import MediaInfo, StreamInfo, opened
+from vsr.media.files import opened
+from vsr.media.probe import MediaInfo, StreamInfo
 
 Action = Literal["keep", "convert", "drop"]
 TEXT_CODECS = {"subrip", "srt", "text", "mov_text", "webvtt", "ass", "ssa"}
@@ -32,7 +34,7 @@ _TX3G = bytes.fromhex(
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """One stream's fate; ``codec`` is what it becomes when converted, ``why`` what a person reads."""
+    """One stream's fate; ``codec`` is what it becomes when converted, ``why`` is for people."""
 
     stream: StreamInfo
     action: Action
@@ -61,7 +63,7 @@ def add_stream(output: OutputContainer, stream: Stream, carry: Carry) -> Stream:
     if carry.action == "convert":
         added = _text_stream(output, carry.codec)
         added.time_base = stream.time_base
-    elif stream.codec_context is None:
+    elif stream.type in ("data", "attachment"):  # no codec context, whatever the stubs say
         added = output.add_stream_from_template(stream)
     else:
         added = output.add_stream_from_template(stream, opaque=True)
@@ -120,7 +122,7 @@ def _can_hold(source: InputContainer, stream: Stream, container: str) -> bool:
                     packet.stream = added
                     trial.mux_one(packet)
                 break
-    except (av.FFmpegError, ValueError, OSError):
+    except (FFmpegError, ValueError, OSError):
         return False
     return True
 
@@ -129,7 +131,6 @@ def _is_chapter_track(stream: Stream, source: InputContainer) -> bool:
     """MP4 keeps chapters as a text track too, which demuxes as data; it is written again anew."""
     return (
         stream.type == "data"
-        and stream.codec_context is None
         and bool(source.chapters())
         and "mp4" in source.format.name
         and stream.metadata.get("handler_name") == "SubtitleHandler"

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import av
+from av.error import FFmpegError
 from av.filter import Graph
 from av.video.stream import VideoStream
 
-from vsr.media.probe import MediaInfo, opened
+from vsr.media.files import opened
+from vsr.media.probe import MediaInfo
 
 LOOK_FRAMES = 60
 
@@ -44,7 +46,7 @@ def _readable(packets: Iterable[av.Packet[VideoStream]]) -> Iterator[av.VideoFra
     for packet in packets:
         try:
             yield from packet.decode()
-        except av.FFmpegError:
+        except FFmpegError:
             continue  # damaged here; the reader counts it when it comes by
 
 
@@ -69,5 +71,5 @@ def _pulled(graph: Graph) -> Iterator[av.VideoFrame]:
     while True:
         try:
             yield graph.vpull()
-        except (av.BlockingIOError, av.EOFError):
+        except (BlockingIOError, EOFError):
             return

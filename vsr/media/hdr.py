@@ -5,9 +5,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import cast
 
 import av
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideData, Type
 
 Point = tuple[Fraction, Fraction]
 
@@ -27,17 +28,24 @@ class Hdr:
     max_fall: int | None
 
 
+def side_data(frame: av.VideoFrame) -> dict[Type, bytes]:
+    """A frame's side data by kind. PyAV's container iterates its items, not their names."""
+    items = cast("list[SideData]", list(frame.side_data.keys()))
+    return {item.type: bytes(item) for item in items}
+
+
 def read_hdr(frame: av.VideoFrame) -> Hdr | None:
     """What a decoded frame carries, or ``None``."""
-    found = {item.type: bytes(item) for item in frame.side_data.keys()}
+    found = side_data(frame)
     display = found.get(Type.MASTERING_DISPLAY_METADATA)
     light = found.get(Type.CONTENT_LIGHT_LEVEL)
     primaries = white = luminance = None
     if display is not None:
-        # AVMasteringDisplayMetadata: ten rationals, then two flags (libavutil/mastering_display...).
+        # AVMasteringDisplayMetadata of libavutil: ten rationals, then two flags.
         numbers = struct.unpack("<20i2i", display[:88])
         values = [
-            Fraction(top, bottom or 1) for top, bottom in zip(numbers[:20:2], numbers[1:20:2])
+            Fraction(top, bottom or 1)
+            for top, bottom in zip(numbers[:20:2], numbers[1:20:2], strict=True)
         ]
         if numbers[20]:
             points = [(values[at], values[at + 1]) for at in range(0, 8, 2)]
@@ -53,7 +61,7 @@ def x265_params(hdr: Hdr) -> list[str]:
     params = ["hdr10=1", "repeat-headers=1"]
     if hdr.primaries and hdr.white and hdr.luminance:
         red, green, blue = hdr.primaries
-        points = zip("G B R WP".split(), (green, blue, red, hdr.white), strict=True)
+        points = zip(("G", "B", "R", "WP"), (green, blue, red, hdr.white), strict=True)
         text = "".join(f"{name}({_units(x)},{_units(y)})" for name, (x, y) in points)
         low, high = (round(value * 10000) for value in hdr.luminance)
         params.append(f"master-display={text}L({high},{low})")
@@ -67,7 +75,7 @@ def svtav1_params(hdr: Hdr) -> list[str]:
     params: list[str] = []
     if hdr.primaries and hdr.white and hdr.luminance:
         red, green, blue = hdr.primaries
-        points = zip("G B R WP".split(), (green, blue, red, hdr.white), strict=True)
+        points = zip(("G", "B", "R", "WP"), (green, blue, red, hdr.white), strict=True)
         text = "".join(f"{name}({float(x):.5f},{float(y):.5f})" for name, (x, y) in points)
         low, high = hdr.luminance
         params.append(f"mastering-display={text}L({float(high):.4f},{float(low):.4f})")

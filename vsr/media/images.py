@@ -56,11 +56,11 @@ def read_picture(path: Path) -> tuple[tuple[Tensor, ...], ColorSpec]:
         pixels = cv2.imdecode(data, flags) if data.size else None
     except cv2.error:
         pixels = None
-    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
+    if pixels is None or str(pixels.dtype) not in ("uint8", "uint16"):
         raise MediaError(f"{path} is not a picture that can be read", hint="is it complete?")
     if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
         raise MediaError(f"{path} has more than {MAX_PIXELS} pixels")
-    depth = 8 if pixels.dtype == np.uint8 else 16
+    depth = 8 if str(pixels.dtype) == "uint8" else 16
     if pixels.ndim == 2:
         gray = torch.from_numpy(np.ascontiguousarray(pixels)).unsqueeze(0)
         return (gray,), ColorSpec("gray", depth, (0, 0), range=FULL_RANGE)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.stream import Disposition, Stream
+from av.stream import Stream
 from av.video.stream import VideoStream
 
-from vsr.media.carry import Carry, add_stream, converted_packet
-from vsr.media.codecs import Encoding
-from vsr.media.probe import MediaInfo, opened, translated
+from vsr.media.carry import Carry, add_stream
+from vsr.media.encoding import Encoding
+from vsr.media.files import opened, translated
+from vsr.media.packets import Cut, carried_packets, video_packets
+from vsr.media.probe import MediaInfo
 from vsr.media.writer import Segment, Timing, describe
 
 if TYPE_CHECKING:
@@ -31,27 +32,6 @@ _MP4_KEYS = {
     "encoder", "major_brand", "minor_version", "compatible_brands", "creation_time",
 }  # fmt: skip
 _OWN_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """The stretch of the source that is kept, in seconds, and what is taken off every time."""
-
-    start: Fraction | None = None
-    end: Fraction | None = None
-    shift: Fraction = Fraction(0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Timed:
-    """A packet ready to be muxed, ordered by its time in seconds."""
-
-    seconds: float
-    order: int
-    packet: av.Packet[Stream]
-
-    def __lt__(self, other: _Timed) -> bool:
-        return (self.seconds, self.order) < (other.seconds, other.order)
 
 
 def join(
@@ -76,24 +56,26 @@ def join(
         ) as output,
     ):
         kept = {carry.stream.index: carry for carry in carries if carry.action != "drop"}
-        assert source is not None or not kept
         added: dict[int, Stream] = {}
-        before = [index for index in kept if index < info.video]
-        for index in before:
-            added[index] = add_stream(output, source.streams[index], kept[index])
+        for index in sorted(index for index in kept if source and index < info.video):
+            added[index] = add_stream(output, _streams(source)[index], kept[index])
         video = _add_video(output, first, source, info, encoding, timing)
-        for index in kept.keys() - set(before):
-            added[index] = add_stream(output, source.streams[index], kept[index])
+        for index in sorted(index for index in kept if source and index > info.video):
+            added[index] = add_stream(output, _streams(source)[index], kept[index])
         if source is not None:
             output.metadata.update(
                 {key: text for key, text in source.metadata.items() if key.lower() not in _OWN_KEYS}
             )
             output.set_chapters(_chapters(source, cut))
         output.start_encoding()
-        frames = _video_packets(segments, timing, video, cut)
-        others = _carried_packets(source, added, kept, cut) if source is not None else iter(())
+        frames = video_packets(segments, timing, video, cut)
+        others = carried_packets(source, added, kept, cut) if source is not None else iter(())
         for timed in heapq.merge(frames, others):
             output.mux_one(timed.packet)
+
+
+def _streams(source: InputContainer | None) -> Sequence[Stream]:
+    return list(source.streams) if source is not None else []
 
 
 def _add_video(
@@ -162,89 +144,3 @@ def _chapters(source: InputContainer, cut: Cut) -> list[Chapter]:
         end = min(end, cut.end or end) - cut.shift
         chapters.append({**chapter, "start": round(start / base), "end": round(end / base)})
     return chapters
-
-
-def _video_packets(
-    segments: Sequence[Segment], timing: Timing, video: VideoStream, cut: Cut
-) -> Iterator[_Timed]:
-    """Every segment's packets with decoding times made anew.
-
-    Each encoder began its decoding times before its first frame; joined, they would run back. With
-    B-frames reordered by at most n, the n-th last presentation time is a valid decoding time.
-    """
-    base = timing.time_base
-    reorder = max(segment.reorder for segment in segments)
-    shift = round(cut.shift / base)
-    shown: list[int] = []  # the presentation times that decoding times are still to be made of
-    for number, segment in enumerate(segments):
-        following = segments[number + 1].first_pts if number + 1 < len(segments) else None
-        ordered = sorted(_in_base(packet, base) for packet in _packets(segment))
-        step = ordered[1] - ordered[0] if len(ordered) > 1 else 1
-        if not number:
-            shown = [ordered[0] - step * (reorder - place) for place in range(reorder)]
-        shown += ordered
-        ends = dict(zip(ordered, ordered[1:], strict=False))
-        final = following if following is not None else ordered[-1] + segment.last_duration
-        for packet in _packets(segment):
-            time = _in_base(packet, base)
-            packet.pts, packet.dts = time - shift, shown.pop(0) - shift
-            packet.duration = max(0, ends.get(time, final) - time)
-            packet.time_base = base
-            packet.stream = video
-            yield _Timed(float(packet.dts * base), 0, packet)
-
-
-def _packets(segment: Segment) -> Iterator[av.Packet[VideoStream]]:
-    with opened(segment.path) as container:
-        for packet in container.demux(container.streams.video[0]):
-            if packet.size:
-                yield packet
-
-
-def _in_base(packet: av.Packet[VideoStream], base: Fraction) -> int:
-    assert packet.pts is not None
-    return round(packet.pts * packet.time_base / base)
-
-
-def _carried_packets(
-    source: InputContainer, added: dict[int, Stream], kept: dict[int, Carry], cut: Cut
-) -> Iterator[_Timed]:
-    streams = [
-        source.streams[index]
-        for index, stream in added.items()
-        if stream.type != "attachment" and source.streams[index].type != "attachment"
-    ]
-    if not streams:
-        return
-    last: dict[int, int] = {}
-    seconds = float("-inf")
-    packets = source.demux(*streams)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):  # a file that breaks off: the reader has counted it
-            return
-        index = packet.stream_index
-        stamp = packet.pts if packet.dts is None else packet.dts
-        picture = bool(packet.stream.disposition & Disposition.attached_pic)
-        if not packet.size or (stamp is None and not picture) or index not in added:
-            continue
-        time = (stamp or 0) * packet.time_base
-        if not picture and not _inside(time, cut):
-            continue
-        shift = 0 if picture else round(cut.shift / packet.time_base)
-        if kept[index].action == "convert":
-            packet = converted_packet(packet, kept[index])
-        packet.pts = None if packet.pts is None else packet.pts - shift
-        # Decoding times must rise; a source's may not.
-        rising = (stamp or 0) - shift
-        packet.dts = last[index] = max(rising, last.get(index, rising - 1) + 1)
-        if packet.pts is not None and packet.stream.type != "video":
-            packet.pts = max(packet.pts, packet.dts)
-        packet.stream = added[index]
-        seconds = max(seconds, float(time - cut.shift))
-        yield _Timed(seconds, 1 + index, packet)
-
-
-def _inside(time: Fraction, cut: Cut) -> bool:
-    return (cut.start is None or time >= cut.start) and (cut.end is None or time < cut.end)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import cast
 
 import av
 import numpy as np
+import numpy.typing as npt
 import torch
+from av.video.plane import VideoPlane
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
@@ -132,12 +135,10 @@ def pack(planes: tuple[Tensor, ...], place: int, spec: ColorSpec, name: str) -> 
     return frame
 
 
-def _view(
-    plane: av.video.plane.VideoPlane, size: Size, spec: ColorSpec
-) -> np.ndarray[tuple[int, int], np.dtype[np.uint8 | np.uint16]]:
+def _view(plane: VideoPlane, size: Size, spec: ColorSpec) -> npt.NDArray[np.uint8 | np.uint16]:
     """A plane's memory without its padding, (h, w)."""
-    kind = np.uint8 if spec.depth <= 8 else np.dtype("<u2")
-    flat = np.frombuffer(plane, kind)  # pyright: ignore[reportArgumentType]  # it is a buffer
+    kind = np.dtype(np.uint8 if spec.depth <= 8 else np.uint16)
+    flat = np.frombuffer(cast(memoryview, plane), kind)
     lines = flat.reshape(-1, plane.line_size // flat.itemsize)
     return lines[: size.height, : size.width]
 

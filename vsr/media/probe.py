@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.codec.context import CodecContext
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.sidedata.sidedata import Type as SideDataType
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from vsr.color import UNSPECIFIED, ColorSpec
 from vsr.errors import MediaError
 from vsr.geometry import Size
-from vsr.media.hdr import Hdr, read_hdr
+from vsr.media.files import opened
+from vsr.media.hdr import Hdr, read_hdr, side_data
 from vsr.media.pixels import layout_of, nearest_planar
 from vsr.media.siting import read_siting
 
@@ -86,47 +87,11 @@ class MediaInfo:
         return replace(self, size=size)
 
 
-@contextmanager
-def translated(path: Path, doing: str) -> Iterator[None]:
-    """FFmpeg's and the system's errors about ``path`` as :class:`MediaError`, said once, here."""
-    try:
-        yield
-    except av.error.HTTPError as error:
-        raise MediaError(f"cannot {doing} {path}: {error.strerror}") from error
-    except FileNotFoundError as error:
-        raise MediaError(f"there is no file {path}", hint="check the path") from error
-    except PermissionError as error:
-        raise MediaError(
-            f"no permission to {doing} {path}", hint="check its owner and mode"
-        ) from error
-    except IsADirectoryError as error:
-        raise MediaError(f"{path} is a folder, not a file") from error
-    except av.error.InvalidDataError as error:
-        raise MediaError(
-            f"{path} is not a video that can be read: {error.strerror}",
-            hint="is it complete, and really a video? `vsr probe` says what is in a file",
-        ) from error
-    except OSError as error:  # FFmpeg's errors are OSErrors too
-        raise MediaError(f"cannot {doing} {path}: {error.strerror or error}") from error
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
-    """An input container that is closed again, its errors translated."""
-    with translated(path, "read"):
-        if path.is_dir():
-            raise IsADirectoryError
-        if path.exists() and path.stat().st_size == 0:
-            raise MediaError(f"{path} is empty (0 bytes)", hint="was its download or copy cut off?")
-        with av.open(str(path), "r", metadata_errors="replace") as container:
-            yield container
-
-
 def probe(path: Path) -> MediaInfo:
     """Read a file's description and its first frame. Raises :class:`MediaError`."""
     with opened(path) as container:
         stream = _main_video(container, path)
-        decoder = _decoder_for(stream)
+        decoder = _decoder_for(container, stream)
         frame = _first_frame(container, stream, path)
         context = stream.codec_context
         size = Size(frame.width, frame.height)
@@ -142,8 +107,8 @@ def probe(path: Path) -> MediaInfo:
             primaries=_tag(context.color_primaries, frame.color_primaries),
             transfer=_tag(context.color_trc, frame.color_trc),
         )
-        side_data = {item.type: item for item in frame.side_data.keys()}
-        matrix = side_data.get(SideDataType.DISPLAYMATRIX)
+        extras = side_data(frame)
+        matrix = extras.get(SideDataType.DISPLAYMATRIX)
         lost = {
             SideDataType.DOVI_METADATA: "Dolby Vision metadata",
             SideDataType.DYNAMIC_HDR_PLUS: "HDR10+ dynamic metadata",
@@ -172,12 +137,12 @@ def probe(path: Path) -> MediaInfo:
             duration_seconds=None if duration is None else duration / av.time_base,
             frames=stream.frames or None,
             rotation=round(frame.rotation),
-            display_matrix=_matrix(bytes(matrix)) if matrix is not None else None,
+            display_matrix=_matrix(matrix) if matrix is not None else None,
             sample_aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio,
             field_order=_field_order(context.field_order),
             flagged_interlaced=bool(frame.interlaced_frame) or context.field_order > 1,
             hdr=read_hdr(frame),
-            lost_side_data=tuple(text for kind, text in lost.items() if kind in side_data),
+            lost_side_data=tuple(text for kind, text in lost.items() if kind in extras),
             streams=tuple(_stream_info(item) for item in container.streams),
             chapters=len(container.chapters()),
             metadata=dict(container.metadata),
@@ -189,24 +154,24 @@ def _main_video(container: InputContainer, path: Path) -> VideoStream:
     videos = [
         stream
         for stream in container.streams.video
-        if not stream.disposition & av.stream.Disposition.attached_pic
+        if not stream.disposition & Disposition.attached_pic
     ]
     if not videos:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
         raise MediaError(f"{path} holds no video, only {kinds}", hint="give a file with video")
-    default = [s for s in videos if s.disposition & av.stream.Disposition.default]
+    default = [s for s in videos if s.disposition & Disposition.default]
     return (default or videos)[0]
 
 
-def _decoder_for(stream: VideoStream) -> str | None:
+def _decoder_for(container: InputContainer, stream: VideoStream) -> str | None:
     """FFmpeg's own VP8 and VP9 decoders leave the alpha channel behind; libvpx has it."""
     names = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
     wanted = names.get(stream.codec_context.codec.canonical_name)
     tagged = {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") == "1"
     if not (tagged and wanted in av.codecs_available):
         return None
-    packet = next(iter(stream.container.demux(stream)))
-    stream.container.seek(0)
+    packet = next(container.demux(stream))
+    container.seek(0)
     return wanted if packet.has_sidedata("matroska_block_additional") else None
 
 
@@ -222,7 +187,7 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
         try:
             for frame in packet.decode():
                 return frame
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             problem = f": {error.strerror}"
     raise MediaError(
         f"not one frame of {path} can be decoded{problem}",
@@ -247,12 +212,13 @@ def _field_order(order: int) -> str:
 
 def _stream_info(stream: Stream) -> StreamInfo:
     metadata = {key.lower(): value for key, value in stream.metadata.items()}
-    codec = getattr(stream.codec_context, "codec", None)
-    flags = [flag.name or "" for flag in av.stream.Disposition if flag & stream.disposition]
+    context: CodecContext | None = stream.codec_context
+    disposition = Disposition(stream.disposition)
+    flags = [flag.name or "" for flag in Disposition if flag in disposition]
     return StreamInfo(
         index=stream.index,
         type=stream.type or "unknown",
-        codec=codec.canonical_name if codec is not None else metadata.get("mimetype", "unknown"),
+        codec=context.codec.canonical_name if context else metadata.get("mimetype", "unknown"),
         language=stream.language or "",
         title=metadata.get("title", metadata.get("filename", "")),
         disposition=tuple(flags),

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
+from typing import cast
 
 import av
 from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vsr.errors import MediaError
 from vsr.media.clip import Clip
 from vsr.media.deinterlace import Deinterlacer
+from vsr.media.files import opened
 from vsr.media.pixels import Unpacker
-from vsr.media.probe import MediaInfo, opened
+from vsr.media.probe import MediaInfo
 from vsr.media.timestamps import Clock
 
 Timed = tuple[av.VideoFrame, int]
@@ -99,11 +103,11 @@ class Reader:
         try:
             container.seek(target, stream=stream)
             landed = next((frame for frame in container.decode(stream)), None)
-        except av.FFmpegError:
+        except FFmpegError:
             landed = None
         safe = landed is not None and landed.pts is not None and landed.pts < target
         stream.codec_context.flush_buffers()
-        container.seek(0 if container.start_time is None else container.start_time)
+        container.seek(container.start_time or 0)
         return safe and not self._deinterlace
 
     def _decoded(
@@ -126,17 +130,16 @@ class Reader:
         """
         decoder = stream.codec_context
         if self.info.decoder is not None:
-            decoder = av.CodecContext.create(self.info.decoder, "r")
+            decoder = cast(VideoCodecContext, av.CodecContext.create(self.info.decoder, "r"))
             decoder.extradata = stream.codec_context.extradata
         made = 0
         for packet in self._packets(container, stream):
             try:
                 frames = decoder.decode(packet)
-            except av.FFmpegError:
+            except FFmpegError:
                 self.damaged += 1
                 continue
             for frame in frames:
-                assert isinstance(frame, av.VideoFrame)
                 made += 1
                 self.damaged += bool(frame.is_corrupt)
                 yield frame
@@ -151,6 +154,6 @@ class Reader:
             for packet in container.demux(stream):
                 if packet.size:
                     yield packet
-        except av.FFmpegError:
+        except FFmpegError:
             self.damaged += 1
         yield None

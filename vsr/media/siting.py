@@ -1,7 +1,7 @@
 """Where chroma samples sit, read from the bitstream's headers.
 
-PyAV 18 does not expose ``chroma_location``; FFmpeg's ``trace_headers`` bitstream filter writes every
-header field of H.264, HEVC and AV1 to the log, from where it is read here.
+PyAV 18 does not expose ``chroma_location``; FFmpeg's ``trace_headers`` bitstream filter writes
+every header field of H.264, HEVC and AV1 to the log, from where it is read here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from pathlib import Path
 import av
 import av.logging
 from av.bitstream import BitStreamFilterContext
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Stream
 
 _TRACED = {"h264", "hevc", "av1"}
 _FIELD = re.compile(r"(chroma_sample_loc_type_top_field|chroma_sample_position)\s.*=\s*(\d+)\s*$")
@@ -42,12 +45,12 @@ def read_siting(path: Path, index: int) -> int:
     return 0
 
 
-def _trace(container: av.container.InputContainer, stream: av.stream.Stream) -> None:
+def _trace(container: InputContainer, stream: Stream) -> None:
     try:
         headers = BitStreamFilterContext("trace_headers", stream)
         for packet in container.demux(stream):
             if packet.size:
                 headers.filter(packet)
             return
-    except av.FFmpegError:
+    except FFmpegError:
         return  # a damaged header says nothing about siting

@@ -11,9 +11,10 @@ from pathlib import Path
 from vsr.color import UNSPECIFIED
 from vsr.errors import VerificationFailed
 from vsr.media.carry import Carry
-from vsr.media.codecs import Encoding
-from vsr.media.mux import Cut
-from vsr.media.probe import MediaInfo, opened, probe
+from vsr.media.encoding import Encoding
+from vsr.media.files import opened
+from vsr.media.packets import Cut
+from vsr.media.probe import MediaInfo, probe
 from vsr.media.writer import Segment, Timing
 
 MOST_REORDERED = 64

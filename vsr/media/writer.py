@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 from av.container import OutputContainer
+from av.error import FFmpegError
+from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from vsr.errors import DeviceError, MediaError, OptionsError
 from vsr.media.clip import Clip
-from vsr.media.codecs import Encoding
+from vsr.media.encoding import Encoding
+from vsr.media.files import translated
 from vsr.media.pixels import name_of, pack
-from vsr.media.probe import translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,10 @@ class SegmentWriter:
                 format=encoding.entry.segment,
                 options={"avoid_negative_ts": "disabled"},
             )
-            self._stream = self._container.add_stream(
+            stream = self._container.add_stream(
                 encoding.entry.encoder, rate=timing.frame_rate, options=dict(encoding.options)
             )
-            assert isinstance(self._stream, VideoStream)
+            self._stream = cast(VideoStream, stream)
             self._stream.time_base = timing.time_base
             configure(self._stream.codec_context, encoding, timing)
 
@@ -104,12 +106,12 @@ class SegmentWriter:
                 frame.colorspace, frame.color_range = self._encoding.matrix_tag, color.range
                 frame.color_primaries, frame.color_trc = color.primaries, color.transfer
                 self._shown.append(pts)
-                self._mux(self._stream.encode(frame))
+                self._encode(frame)
 
     def finish(self) -> Segment:
         """Flush the encoder, put the file on the disk under its name, and describe it."""
         with translated(self.path, "write"):
-            self._mux(self._stream.encode(None))
+            self._encode(None)
             self._close()
             if sorted(self._decoded) != self._shown:
                 raise MediaError(
@@ -131,9 +133,9 @@ class SegmentWriter:
             sha256=digest,
         )
 
-    def _mux(self, packets: Iterable[av.Packet[VideoStream]]) -> None:
+    def _encode(self, frame: av.VideoFrame | None) -> None:
         assert self._container is not None
-        for packet in packets:
+        for packet in cast("list[av.Packet[Stream]]", self._stream.encode(frame)):
             assert packet.pts is not None
             time = packet.pts * packet.time_base / self._timing.time_base
             self._decoded.append(round(time))
@@ -170,15 +172,15 @@ def describe(context: VideoCodecContext, encoding: Encoding, timing: Timing) -> 
 def check_opens(encoding: Encoding, timing: Timing) -> None:
     """Open the encoder once at its size, so that a refusal comes before any work."""
     try:
-        context = av.CodecContext.create(encoding.entry.encoder, "w")
+        context = cast(VideoCodecContext, av.CodecContext.create(encoding.entry.encoder, "w"))
         configure(context, encoding, timing)
         context.open()
         unknown = list(context.options)
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except (FFmpegError, OSError, ValueError) as error:
         if encoding.codec.endswith("_nvenc"):
             raise DeviceError(
                 f"{encoding.codec} cannot be opened: this machine has no encoder for it",
-                hint="it needs an NVIDIA card with NVENC, which data-centre cards lack: --codec hevc",
+                hint="it needs an NVIDIA card with NVENC, unlike data-centre cards: --codec hevc",
             ) from error
         options = ", ".join(f"{key}={value}" for key, value in encoding.options)
         raise OptionsError(
@@ -188,7 +190,7 @@ def check_opens(encoding: Encoding, timing: Timing) -> None:
     if unknown:
         raise OptionsError(
             f"{encoding.entry.encoder} has no option {', '.join(unknown)}",
-            hint="options are FFmpeg's; x265's and SVT-AV1's own go into x265-params, svtav1-params",
+            hint="names are FFmpeg's; x265's own go into x265-params, SVT-AV1's into svtav1-params",
         )
 
 

@@ -1,4 +1,4 @@
-"""What an architecture and a ready upscaler are. Facts travel with the module, never with a name."""
+"""What an architecture and a ready upscaler are. Facts travel with the module, not a name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import copy
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TypeAlias
 
 import torch
@@ -90,8 +91,8 @@ def make_upscaler(
     """Measure a module's scale and halo, and bundle them."""
     module = module.eval()
     scale, halo = measure(module)
-    extra = {} if dtypes is None else {"dtypes": dtypes}
-    return Upscaler(module, name, arch, scale, halo, card=dict(card or {}), **extra)
+    made = Upscaler(module, name, arch, scale, halo, card=dict(card or {}))
+    return made if dtypes is None else replace(made, dtypes=dtypes)
 
 
 @torch.no_grad()
@@ -132,7 +133,7 @@ def folded(module: nn.Module) -> nn.Module:
         if not isinstance(parent, nn.Sequential):
             continue
         children = list(parent.named_children())
-        for (name, layer), (follower, norm) in zip(children, children[1:], strict=False):
+        for (name, layer), (follower, norm) in pairwise(children):
             if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(parent, name, fuse_conv_bn_eval(layer, norm))
                 setattr(parent, follower, nn.Identity())

@@ -42,7 +42,7 @@ class Compact(nn.Module):
 
 def _detect(state: State) -> dict[str, Hyper] | None:
     numbers = indices(state, "body")
-    if not numbers or set(key.split(".")[0] for key in state) != {"body"}:
+    if not numbers or {key.split(".")[0] for key in state} != {"body"}:
         return None
     last = state[f"body.{numbers[-1]}.weight"]
     if last.dim() != 4 or last.shape[0] % 3:

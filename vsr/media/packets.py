@@ -1,0 +1,127 @@
+"""Packets on their way into the target: encoded video with decoding times, and carried streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import cast
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from vsr.media.carry import Carry, converted_packet
+from vsr.media.files import opened
+from vsr.media.writer import Segment, Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The stretch of the source that is kept, in seconds, and what is taken off every time."""
+
+    start: Fraction | None = None
+    end: Fraction | None = None
+    shift: Fraction = Fraction(0)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedPacket:
+    """A packet ready to be muxed, ordered by its time in seconds."""
+
+    seconds: float
+    order: int
+    packet: av.Packet[Stream]
+
+    def __lt__(self, other: TimedPacket) -> bool:
+        return (self.seconds, self.order) < (other.seconds, other.order)
+
+
+def video_packets(
+    segments: Sequence[Segment], timing: Timing, video: VideoStream, cut: Cut
+) -> Iterator[TimedPacket]:
+    """Every segment's packets with decoding times made anew.
+
+    Each encoder began its decoding times before its first frame; joined, they would run back. With
+    B-frames reordered by at most n, the n-th last presentation time is a valid decoding time.
+    """
+    base = timing.time_base
+    reorder = max(segment.reorder for segment in segments)
+    shift = round(cut.shift / base)
+    shown: list[int] = []  # the presentation times that decoding times are still to be made of
+    for number, segment in enumerate(segments):
+        following = segments[number + 1].first_pts if number + 1 < len(segments) else None
+        ordered = sorted(_in_base(packet, base) for packet in _packets(segment))
+        step = ordered[1] - ordered[0] if len(ordered) > 1 else 1
+        if not number:
+            shown = [ordered[0] - step * (reorder - place) for place in range(reorder)]
+        shown += ordered
+        ends = dict(pairwise(ordered))
+        final = following if following is not None else ordered[-1] + segment.last_duration
+        for packet in _packets(segment):
+            time = _in_base(packet, base)
+            packet.pts, packet.dts = time - shift, shown.pop(0) - shift
+            packet.duration = max(0, ends.get(time, final) - time)
+            packet.time_base = base
+            packet.stream = video
+            yield TimedPacket(float(packet.dts * base), 0, cast("av.Packet[Stream]", packet))
+
+
+def _packets(segment: Segment) -> Iterator[av.Packet[VideoStream]]:
+    with opened(segment.path) as container:
+        for packet in container.demux(container.streams.video[0]):
+            if packet.size:
+                yield packet
+
+
+def _in_base(packet: av.Packet[VideoStream], base: Fraction) -> int:
+    assert packet.pts is not None
+    return round(packet.pts * packet.time_base / base)
+
+
+def carried_packets(
+    source: InputContainer, added: dict[int, Stream], kept: dict[int, Carry], cut: Cut
+) -> Iterator[TimedPacket]:
+    """Every packet of the carried streams, in the source's order, inside the cut."""
+    streams = [
+        source.streams[index]
+        for index, stream in added.items()
+        if stream.type != "attachment" and source.streams[index].type != "attachment"
+    ]
+    if not streams:
+        return
+    last: dict[int, int] = {}
+    seconds = float("-inf")
+    packets = source.demux(*streams)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, FFmpegError):  # a file that breaks off: the reader has counted it
+            return
+        index = packet.stream_index
+        stamp = packet.pts if packet.dts is None else packet.dts
+        picture = bool(packet.stream.disposition & Disposition.attached_pic)
+        if not packet.size or (stamp is None and not picture) or index not in added:
+            continue
+        time = (stamp or 0) * packet.time_base
+        if not picture and not _inside(time, cut):
+            continue
+        shift = 0 if picture else round(cut.shift / packet.time_base)
+        if kept[index].action == "convert":
+            packet = converted_packet(packet, kept[index])
+        packet.pts = None if packet.pts is None else packet.pts - shift
+        # Decoding times must rise; a source's may not.
+        rising = (stamp or 0) - shift
+        packet.dts = last[index] = max(rising, last.get(index, rising - 1) + 1)
+        if packet.pts is not None and packet.stream.type != "video":
+            packet.pts = max(packet.pts, packet.dts)
+        packet.stream = added[index]
+        seconds = max(seconds, float(time - cut.shift))
+        yield TimedPacket(seconds, 1 + index, packet)
+
+
+def _inside(time: Fraction, cut: Cut) -> bool:
+    return (cut.start is None or time >= cut.start) and (cut.end is None or time < cut.end)

@@ -72,7 +72,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error).lower()
-    signs = ("out of memory", "can't allocate memory", "bad_alloc", "could not create a memory")
+    # The last is oneDNN's, which hides the reason ("could not create a primitive").
+    signs = ("out of memory", "can't allocate memory", "bad_alloc", "could not create a")
     return isinstance(error, RuntimeError) and any(sign in text for sign in signs)
 
 

@@ -54,7 +54,7 @@ class Engine:
         self._batch: int | None = self.options.batch
         self._budget = devices.budget(self.placement.device, self.options.memory)
         self._bytes_per_pixel: float | None = None
-        self._last: tuple[TilePlan, int] = (plan(Size(1, 1), Size(1, 1), 0), 1)
+        self._last: tuple[TilePlan, int] | None = None  # what the latest attempt ran with
 
     def enlarge(
         self, planes: tuple[Tensor, ...], source: ColorSpec, target: ColorSpec, size: Size
@@ -208,6 +208,11 @@ class Engine:
                 self._widen()
 
     def _shrink(self) -> None:
+        if self._last is None:
+            raise OutOfMemory(
+                f"memory ran out on {self.placement.device}: the enlarged frames alone do not fit",
+                hint="close other programs, use --device cpu, or ask for a smaller --height",
+            )
         tiles, batch = self._last
         side = max(tiles.window.width, tiles.window.height)
         if batch > 1:
@@ -233,6 +238,7 @@ class Engine:
         before = self.placement.dtype_name
         self._place(dtype)
         self._bytes_per_pixel = None
+        assert self._last is not None
         tiles, batch = self._last
         self._on_event(
             BackedOff(f"not finite in {before}", tiles.window, batch, self.placement.dtype_name)

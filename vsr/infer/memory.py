@@ -20,8 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 def peak_bytes(function: Callable[[Tensor], object], example: Tensor) -> int:
     """The most bytes alive at once while ``function(example)`` runs, its input not counted."""
     meter = _Meter()
+    shape = example.to("meta")
     with torch.no_grad(), meter:
-        function(example.to("meta"))
+        function(shape)
     return meter.peak
 
 

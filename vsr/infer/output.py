@@ -139,13 +139,18 @@ class Output(ABC):
         if self.high == self.low.scaled(self.scale):
             x, y = computed.x - window.x, computed.y - window.y
             return enlarged[..., y : y + computed.height, x : x + computed.width]
+        # Only the rows that this band needs: the others would be multiplied by zero.
+        ratio = self.low.height * self.scale / self.high.height
+        reach = support(self.low.height * self.scale, self.high.height)
+        top = max(window.y, math.floor(computed.y * ratio) - reach)
+        bottom = min(window.bottom, math.ceil(computed.bottom * ratio) + reach)
         rows = self._matrix(
-            self.low.height, self.high.height, computed.y, computed.bottom, window.y, window.bottom
+            self.low.height, self.high.height, computed.y, computed.bottom, top, bottom
         )
         columns = self._matrix(
             self.low.width, self.high.width, computed.x, computed.right, window.x, window.right
         )
-        return resample(enlarged, rows, columns)
+        return resample(enlarged[..., top - window.y : bottom - window.y, :], rows, columns)
 
     def _matrix(self, low: int, high: int, *places: int) -> Tensor:
         start, end, given, given_end = places

@@ -89,10 +89,11 @@ def _text_stream(output: OutputContainer, codec: str) -> Stream:
 
 
 def converted_packet(packet: av.Packet[Stream], carry: Carry) -> av.Packet[Stream]:
-    """A text subtitle's packet in another codec's form, at the same time."""
-    text = _plain_text(bytes(packet), carry.stream.codec)
-    data = text.encode()
-    fresh = av.Packet(struct.pack(">H", len(data)) + data if carry.codec == "mov_text" else data)
+    """A text subtitle in another codec's form, at the same time; empty if it says nothing."""
+    data = _plain_text(bytes(packet), carry.stream.codec).encode()
+    if data and carry.codec == "mov_text":
+        data = struct.pack(">H", len(data)) + data
+    fresh = av.Packet(data)
     fresh.pts, fresh.dts, fresh.duration = packet.pts, packet.dts, packet.duration
     fresh.time_base = packet.time_base
     return fresh

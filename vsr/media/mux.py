@@ -118,7 +118,7 @@ def _container_options(
     source: InputContainer | None, info: MediaInfo, encoding: Encoding
 ) -> dict[str, str]:
     if encoding.container not in ("mp4", "mov"):
-        return {}
+        return {"avoid_negative_ts": "disabled"}
     flags = "+faststart"
     if any(key.lower() not in _MP4_KEYS for key in info.metadata):
         flags += "+use_metadata_tags"

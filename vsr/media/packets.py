@@ -112,11 +112,13 @@ def carried_packets(
         shift = 0 if picture else round(cut.shift / packet.time_base)
         if kept[index].action == "convert":
             packet = converted_packet(packet, kept[index])
+            if not packet.size:
+                continue  # MP4 fills gaps between subtitles with empty ones
         packet.pts = None if packet.pts is None else packet.pts - shift
         # Decoding times must rise; a source's may not.
         rising = (stamp or 0) - shift
         packet.dts = last[index] = max(rising, last.get(index, rising - 1) + 1)
-        if packet.pts is not None and packet.stream.type != "video":
+        if packet.pts is not None and source.streams[index].type != "video":
             packet.pts = max(packet.pts, packet.dts)
         packet.stream = added[index]
         seconds = max(seconds, float(time - cut.shift))

@@ -1,0 +1,236 @@
+"""Law 3: tiled equals untiled. And memory that really runs out, and numbers that are not finite."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vsr.color import ColorSpec
+from vsr.errors import DeviceError, OptionsError, WeightsError
+from vsr.events import BackedOff, Event
+from vsr.geometry import Size
+from vsr.infer.engine import Engine
+from vsr.infer.memory import peak_bytes
+from vsr.models.arch import Upscaler, folded, make_upscaler
+from vsr.models.catalog import ARCHS
+from vsr.options import EngineOptions
+
+SMALL = {"features": 16, "blocks": 2, "layers": 3, "mapped": 8}
+
+
+def upscaler(name: str, hparams: dict[str, int] | None = None) -> Upscaler:
+    torch.manual_seed(0)
+    arch = ARCHS[name]
+    small = {key: value for key, value in SMALL.items() if key in arch.defaults}
+    module = folded(arch.module(small if hparams is None else hparams))
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight)  # lively everywhere, so that a seam would show
+    return make_upscaler(module, name=name, arch=name, dtypes=(torch.bfloat16, torch.float32))
+
+
+def pictures(count: int, height: int, width: int, channels: int = 3) -> Tensor:
+    return torch.rand(count, channels, height, width, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.mark.parametrize("name", ARCHS)
+@pytest.mark.parametrize("size", [None, Size(300, 210), Size(500, 333)], ids=str)
+def test_tiled_equals_untiled(name: str, size: Size | None) -> None:
+    network = upscaler(name)
+    pixels = pictures(2, 61, 97)
+    whole = Engine(network, EngineOptions(dtype="fp32", tile=4096)).upscale(pixels, size)
+    for extra, batch in ((33, 1), (40, 5)):
+        tile = 2 * network.halo + 20 + extra  # does not divide the frame
+        tiled = Engine(network, EngineOptions(dtype="fp32", tile=tile, batch=batch))
+        difference = (tiled.upscale(pixels, size) - whole).abs().max()
+        # nearest moves values about; float32 sums may be ordered otherwise
+        assert difference == 0 if name == "nearest" and size is None else difference < 1e-5
+
+
+def test_tiled_equals_untiled_for_the_full_srresnet() -> None:
+    network = upscaler("srresnet", {})
+    pixels = pictures(1, 131, 118)
+    whole = Engine(network, EngineOptions(dtype="fp32", tile=4096)).upscale(pixels)
+    tiled = Engine(network, EngineOptions(dtype="fp32", tile=113)).upscale(pixels)
+    assert (tiled - whole).abs().max() < 1e-5 * whole.abs().max().clamp(min=1)
+
+
+def test_half_precision_tiles_fit_within_its_rounding() -> None:
+    network = upscaler("compact")
+    pixels = pictures(1, 70, 90)
+    whole = Engine(network, EngineOptions(dtype="bf16", tile=4096)).upscale(pixels)
+    tiled = Engine(network, EngineOptions(dtype="bf16", tile=57)).upscale(pixels)
+    assert (tiled - whole).abs().max() <= 2**-8 * whole.abs().max()  # bfloat16 keeps 8 bits
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ColorSpec("yuv", 8, (1, 1), matrix=6),
+        ColorSpec("yuv", 10, (1, 0), matrix=9, range=2),
+        ColorSpec("yuv", 8, (2, 0), matrix=1),
+        ColorSpec("yuv", 8, (1, 1), matrix=1, siting=2),
+        ColorSpec("rgb", 8, (0, 0), alpha=True),
+        ColorSpec("gray", 16, (0, 0), range=2),
+    ],
+    ids=lambda spec: f"{spec.layout}{spec.depth}{spec.shift}",
+)
+@pytest.mark.parametrize("size", [Size(572, 404), Size(300, 212)], ids=str)
+def test_planes_are_the_same_however_tiled(spec: ColorSpec, size: Size) -> None:
+    generator = torch.Generator().manual_seed(7)
+    planes = tuple(
+        torch.randint(0, 1 << spec.depth, (2, p.height, p.width), generator=generator).to(spec.dtype)
+        for p in spec.plane_sizes(Size(143, 101))
+    )
+    for name in ("nearest", "compact"):
+        network = upscaler(name)
+        whole, tiled = (
+            Engine(network, EngineOptions(dtype="fp32", tile=tile, batch=3)).enlarge(
+                planes, spec, spec, size
+            )
+            for tile in (4096, 2 * network.halo + 61)
+        )
+        assert [p.shape[-2:] for p in whole] == [
+            (p.height, p.width) for p in spec.plane_sizes(size)
+        ]
+        for first, second in zip(whole, tiled, strict=True):
+            step = (first.int() - second.int()).abs()
+            exact = name == "nearest" and size == Size(572, 404)
+            assert step.max() <= (0 if exact else 1)  # where floats are summed, a rounding may flip
+            assert step.float().mean() < (0.2 if spec.depth == 16 else 1e-3)
+
+
+def test_a_smaller_overlap_is_cross_faded_and_close() -> None:
+    network = upscaler("compact")
+    ramp = torch.linspace(0, 1, 150).expand(1, 3, 50, 150).contiguous()  # three tiles side by side
+    whole = Engine(network, EngineOptions(dtype="fp32", tile=4096)).upscale(ramp)
+    faded = Engine(network, EngineOptions(dtype="fp32", tile=50, overlap=6)).upscale(ramp)
+    hard = Engine(network, EngineOptions(dtype="fp32", tile=50, overlap=0)).upscale(ramp)
+    assert torch.isfinite(faded).all()
+
+    def steepest(result: Tensor) -> float:  # a seam is a step in the error from one column to the next
+        return float((result - whole).diff(dim=-1).abs().max())
+
+    assert 0 < steepest(faded) < steepest(hard) / 2
+
+
+class Fussy(nn.Module):
+    """Makes infinity wherever its weight is not float32, or always."""
+
+    def __init__(self, always: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.always = always
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        large = pixels.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        return large / 0 if self.always or self.weight.dtype != torch.float32 else large * self.weight
+
+
+def test_a_number_that_is_not_finite_is_redone_wider_and_told_once() -> None:
+    events: list[Event] = []
+    network = Upscaler(Fussy(always=False), "fussy", "fussy", 2, 0)
+    engine = Engine(network, EngineOptions(dtype="fp16", device="cpu"), events.append)
+    pixels = pictures(2, 8, 8)
+    for _ in range(2):
+        expected = pixels.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        torch.testing.assert_close(engine.upscale(pixels), expected)
+    told = [event for event in events if isinstance(event, BackedOff)]
+    assert [event.dtype for event in told] == ["bf16", "fp32"]
+    broken = Upscaler(Fussy(always=True), "broken", "fussy", 2, 0)
+    with pytest.raises(WeightsError, match="not finite"):
+        Engine(broken, EngineOptions(device="cpu")).upscale(pixels)
+
+
+OUT_OF_MEMORY = """
+import resource, sys, torch
+from vsr.events import BackedOff
+from vsr.infer.engine import Engine
+from vsr.models.arch import folded, make_upscaler
+from vsr.models.catalog import ARCHS
+from vsr.options import EngineOptions
+from vsr.errors import OutOfMemory
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+module = folded(ARCHS["srresnet"].module({"features": 32, "blocks": 2}))
+upscaler = make_upscaler(module, name="net", arch="srresnet", dtypes=(torch.float32,))
+pixels = torch.rand(1, 3, 200, 200)
+tiled = Engine(upscaler, EngineOptions(device="cpu", tile=96)).upscale(pixels)
+with open("/proc/self/statm") as file:
+    now = int(file.read().split()[0]) * resource.getpagesize()
+cap = now + int(sys.argv[1]) * (1 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (cap, cap))
+events = []
+engine = Engine(upscaler, EngineOptions(device="cpu", tile=4096, batch=4), events.append)
+try:
+    result = engine.upscale(pixels)
+except OutOfMemory as error:
+    print("OutOfMemory", error.message)
+    sys.exit(error.exit_code)
+assert any(isinstance(event, BackedOff) for event in events), "memory did not run out"
+assert (result - tiled).abs().max() < 1e-5
+print("redone with", events[-1].tile)
+"""
+
+
+def exhausted(megabytes: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", OUT_OF_MEMORY, str(megabytes)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
+def test_memory_that_runs_out_costs_no_frame() -> None:
+    """The process may not have more address space; the allocator really fails."""
+    run = exhausted(150)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "redone with" in run.stdout
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
+def test_memory_that_cannot_hold_the_smallest_tile_is_one_clear_error() -> None:
+    run = exhausted(4)
+    assert run.returncode == 5, run.stdout + run.stderr
+    assert "memory ran out" in run.stdout
+
+
+def test_the_budget_decides_tile_and_batch() -> None:
+    network = upscaler("srresnet", {})
+    spec = ColorSpec("yuv", matrix=1)
+    low, high = Size(1920, 1080), Size(7680, 4320)
+    sizes: list[int] = []
+    for memory in (256 << 20, 1 << 30, 4 << 30, 64 << 30):
+        engine = Engine(network, EngineOptions(device="cpu", memory=memory))
+        tiles, batch = engine.tiling(low, high, spec, 2)
+        sizes.append(tiles.window.pixels * batch)
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1] == low.pixels * 2
+
+
+def test_the_meter_counts_what_lives_at_once() -> None:
+    def function(x: Tensor) -> Tensor:
+        first = x + 1  # two alive from here: first and second
+        second = first * 2
+        del first
+        return second.view(-1)[:1] + 1
+
+    example = torch.zeros(1000)
+    assert peak_bytes(function, example) == 2 * 4000
+
+
+def test_devices_that_are_not_there_are_refused() -> None:
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="no CUDA GPU"):
+            Engine(upscaler("nearest"), EngineOptions(device="cuda"))
+    with pytest.raises(OptionsError, match="pixels must be"):
+        Engine(upscaler("nearest")).upscale(torch.rand(3, 8, 8))

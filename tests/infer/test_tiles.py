@@ -1,0 +1,49 @@
+"""Tile plans: every pixel once, one shape, enough overlap. For any size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vsr.errors import OptionsError
+from vsr.geometry import Size
+from vsr.infer.tiles import least_tile, plan
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    width=st.integers(1, 700),
+    height=st.integers(1, 700),
+    overlap=st.integers(0, 45),
+    extra=st.integers(0, 400),
+)
+def test_kept_parts_cover_the_picture_exactly_once(
+    width: int, height: int, overlap: int, extra: int
+) -> None:
+    side = least_tile(overlap) + extra
+    tiles = plan(Size(width, height), Size(side, side), overlap)
+    count = np.zeros((height, width), np.uint8)
+    for tile in tiles.tiles:
+        window, kept = tile.window, tile.kept
+        assert (window.width, window.height) == (tiles.window.width, tiles.window.height)
+        assert window.x >= 0
+        assert window.y >= 0
+        assert window.right <= width
+        assert window.bottom <= height
+        # An inner edge is covered by the overlap, an outer edge is the picture's own.
+        assert kept.x - window.x >= overlap or window.x == kept.x == 0
+        assert kept.y - window.y >= overlap or window.y == kept.y == 0
+        assert window.right - kept.right >= overlap or window.right == kept.right == width
+        assert window.bottom - kept.bottom >= overlap or window.bottom == kept.bottom == height
+        count[kept.y : kept.bottom, kept.x : kept.right] += 1
+    assert (count == 1).all()
+
+
+def test_a_tile_that_keeps_too_little_is_refused_with_what_would_do() -> None:
+    with pytest.raises(OptionsError) as caught:
+        plan(Size(500, 500), Size(90, 90), 40)
+    assert "at least 96" in caught.value.message
+    assert "--tile 256" in (caught.value.hint or "")
+    assert len(plan(Size(90, 90), Size(90, 90), 40).tiles) == 1  # one tile needs no overlap

@@ -1,0 +1,78 @@
+"""The shape of the code: imports go down only, files stay small, nothing prints but the CLI."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "vsr"
+FLOORS = [
+    {"version", "errors", "events", "geometry", "chroma", "color", "metrics"},
+    {"models", "pipeline", "options"},
+    {"media", "infer", "weights"},
+    {"training", "comparison"},
+    {"jobs"},
+    {"api", "report"},
+    {"cli"},
+    {"__main__"},
+]
+FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
+APART = {"media", "infer", "weights"}  # three neighbours that do not know each other
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    """The rooms that a file imports, wherever in the file the import stands."""
+    rooms: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "vsr":
+            rooms |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vsr."):
+            rooms.add((node.module or "").split(".")[1])
+        elif isinstance(node, ast.Import):
+            rooms |= {a.name.split(".")[1] for a in node.names if a.name.startswith("vsr.")}
+    return rooms
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down(path: Path) -> None:
+    room = room_of(path)
+    if room == "__init__":
+        return  # the lazy front door names the rooms it opens to
+    for imported in imports_of(path) - {room}:
+        assert FLOOR[imported] <= FLOOR[room], f"{path} looks up to {imported}"
+        assert not {room, imported} <= APART, f"{path}: {room} must not know {imported}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_small_and_say_what_they_are(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 250
+    assert ast.get_docstring(ast.parse(text)), f"{path} does not open with a sentence"
+
+
+def test_options_are_free_of_torch_and_the_front_door_is_lazy() -> None:
+    program = (
+        "import sys, vsr, vsr.options, vsr.cli.app; "
+        "heavy = {'torch', 'av', 'cv2', 'numpy'} & set(sys.modules); "
+        "assert not heavy, heavy; "
+        "vsr.Engine; assert 'torch' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_every_name_of_the_front_door_exists() -> None:
+    import vsr
+
+    for name in vsr.__all__:
+        assert getattr(vsr, name) is not None
+    with pytest.raises(AttributeError):
+        _ = vsr.nothing_of_that_name

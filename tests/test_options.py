@@ -1,0 +1,79 @@
+"""Options: checked where they are made, and every one of them has its flag."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+
+import pytest
+
+from vsr.cli.upscale import upscale
+from vsr.errors import OptionsError
+from vsr.geometry import Size
+from vsr.options import UpscaleOptions, parse_bytes, parse_seconds, parse_size
+
+# What the command has beside the library's options, and the one whose flag is in the singular.
+ONLY_COMMAND = {"source", "target", "dry_run", "json", "quiet", "verbose"}
+RENAMED = {"encoder_option": "encoder_options"}
+
+
+def test_every_option_has_a_flag_with_help_and_the_same_default() -> None:
+    parameters = inspect.signature(upscale, eval_str=True).parameters
+    named = {RENAMED.get(name, name) for name in parameters} - ONLY_COMMAND
+    assert named == {field.name for field in fields(UpscaleOptions)}
+    defaults = UpscaleOptions()
+    for name, parameter in parameters.items():
+        assert parameter.annotation.__metadata__[0].help, name
+        if name in ONLY_COMMAND or name in RENAMED:
+            continue
+        default = getattr(defaults, name)
+        assert parameter.default in (default, "auto" if default is None else default), name
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scale": 9.0},
+        {"scale": 1.5},
+        {"scale": 2.0, "height": 720},
+        {"height": 0},
+        {"tile": 8},
+        {"batch": 0},
+        {"overlap": -1},
+        {"vram": 1},
+        {"device": "tpu"},
+        {"dtype": "int8"},
+        {"codec": "mpeg2"},
+        {"start": -1.0},
+        {"start": 5.0, "end": 4.0},
+        {"deinterlace": "maybe"},
+        {"fps": "0"},
+        {"fps": "abc"},
+        {"fps": "24/0"},
+    ],
+)
+def test_a_wrong_value_is_refused_at_once(wrong: dict[str, object]) -> None:
+    with pytest.raises(OptionsError):
+        UpscaleOptions(**wrong)
+
+
+def test_sizes_follow_from_scale_height_width_or_size() -> None:
+    source = Size(320, 180)
+    assert UpscaleOptions().target_size(source, 4) == Size(1280, 720)
+    assert UpscaleOptions(scale=2.5).target_size(source, 4) == Size(800, 450)
+    assert UpscaleOptions(height=1080).target_size(source, 4) == Size(1920, 1080)
+    assert UpscaleOptions(width=1000).target_size(source, 4) == Size(1000, 562)
+    assert UpscaleOptions(size=Size(500, 500)).target_size(source, 4) == Size(500, 500)
+
+
+def test_amounts_times_and_sizes_are_parsed() -> None:
+    assert parse_bytes("4GB") == 4 << 30
+    assert parse_bytes("512 MiB") == 512 << 20
+    assert parse_bytes("1.5g") == 3 << 29
+    assert parse_seconds("83.5") == 83.5
+    assert parse_seconds("1:23.5") == 83.5
+    assert parse_seconds("1:00:01.250") == 3601.25
+    assert parse_size("1920x1080") == Size(1920, 1080)
+    for parse, wrong in ((parse_bytes, "much"), (parse_seconds, "soon"), (parse_size, "big")):
+        with pytest.raises(OptionsError, match=wrong):
+            parse(wrong)

@@ -38,6 +38,7 @@ class Journal:
             self._lock = (self.folder / "lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            self.__exit__()
             raise OptionsError(
                 f"another run is writing {self._target}", hint="wait for it, or stop it"
             ) from error

@@ -13,7 +13,7 @@ class Codec:
 
     ``quality`` and ``speed`` name its options for ``--crf`` and ``--preset``, with their defaults.
     ``segment`` is the container that segments are kept in: NUT keeps any time base exactly, but not
-    every codec. ``aspect`` tells whether its bitstream carries the sample aspect ratio.
+    every codec. ``aspect`` and ``full_range`` tell whether its bitstream can say the one and the other.
     """
 
     encoder: str
@@ -24,6 +24,7 @@ class Codec:
     intra: bool = False
     segment: str = "nut"
     aspect: bool = True
+    full_range: bool = True
     max_side: int = 16384
     fixed: tuple[tuple[str, str], ...] = ()
 
@@ -37,7 +38,14 @@ CODECS: dict[str, Codec] = {
         "libsvtav1", ("crf", "24"), ("preset", "8"), ("mp4", "matroska", "webm"), aspect=False
     ),
     "prores": Codec(
-        "prores_ks", None, None, ("mov", "matroska"), alpha=True, intra=True, segment="mov"
+        "prores_ks",
+        None,
+        None,
+        ("mov", "matroska"),
+        alpha=True,
+        intra=True,
+        segment="mov",
+        full_range=False,
     ),
     "ffv1": Codec(
         "ffv1",

@@ -80,6 +80,9 @@ def choose(info: MediaInfo, target: Path, size: Size, options: UpscaleOptions) -
         )
     pix_fmt, color = _pixel_format(codec, info.color.resolved(info.size.height), options.pix_fmt)
     notes = list(_losses(info.color, color, name))
+    if color.layout != "rgb" and color.range == FULL_RANGE and not codec.full_range:
+        color = replace(color, range=1)
+        notes.append(f"the full range of code values ({name} is always limited; converted)")
     if not codec.aspect and container in ("matroska", "webm") and (info.sample_aspect or 1) != 1:
         notes.append(
             f"sample aspect ratio {info.sample_aspect} (not kept by {name} in {container})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -85,7 +86,8 @@ class SegmentWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        with suppress(OSError):  # on a full disk closing fails too; what failed first is told
+            self._close()
         self._part.unlink(missing_ok=True)
 
     @property

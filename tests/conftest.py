@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import pytest
 import torch
+from av.error import InvalidDataError
 
 MakeClip = Callable[..., Path]
 
@@ -110,12 +112,14 @@ def times_of(path: Path, index: int | None = None) -> list[Fraction]:
     """Presentation times of every decoded frame of the (or a) video stream, in seconds."""
     times: list[Fraction] = []
     with av.open(str(path), metadata_errors="replace") as container:
-        stream = container.streams.video[0] if index is None else container.streams[index]
+        stream = container.streams.video[0]
+        if index is not None:
+            stream = cast(av.VideoStream, container.streams[index])
         base = stream.time_base or Fraction(1)
         for packet in container.demux(stream):
             try:
                 times += [frame.pts * base for frame in packet.decode() if frame.pts is not None]
-            except av.error.InvalidDataError:
+            except InvalidDataError:
                 continue
     return times
 

@@ -1,4 +1,4 @@
-"""Law 4: planes -> RGB -> planes is within 1 code value; and RGB means what swscale says it means."""
+"""Law 4: planes -> RGB -> planes is within 1 code value; and RGB means what swscale says."""
 
 from __future__ import annotations
 

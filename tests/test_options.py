@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import fields
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_every_option_has_a_flag_with_help_and_the_same_default() -> None:
         {"fps": "24/0"},
     ],
 )
-def test_a_wrong_value_is_refused_at_once(wrong: dict[str, object]) -> None:
+def test_a_wrong_value_is_refused_at_once(wrong: dict[str, Any]) -> None:
     with pytest.raises(OptionsError):
         UpscaleOptions(**wrong)
 

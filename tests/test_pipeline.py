@@ -36,7 +36,7 @@ def test_the_source_never_runs_ahead_of_the_sink_by_more_than_the_depth() -> Non
 
     def sink(item: int) -> None:
         nonlocal done
-        done += 1
+        done = item + 1
 
     Pipeline(source(), lambda item: item, sink, depth=2).run()
     assert ahead <= 2 + 2 + 3  # two queues of two, and one in each stage's hands
@@ -55,9 +55,10 @@ def test_a_failure_reaches_the_caller_as_the_same_object(stage: str) -> None:
         for item in range(1000):
             yield fail_at("read", item)
 
-    pipeline: Pipeline[int, int] = Pipeline(
-        source(), lambda item: fail_at("work", item), lambda item: [fail_at("write", item)][:0] or None
-    )
+    def sink(item: int) -> None:
+        fail_at("write", item)
+
+    pipeline = Pipeline(source(), lambda item: fail_at("work", item), sink)
     with pytest.raises(ValueError, match=stage) as caught:
         pipeline.run()
     assert caught.value is failure
@@ -66,12 +67,15 @@ def test_a_failure_reaches_the_caller_as_the_same_object(stage: str) -> None:
 
 def test_an_interrupt_of_the_work_stops_the_threads() -> None:
     def work(item: int) -> int:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(item)
 
+    seen: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        Pipeline(iter(range(1000)), work, lambda item: None).run()
+        Pipeline(iter(range(1000)), work, seen.append).run()
+    assert seen == []
     assert not running()
 
 
 def test_an_empty_source_is_no_failure() -> None:
-    Pipeline(iter(()), lambda item: item, lambda item: None).run()
+    seen: list[int] = []
+    Pipeline(iter(seen), lambda item: item, seen.append).run()

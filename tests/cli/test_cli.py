@@ -70,7 +70,11 @@ BAD = {
     "fps for a video": (["in.mp4", "out.mp4", "--fps", "25"], 2, "folder of frames"),
     "picture to video": (["still.png", "out.mp4"], 2, "cannot become"),
     "broken picture": (["broken.png", "out.png"], 3, "not a picture"),
-    "cut before a frame": (["in.mp4", "o.mp4", "--start", "0.001", "--end", "0.002"], 3, "no frame"),
+    "cut before a frame": (
+        ["in.mp4", "o.mp4", "--start", "0.001", "--end", "0.002"],
+        3,
+        "no frame",
+    ),
 }
 
 

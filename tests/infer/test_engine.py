@@ -84,7 +84,9 @@ def test_half_precision_tiles_fit_within_its_rounding() -> None:
 def test_planes_are_the_same_however_tiled(spec: ColorSpec, size: Size) -> None:
     generator = torch.Generator().manual_seed(7)
     planes = tuple(
-        torch.randint(0, 1 << spec.depth, (2, p.height, p.width), generator=generator).to(spec.dtype)
+        torch.randint(0, 1 << spec.depth, (2, p.height, p.width), generator=generator).to(
+            spec.dtype
+        )
         for p in spec.plane_sizes(Size(143, 101))
     )
     for name in ("nearest", "compact"):
@@ -113,7 +115,9 @@ def test_a_smaller_overlap_is_cross_faded_and_close() -> None:
     hard = Engine(network, EngineOptions(dtype="fp32", tile=50, overlap=0)).upscale(ramp)
     assert torch.isfinite(faded).all()
 
-    def steepest(result: Tensor) -> float:  # a seam is a step in the error from one column to the next
+    def steepest(
+        result: Tensor,
+    ) -> float:  # a seam is a step in the error from one column to the next
         return float((result - whole).diff(dim=-1).abs().max())
 
     assert 0 < steepest(faded) < steepest(hard) / 2
@@ -129,7 +133,9 @@ class Fussy(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         large = pixels.repeat_interleave(2, 2).repeat_interleave(2, 3)
-        return large / 0 if self.always or self.weight.dtype != torch.float32 else large * self.weight
+        return (
+            large / 0 if self.always or self.weight.dtype != torch.float32 else large * self.weight
+        )
 
 
 def test_a_number_that_is_not_finite_is_redone_wider_and_told_once() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]  # no stubs
 from torch import nn
 
 from vsr import weights
@@ -95,7 +95,7 @@ def bad_files(folder: Path) -> dict[str, Path]:
     state = {key: value.contiguous() for key, value in module.state_dict().items()}
     head = {"format": weights.FORMAT, "arch": "compact"}
     fit = {**head, "hparams": '{"features": 8, "layers": 1}'}
-    files = {
+    files: dict[str, tuple[dict[str, torch.Tensor], dict[str, str]]] = {
         "missing": ({k: v for k, v in state.items() if k != "body.0.weight"}, fit),
         "extra": ({**state, "stray": torch.zeros(1)}, fit),
         "shape": (state, {**head, "hparams": '{"features": 16, "layers": 1}'}),
@@ -132,7 +132,9 @@ def test_weights_that_do_not_fit_are_one_clear_error(tmp_path: Path) -> None:
 def test_make_upscaler_counts_parameters_and_tells_weights_apart() -> None:
     torch.manual_seed(0)
     first, second = (
-        make_upscaler(ARCHS["compact"].module({"features": 8, "layers": 1}), name="a", arch="compact")
+        make_upscaler(
+            ARCHS["compact"].module({"features": 8, "layers": 1}), name="a", arch="compact"
+        )
         for _ in range(2)
     )
     assert first.parameters == 3 * 8 * 9 + 8 + 8 + 8 * 8 * 9 + 8 + 8 + 8 * 48 * 9 + 48

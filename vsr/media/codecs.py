@@ -13,7 +13,7 @@ class Codec:
 
     ``quality`` and ``speed`` name its options for ``--crf`` and ``--preset``, with their defaults.
     ``segment`` is the container that segments are kept in: NUT keeps any time base exactly, but not
-    every codec. ``aspect`` and ``full_range`` tell whether its bitstream can say the one and the other.
+    every codec. ``aspect`` and ``full_range`` tell whether its bitstream can say these.
     """
 
     encoder: str

@@ -1,0 +1,35 @@
+# Everything here works from a bare clone: the first target that needs it makes .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/ready ## make .venv with everything pinned
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: .venv/ready ## upscale a sample four times, into demo/
+	@mkdir -p demo
+	$(BIN)/vsr upscale samples/harbour.mkv demo/harbour_4x.mkv --overwrite --preset veryfast
+	$(BIN)/vsr probe demo/harbour_4x.mkv
+
+test: .venv/ready ## run the tests
+	$(BIN)/python -m pytest
+
+check: .venv/ready ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: .venv/ready ## how fast the pipeline is against the network alone
+	$(BIN)/python benchmarks/pipeline.py
+
+clean: ## remove .venv and what demo made
+	rm -rf .venv demo

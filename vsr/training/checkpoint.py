@@ -20,12 +20,12 @@ NAME = "checkpoint.pt"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A run after ``step`` steps and ``seconds``. ``identity`` says which options it belongs to.
+    """A run after ``step`` steps and ``seconds``. ``identity`` tells which options it is of.
 
     ``hparams`` build the network again, should the weights that it started from be gone.
 
-    ``task`` holds networks, optimisers, average and guards; ``best`` the metrics of the best weights
-    until here and ``start`` those before the first step; ``random`` the generators' states.
+    ``task`` holds networks, optimisers, average and guards; ``best`` the metrics of the best
+    weights until here and ``start`` those before the first step; ``random`` the generators' states.
     """
 
     step: int

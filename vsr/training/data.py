@@ -103,7 +103,7 @@ class PatchSource:
         plan = self.sampling
         shard = self._shard(index)
         for _ in range(TRIES):
-            picture = self.pictures[shard[rng.integers(len(shard))]]
+            picture = self.pictures[shard[_below(len(shard), rng)]]
             try:
                 if self._frames > 1 and picture.next:
                     paths = (picture.path, *picture.next)[: self._frames]
@@ -135,8 +135,8 @@ class PatchSource:
         room = min(height, width) / side
         factor = rng.uniform(min(plan.shrink[0], room), min(plan.shrink[1], room))
         window = max(side, min(round(side * factor), height, width))
-        top = int(rng.integers(height - window + 1))
-        left = int(rng.integers(width - window + 1))
+        top = _below(height - window + 1, rng)
+        left = _below(width - window + 1, rng)
         if self._frames > 1 and len(film) == 1:
             corners = _path(rng, (top, left), (height - window, width - window), self._frames)
             crops = [film[0][y : y + window, x : x + window] for y, x in corners]
@@ -148,18 +148,19 @@ class PatchSource:
     def _cut(self, low: Frames, high: Frames, rng: Generator) -> tuple[Frames, Frames]:
         """A patch of one frame, away from the clip's edges where there is room, turned."""
         plan = self.sampling
-        frame = int(rng.integers(len(low)))
+        frame = _below(len(low), rng)
         side = low.shape[1]
         edge = min(self._margin, (side - plan.patch) // 2)
-        y, x = (int(n) for n in rng.integers(edge, side - plan.patch - edge + 1, size=2))
+        room = side - plan.patch - 2 * edge + 1
+        y, x = edge + _below(room, rng), edge + _below(room, rng)
         end_y, end_x = y + plan.patch, x + plan.patch
         scale = plan.scale
         pair = (
             low[frame, y:end_y, x:end_x],
             high[frame, y * scale : end_y * scale, x * scale : end_x * scale],
         )
-        turn = rng.integers(8)
-        return _turn(pair[0], int(turn)), _turn(pair[1], int(turn))
+        turn = _below(8, rng)
+        return _turn(pair[0], turn), _turn(pair[1], turn)
 
     def _shard(self, index: int) -> list[int]:
         """The pictures that sample ``index`` may come from."""
@@ -176,7 +177,8 @@ def _shards(pictures: list[Picture], limit: int, seed: int) -> list[list[int]]:
     shards: list[list[int]] = [[]]
     room = limit // 2
     for index in np.random.default_rng([seed, 1]).permutation(len(pictures)):
-        size = pictures[index].bytes * (1 + len(pictures[index].next))
+        picture = pictures[int(index)]
+        size = picture.bytes * (1 + len(picture.next))
         if shards[-1] and size > room:
             shards.append([])
             room = limit // 2
@@ -195,8 +197,12 @@ def _path(
     return [(int(y), int(x)) for y, x in places]
 
 
+def _below(count: int, rng: Generator) -> int:
+    return int(rng.integers(count))
+
+
 def _turned(clip: Frames, rng: Generator) -> Frames:
-    turn = int(rng.integers(8))
+    turn = _below(8, rng)
     return np.stack([_turn(frame, turn) for frame in clip])
 
 

@@ -26,6 +26,6 @@ class Ema:
         self.updates += 1
         mine: list[Tensor] = list(self.average.parameters())
         fresh: list[Tensor] = [parameter.detach() for parameter in module.parameters()]
-        torch._foreach_lerp_(mine, fresh, 1 - decay)  # pyright: ignore[reportPrivateUsage]  # no public name
+        torch._foreach_lerp_(mine, fresh, 1 - decay)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]  # no public name
         for old, new in zip(self.average.buffers(), module.buffers(), strict=True):
             old.copy_(new)

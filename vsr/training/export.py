@@ -1,4 +1,4 @@
-"""What leaves a training: half-precision weights that `vsr upscale` takes, and a card about them."""
+"""What leaves a training: half-precision weights that `vsr upscale` takes, and a card."""
 
 from __future__ import annotations
 
@@ -74,10 +74,9 @@ def _card(
     facts: Mapping[str, str],
     metrics: Mapping[str, float],
 ) -> str:
-    parameters = sum(parameter.numel() for parameter in module.parameters())
     rows = {
         "architecture": f"{recipe.arch} ({', '.join(f'{k} {v}' for k, v in hparams.items())})",
-        "parameters": f"{parameters:,}",
+        "parameters": f"{parameters_of(module):,}",
         "multiply-adds": f"{multiply_adds(module):,} per input pixel",
         "recipe": f"{recipe.name}: {recipe.summary}",
         **facts,
@@ -90,6 +89,12 @@ def _card(
         f"`vsr upscale VIDEO --model {path.name}`.\n\n| | |\n|---|---|\n{table}\n\n"
         "PSNR and SSIM are of luma with 4 px shaved, on pictures that were held out.\n"
     )
+
+
+def parameters_of(module: nn.Module) -> int:
+    """How many numbers are learnt."""
+    learnt: list[torch.Tensor] = list(module.parameters())
+    return sum(parameter.numel() for parameter in learnt)
 
 
 @torch.no_grad()

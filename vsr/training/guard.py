@@ -67,6 +67,7 @@ class Guard:
 
     def restore(self, state: dict[str, float]) -> None:
         """From a checkpoint."""
-        for name, value in state.items():
-            kind = type(getattr(self, name))
-            setattr(self, name, kind(value))
+        self.scale, self.smoothed = state["scale"], state["smoothed"]
+        self.lowest, self.watches = state["lowest"], bool(state["watches"])
+        self.skipped, self.in_a_row = int(state["skipped"]), int(state["in_a_row"])
+        self.seen = int(state["seen"])

@@ -24,8 +24,8 @@ _COLOURS = ((90, 160, 255), (255, 150, 80), (120, 210, 120), (230, 110, 180), (2
 class Journal:
     """Appends lines, to a file and to TensorBoard if asked; each is on disk when written.
 
-    Lines beyond ``step`` are removed when it opens: they are of a run that was killed after its last
-    checkpoint, and will be written again. Where it does not ``write``, everything is a no-op.
+    Lines beyond ``step`` are removed when it opens: they are of a run that was killed after its
+    last checkpoint, and will be written again. Where it does not ``write``, everything is a no-op.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ def read(folder: Path) -> list[Line]:
 
 def _board(folder: Path) -> Any:
     try:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  # an optional extra
+        from torch.utils.tensorboard import SummaryWriter  # an optional extra
     except ImportError as error:
         raise MissingExtra(
             "--tensorboard needs the package tensorboard, which is not installed",

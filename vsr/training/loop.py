@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from vsr.errors import OutOfMemory
 from vsr.infer import device as devices
-from vsr.training import checkpoint, journal
+from vsr.training import journal
 from vsr.training.events import TrainingSink, TrainingStarted, TrainReport, ignore
+from vsr.training.export import parameters_of
 from vsr.training.loader import Loader
 from vsr.training.options import TrainOptions
 from vsr.training.output import Output
@@ -116,7 +117,7 @@ def _started(training: Training) -> TrainingStarted:
         minutes=options.minutes,
         pictures=len(training.material.pictures),
         held_out=len(training.material.held),
-        parameters=sum(parameter.numel() for parameter in training.task.generator.parameters()),
+        parameters=parameters_of(training.task.generator),
         device=f"{training.place.device} {str(training.place.dtype).removeprefix('torch.')}",
     )
 

@@ -17,7 +17,16 @@ PixelLoss = Literal["mse", "l1", "charbonnier"]
 Adversarial = Literal["standard", "relativistic", "hinge"]
 Head = Literal["global", "local"]
 
-_RUNTIME = ("device", "workers", "tensorboard", "cache", "resume", "pause_minutes", "frames", "out")
+_RUNTIME: tuple[str, ...] = (
+    "device",
+    "workers",
+    "tensorboard",
+    "cache",
+    "resume",
+    "pause_minutes",
+    "frames",
+    "out",
+)
 """Fields that do not change what is learnt, so a run may be resumed with others."""
 
 
@@ -112,3 +121,15 @@ class TrainOptions:
         kept = {key: value for key, value in self.as_json().items() if key not in _RUNTIME}
         kept["frames"] = [str(path.absolute()) for path in self.frames]
         return json.dumps(kept, sort_keys=True)
+
+
+def parse_net(text: str | None) -> tuple[tuple[str, int], ...]:
+    """ "features=32,layers=8"."""
+    found: list[tuple[str, int]] = []
+    for part in (text or "").split(","):
+        match = re.fullmatch(r"\s*([a-z]+)\s*=\s*(\d{1,4})\s*", part)
+        if match is not None:
+            found.append((match[1], int(match[2])))
+        elif part.strip():
+            raise OptionsError(f"not a size of a network: {part!r}", hint="features=32,layers=8")
+    return tuple(found)

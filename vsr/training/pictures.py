@@ -28,6 +28,8 @@ VIDEO_ENDINGS = frozenset(
         ".vob", ".wmv", ".flv", ".3gp", ".ogv", ".mxf", ".dv", ".ps", ".nut", ".y4m",
     )
 )  # fmt: skip
+SHEET = "sheet.png"
+"""What `vsr extract` writes beside its frames."""
 Pixels = NDArray[np.uint8]
 
 
@@ -54,7 +56,7 @@ class LeftOut:
 
 
 def files_in(places: Iterable[Path], endings: frozenset[str]) -> list[Path]:
-    """Files with one of the endings, in folders and below; the places themselves if files. Sorted."""
+    """Files with one of the endings, in folders and below, or the places themselves. Sorted."""
     found: set[Path] = set()
     for place in places:
         if place.is_dir():
@@ -64,7 +66,7 @@ def files_in(places: Iterable[Path], endings: frozenset[str]) -> list[Path]:
                 if path.suffix.lower() in endings
                 and path.is_file()
                 and not any(part.startswith(".") for part in path.relative_to(place).parts)
-                and path.name != "sheet.png"
+                and path.name != SHEET
             }
         elif place.is_file() and place.suffix.lower() in endings:
             found.add(place)

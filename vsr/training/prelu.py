@@ -1,4 +1,4 @@
-"""PReLU whose backward pass is quick on a CPU, where torch's own takes a third of a training step."""
+"""PReLU with a quick backward pass on a CPU, where torch's own takes a third of a step."""
 
 from __future__ import annotations
 

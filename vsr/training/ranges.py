@@ -1,7 +1,7 @@
 """Networks whose targets lie in [-1, 1] while they train, as in SRGAN, and in 0..1 everywhere else.
 
-The change is folded into the last convolution, exactly: y = 2 x - 1 doubles its weights and bias and
-takes 1 from the bias. Inputs are 0..1 in both (Ledig et al. 2017, section 3.2).
+The change is folded into the last convolution, exactly: y = 2 x - 1 doubles its weights and bias
+and takes 1 from the bias. Inputs are 0..1 in both (Ledig et al. 2017, section 3.2).
 """
 
 from __future__ import annotations

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -48,7 +49,8 @@ class Ranks:
             return module
         device = next(module.parameters()).device
         if device.type == "cuda":
-            module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+            norm: Any = nn.SyncBatchNorm  # its methods are untyped
+            module = norm.convert_sync_batchnorm(module)
         # Buffers are left alone: a discriminator runs twice before its backward pass.
         ids = [device.index] if device.type == "cuda" else None
         return DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False)
@@ -77,7 +79,7 @@ class Ranks:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Ranks]:
+def joined(device: str) -> Generator[Ranks]:
     """The processes that ``torchrun`` started, connected; or this one alone."""
     if "WORLD_SIZE" not in os.environ or "RANK" not in os.environ:
         yield Ranks()
@@ -102,4 +104,11 @@ def joined(device: str) -> Iterator[Ranks]:
 
 def bare(module: nn.Module) -> nn.Module:
     """The module inside of what :meth:`Ranks.wrap` made."""
-    return module.module if isinstance(module, DistributedDataParallel) else module
+    if isinstance(module, DistributedDataParallel):
+        return cast(nn.Module, module.module)  # pyright: ignore[reportUnknownMemberType]  # untyped
+    return module
+
+
+def numbers(values: list[Tensor]) -> list[float]:
+    """Scalars as Python's own, with one wait for the device."""
+    return cast(list[float], torch.stack(values).tolist())

@@ -102,7 +102,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             "srgan",
-            "the paper's SRGAN: VGG content and an adversary; start it with --init srresnet weights",
+            "the paper's SRGAN: VGG content and an adversary; --init it with srresnet weights",
             arch="srresnet",
             signed=True,
             pixel="mse",
@@ -127,7 +127,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             "compact-gan",
-            "compact with VGG content and an adversary; start it with --init compact weights",
+            "compact with VGG content and an adversary; --init it with compact weights",
             arch="compact",
             batch=4,
             pixel="l1",

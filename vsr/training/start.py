@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import nn
 
 from vsr import weights
 from vsr.errors import OptionsError, WeightsError
@@ -37,12 +36,7 @@ def start(recipe: Recipe, options: TrainOptions) -> Start:
         hparams = {**arch.defaults, **recipe.hparams}
         return Start(arch.module(hparams), hparams)
     path = _path(options.init)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            state: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from error
+    metadata, state = weights.read_file(path)
     found, read = weights.identify(metadata, state, path)
     if found.name != recipe.arch:
         raise WeightsError(
@@ -75,6 +69,6 @@ def _path(choice: str) -> Path:
     if not path.is_file():
         raise WeightsError(
             f"there are no weights {choice!r} to start from",
-            hint=f"a .safetensors file, or one of: {', '.join(weights.index()) or '(none shipped)'}",
+            hint=f"give a .safetensors file{''.join(f', or {name}' for name in weights.index())}",
         )
     return path

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vsr.training.events import Stepped
-from vsr.training.ranks import Ranks
+from vsr.training.ranks import Ranks, numbers
 from vsr.training.task import Losses
 
 
@@ -35,8 +35,9 @@ class Tally:
         """By name, over all processes: every process must ask at the same step."""
         if not self._count:
             return {}
-        stacked = self._ranks.mean(torch.stack(list(self._sums.values())))
-        return dict(zip(self._sums, (stacked / self._count).tolist(), strict=True))
+        stacked = self._ranks.mean(torch.stack(list(self._sums.values()))) / self._count
+        values = numbers(list(stacked))
+        return dict(zip(self._sums, values, strict=True))
 
     def line(self, step: int, seconds: float, rate: float) -> dict[str, object]:
         """For the journal; what comes after begins anew."""

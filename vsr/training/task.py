@@ -1,4 +1,4 @@
-"""One step of learning: what is computed, what is made small, which weights move. No files, no loop.
+"""One step of learning: what is computed, what is made small, which weights move. No loop.
 
 :class:`PixelTask` is the warm-up and the pixel recipes; :class:`GanTask` adds the discriminator and
 the content loss. Pictures are (n, 3, h, w); ``low`` is 0..1, ``high`` and what is made are in the
@@ -7,7 +7,7 @@ recipe's range.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from vsr.training.guard import Guard
 from vsr.training.losses.adversarial import ADVERSARIAL_LOSSES
 from vsr.training.losses.perceptual import ContentLoss
 from vsr.training.losses.pixel import PIXEL_LOSSES
-from vsr.training.ranks import Ranks, bare
+from vsr.training.ranks import Ranks, bare, numbers
 from vsr.training.recipes import Recipe
 from vsr.training.vgg import Vgg
 
@@ -37,6 +37,11 @@ class Place:
     dtype: torch.dtype
     ranks: Ranks
     compile: bool = False
+
+    def move(self, module: nn.Module) -> nn.Module:
+        """The module itself, on the device, in the memory order that convolutions prefer."""
+        to: Any = module.to  # one of its overloads is missing from torch's types
+        return to(self.device, memory_format=torch.channels_last)
 
     def autocast(self) -> torch.autocast:
         """Half precision where the type is half, else nothing."""
@@ -63,7 +68,7 @@ class Updater:
         norm = nn.utils.clip_grad_norm_(self._parameters, self._clip)
         # Gradients are averaged over processes already; the loss must be, or guards would disagree.
         mean = self._place.ranks.mean(loss.detach().float())
-        value, norm = torch.stack([mean, norm.float()]).tolist()  # one wait for the device
+        value, norm = numbers([mean, norm.float()])
         # Loss scaling overflows on purpose now and then; only without any it is a bad sign.
         scaling = self._scaler.is_enabled() and self._scaler.get_scale() > 1
         admitted = guard.admits(value, 0.0 if scaling else norm)
@@ -92,11 +97,11 @@ class PixelTask:
     def __init__(self, recipe: Recipe, generator: nn.Module, place: Place) -> None:
         self.recipe, self.place = recipe, place
         self.guard = Guard()
-        self.generator = generator.to(place.device, memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue, reportUnknownVariableType]  # an overload that torch lacks
+        self.generator = place.move(generator).train()
         self.ema = Ema(self.generator, recipe.ema)
         wrapped = place.ranks.wrap(self.generator)
         self.generator = bare(wrapped)
-        self._run = torch.compile(wrapped) if place.compile else wrapped
+        self._run: Callable[[Tensor], Tensor] = torch.compile(wrapped) if place.compile else wrapped
         self._pixel = PIXEL_LOSSES[recipe.pixel]
         self._updater = Updater(
             self.generator, place, lr=recipe.lr, betas=recipe.betas, clip=recipe.clip
@@ -143,12 +148,11 @@ class GanTask(PixelTask):
 
     def __init__(self, recipe: Recipe, generator: nn.Module, place: Place, vgg: Vgg | None) -> None:
         super().__init__(recipe, generator, place)
-        # A discriminator's loss may fall to nothing and rise again: that is the game, no divergence.
+        # A discriminator's loss may fall to nothing and rise again: that is the game.
         self.judge_guard = Guard(watches=False)
         self._adversarial = ADVERSARIAL_LOSSES[recipe.adversarial]
         side = recipe.patch * recipe.scale if recipe.head == "global" else None
-        discriminator = Discriminator(side).to(place.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportUnknownVariableType]  # an overload that torch lacks
-        self._judge = place.ranks.wrap(discriminator.train())
+        self._judge = place.ranks.wrap(place.move(Discriminator(side)).train())
         self.discriminator = bare(self._judge)
         self._judge_updater = Updater(
             self.discriminator,
@@ -159,7 +163,7 @@ class GanTask(PixelTask):
         )
         self._content: ContentLoss | None = None
         if vgg is not None:
-            vgg = vgg.to(place.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # an overload that torch lacks
+            place.move(vgg)
             self._content = ContentLoss(vgg, recipe.content[vgg.layout])
 
     def step(self, batch: Batch, factor: float) -> Losses:

@@ -31,7 +31,7 @@ SHOWN, SHOWN_SIDE = 4, 192
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
-    """One held-out picture: ``low`` (1, 3, h, w) and ``high`` (1, 3, h * scale, w * scale), 0..1."""
+    """A held-out picture: ``low`` (1, 3, h, w) and ``high`` (1, 3, h * scale, w * scale), 0..1."""
 
     name: str
     low: Tensor
@@ -73,7 +73,11 @@ def trials_in(folder: Path, scale: int, chain: Sequence[Degradation], seed: int)
     if (folder / "HR").is_dir() and (folder / "LR").is_dir():
         highs = files_in([folder / "HR"], PICTURE_ENDINGS)
         pairs = [(path, folder / "LR" / path.name) for path in highs]
-        made = [Trial(h.name, _tensor(read(l)), _tensor(read(h))) for h, l in pairs if l.exists()]
+        made = [
+            Trial(high.name, _tensor(read(low)), _tensor(read(high)))
+            for high, low in pairs
+            if low.exists()
+        ]
         for trial in made:
             fits = [side * scale for side in trial.low.shape[-2:]] == list(trial.high.shape[-2:])
             if not fits:

@@ -3,22 +3,22 @@
 ``torchvision``: the published ImageNet network, pixels normalised by mean and deviation, zero
 padding. ``normalised``: the Caffe network whose filters were rescaled to a mean activation of 1
 (Gatys et al. 2016), reflection padding. ``distilled``: a 16-times narrower one (Wang et al., CVPR
-2020) whose 1x1 convolutions predict the full maps. Layers are named as in SRGAN: "5_4" is the fourth
-convolution of the fifth stage, after its activation.
+2020) whose 1x1 convolutions predict the full maps. Layers are named as in SRGAN: "5_4" is the
+fourth convolution of the fifth stage, after its activation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from urllib.error import URLError
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vsr import weights
 from vsr.errors import WeightsError
 
 PUBLISHED = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
@@ -114,16 +114,14 @@ def load_vgg(choice: str) -> Vgg | None:
         return from_state(state, PUBLISHED)
     path = Path(choice)
     try:
-        state = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        if path.suffix == ".safetensors" and path.exists():
+            return from_state(weights.read_file(path)[1], choice)
+        state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise WeightsError(
             f"there is no VGG file {path}", hint="--vgg takes auto, none, or a path"
         ) from error
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
         raise WeightsError(f"{path} is not a readable VGG file: {error}") from error
     return from_state(state, str(path))
 

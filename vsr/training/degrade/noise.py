@@ -36,8 +36,9 @@ class Noise:
         noise = rng.standard_normal((*frames.shape[:3], channels), dtype=np.float32)
         if happens(self.grain, rng):
             # Blurred noise is weaker: 1.75 brings a sigma of 0.5 px back to unit variance.
-            blurred = [cv2.GaussianBlur(frame, (3, 3), 0.5) for frame in noise]
-            noise = 1.75 * np.stack(blurred).reshape(noise.shape)
+            for frame in noise:
+                cv2.GaussianBlur(frame, (3, 3), 0.5, frame)
+            noise *= np.float32(1.75)
         pixels = frames.astype(np.float32)
         if happens(self.shot, rng):
             noise = noise * np.sqrt(pixels.mean(3, keepdims=True) / 127.5)

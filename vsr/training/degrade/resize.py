@@ -40,7 +40,7 @@ class Shrink:
         height, width = frames.shape[1] // self.scale, frames.shape[2] // self.scale
         if happens(self.detour, rng):
             factor = rng.uniform(1.0, 2.0)
-            kernel = _KERNELS[rng.integers(len(_KERNELS))]
+            kernel = _any_kernel(rng)
             frames = _resized(frames, round(height * factor), round(width * factor), kernel)
         return bicubic(frames, height, width)
 
@@ -61,13 +61,19 @@ class Rescale:
             return frames
         height, width = frames.shape[1:3]
         factor = rng.uniform(self.least, self.most)
-        there, back = (_KERNELS[index] for index in rng.integers(len(_KERNELS), size=2))
+        there, back = _any_kernel(rng), _any_kernel(rng)
         small = _resized(frames, round(height * factor), round(width * factor), there)
         return _resized(small, height, width, back)
+
+
+def _any_kernel(rng: Generator) -> int:
+    return _KERNELS[int(rng.integers(len(_KERNELS)))]
 
 
 def _resized(frames: Frames, height: int, width: int, kernel: int) -> Frames:
     if kernel == cv2.INTER_CUBIC and height < frames.shape[1]:
         return bicubic(frames, height, width)  # OpenCV's own does not filter when it shrinks
-    resized = [cv2.resize(frame, (width, height), interpolation=kernel) for frame in frames]
-    return np.stack(resized).astype(np.uint8, copy=False)
+    resized = np.empty((len(frames), height, width, 3), dtype=np.uint8)
+    for source, target in zip(frames, resized, strict=True):
+        cv2.resize(source, (width, height), target, interpolation=kernel)
+    return resized

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.random import Generator
@@ -99,21 +99,25 @@ def _through(
     """Planes of 4:2:0, each (t, h, w), through an encoder and a decoder that know no file."""
     # Imported here: training on clean pictures must work where PyAV is not installed.
     import av
+    import av.error
+    from av.video.codeccontext import VideoCodecContext
 
     from vsr.media.pixels import Unpacker, layout_of, pack
 
     layout = layout_of("yuv420p")
     assert layout is not None
     count, height, width = planes[0].shape
-    encoder = av.VideoCodecContext.create(quality.encoder, "w")
+    encoder = av.CodecContext.create(quality.encoder, "w")
+    assert isinstance(encoder, VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
     encoder.gop_size, encoder.thread_count, encoder.options = key_interval, 1, dict(options)
-    decoder = av.VideoCodecContext.create(quality.decoder, "r")
+    decoder = av.CodecContext.create(quality.decoder, "r")
+    assert isinstance(decoder, VideoCodecContext)
     decoder.thread_count = 1
     frames: list[VideoFrame] = []
     try:
-        packets: list[Packet] = []
+        packets: list[Packet[Any]] = []
         for place in range(count):
             frame = pack(planes, place, layout, "yuv420p")
             frame.pts, frame.time_base = place, encoder.time_base
@@ -122,7 +126,7 @@ def _through(
         for packet in packets:
             frames += decoder.decode(packet)
         frames += decoder.decode(None)
-    except av.FFmpegError as error:
+    except av.error.FFmpegError as error:
         raise DataError(f"{quality.encoder} failed on {width}x{height}: {error}") from error
     if len(frames) != count:
         raise DataError(f"{quality.encoder} gave back {len(frames)} frames of {count}")

@@ -60,7 +60,7 @@ ADVERSARIAL_LOSSES: dict[str, AdversarialLoss] = {
     for loss in (
         # Goodfellow et al. 2014; the generator's is Ledig et al. 2017, equation 6: -log D(G(x)).
         AdversarialLoss("standard", _standard_discriminator, _standard_generator, False),
-        # Relativistic average GAN (Jolicoeur-Martineau, ICLR 2019), as in ESRGAN (Wang et al. 2018).
+        # Relativistic average GAN (Jolicoeur-Martineau, ICLR 2019), as in ESRGAN (Wang 2018).
         AdversarialLoss("relativistic", _relativistic_discriminator, _relativistic_generator, True),
         # Lim & Ye 2017; Miyato et al., ICLR 2018.
         AdversarialLoss("hinge", _hinge_discriminator, _hinge_generator, False),

@@ -36,6 +36,8 @@ class Journal:
         self._board: Any = None
         if not writes:
             return
+        if tensorboard is not None:
+            self._board = _board(tensorboard)
         kept = [line for line in read(folder) if step and int(line.get("step", 0)) <= step]
         part = self._path.with_name(NAME + ".part")
         try:
@@ -44,8 +46,6 @@ class Journal:
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
             raise DataError(f"cannot write {self._path}: {error.strerror}") from error
-        if tensorboard is not None:
-            self._board = _board(tensorboard)
 
     def __enter__(self) -> Journal:
         return self

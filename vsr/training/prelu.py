@@ -23,10 +23,11 @@ class _Function(torch.autograd.Function):
         # The gradient where x < 0, else 0: what relu's backward pass of -x lets through.
         below = torch.ops.aten.threshold_backward(gradient, -x, 0)
         products = (below * x).permute(0, 2, 3, 1)
+        wide = torch.promote_types(x.dtype, torch.float32)  # half precision adds up too coarsely
         if slope.numel() == 1:
-            for_slope = products.sum(dtype=torch.float32).reshape(1)
+            for_slope = products.sum(dtype=wide).reshape(1)
         else:
-            for_slope = products.reshape(-1, slope.numel()).sum(0, dtype=torch.float32)
+            for_slope = products.reshape(-1, slope.numel()).sum(0, dtype=wide)
         steeper = (slope - 1).view(1, -1, 1, 1).to(gradient.dtype)
         return torch.addcmul(gradient, below, steeper), for_slope.to(slope.dtype)
 

@@ -25,7 +25,7 @@ from vsr.training.pictures import Cache
 from vsr.training.prelu import quicken
 from vsr.training.ranges import to_signed
 from vsr.training.ranks import Ranks
-from vsr.training.recipes import Recipe, damage
+from vsr.training.recipes import RECIPES, Recipe, damage
 from vsr.training.start import Start, start
 from vsr.training.task import GanTask, PixelTask, Place
 from vsr.training.vgg import Vgg, load_vgg
@@ -115,11 +115,7 @@ def prepare(
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot make {options.out}: {error.strerror}") from error
-    if before is not None:  # weights that it began with may be gone
-        net = tuple((name, int(value)) for name, value in before.hparams.items())
-        origin = start(recipe, replace(options, init=None, net=net))
-    else:
-        origin = start(recipe, options)
+    origin = start(recipe, options) if before is None else _again(recipe, options, before)
     place = _place(options, ranks, origin.module)
     material = gather(recipe, options, ranks, on_event)
     vgg = _vgg(options, recipe, ranks, on_event)
@@ -129,7 +125,7 @@ def prepare(
             task.restore(before.task)
         except (RuntimeError, KeyError, ValueError) as error:
             raise OptionsError(
-                f"the run in {options.out} does not fit recipe {recipe.name}: {error}",
+                f"the run in {options.out} does not fit recipe {recipe.name}: {str(error).splitlines()[-1].strip()}",
                 hint="choose another --out",
             ) from error
         checkpoint.restore_random(before.random, place.device)
@@ -152,6 +148,19 @@ def prepare(
         start=before.start if before is not None else {},
         begun=begun,
     )
+
+
+def _again(recipe: Recipe, options: TrainOptions, before: Checkpoint) -> Start:
+    """A network as the earlier run built it: the weights that it began with may be gone."""
+    arch = RECIPES[str(before.options["recipe"])].arch
+    other = [f"{name}={value}" for name, value in options.net if before.hparams.get(name) != value]
+    if arch != recipe.arch or other:
+        raise OptionsError(
+            f"the run in {options.out} trains {arch} with {before.hparams}: "
+            f"{', '.join(other) or recipe.arch} does not fit",
+            hint="choose another --out",
+        )
+    return start(replace(recipe, hparams=before.hparams), replace(options, init=None, net=()))
 
 
 def _place(options: TrainOptions, ranks: Ranks, module: nn.Module) -> Place:

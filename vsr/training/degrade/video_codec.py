@@ -89,8 +89,9 @@ def _options(encoder: str, level: float, preset: str) -> Mapping[str, str]:
             "crf": f"{level:.0f}", "b": "0", "deadline": "realtime", "cpu-used": "8",
             "lag-in-frames": "0", "threads": "1",
         }  # fmt: skip
-    # MPEG-2 and MPEG-4: a constant quantiser, in FFmpeg's units of lambda.
-    return {"global_quality": str(round(level * 118)), "flags": "+qscale", "threads": "1"}
+    # MPEG-2 and MPEG-4: bounds on the quantiser that leave one value.
+    quantiser = str(round(level))
+    return {"qmin": quantiser, "qmax": quantiser, "threads": "1"}
 
 
 def _through(

@@ -162,7 +162,8 @@ def test_one_poisoned_step_is_skipped(
 def test_memory_that_runs_out_says_what_to_change(
     frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(task: PixelTask, batch: object, factor: float) -> object:
+    def full(*arguments: object) -> object:
+        del arguments
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(PixelTask, "step", full)
@@ -175,6 +176,7 @@ def test_other_failures_of_torch_stay_what_they_are(
     frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def bug(*arguments: object) -> object:
+        del arguments
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(setup, "gather", bug)

@@ -67,7 +67,7 @@ def test_workers_and_resuming_change_nothing(frames: Path, sampling: Sampling) -
     assert all(torch.equal(one, two) for one, two in zip(made[0][3:], made[3], strict=True))
 
 
-def test_turns_are_the_eight_symmetries(frames: Path) -> None:
+def test_turns_are_the_eight_symmetries() -> None:
     from vsr.training.data import _turn  # pyright: ignore[reportPrivateUsage]
 
     picture = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
@@ -131,6 +131,8 @@ def test_unreadable_pictures_are_left_out_counted_and_replaced(
 
 
 def test_a_picture_of_exactly_one_patch_is_enough_for_both_chains(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (48, 50, 3), np.uint8))
+    cv2.imwrite(
+        str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (48, 50, 3), np.uint8)
+    )
     for sampling in (CLEAN, VIDEO):
         assert source(tmp_path, sampling).group(0)[0].high.shape == (3, 3, 48, 48)

@@ -50,13 +50,9 @@ def test_relativistic_compares_with_the_mean_of_the_others() -> None:
     mean_real, mean_made = sum(REAL) / 2, sum(MADE) / 2
     above = [sigmoid(value - mean_made) for value in REAL]
     below = [sigmoid(value - mean_real) for value in MADE]
-    expected = (
-        sum(-math.log(p) for p in above) / 2 + sum(-math.log(1 - p) for p in below) / 2
-    ) / 2
+    expected = (sum(-math.log(p) for p in above) / 2 + sum(-math.log(1 - p) for p in below) / 2) / 2
     assert discriminator == pytest.approx(expected)
-    swapped = (
-        sum(-math.log(1 - p) for p in above) / 2 + sum(-math.log(p) for p in below) / 2
-    ) / 2
+    swapped = (sum(-math.log(1 - p) for p in above) / 2 + sum(-math.log(p) for p in below) / 2) / 2
     assert generator == pytest.approx(swapped)
 
 

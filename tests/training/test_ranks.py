@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 import vsr
-
 from vsr.training.journal import read
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions
+from vsr.weights import read_file
 
 SCRIPT = """
 import sys
@@ -76,7 +75,7 @@ def test_two_processes_equal_one_with_the_doubled_batch(
     assert len(one) == len(two) == 4
     # The same samples and the same mean; sums in another order differ in the last float32 digits.
     torch.testing.assert_close(torch.tensor(two), torch.tensor(one), rtol=1e-4, atol=1e-6)
-    weights = [load_file(tmp_path / name / "last.safetensors") for name in ("2", "1")]
+    weights = [read_file(tmp_path / name / "last.safetensors")[1] for name in ("2", "1")]
     for key, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][key], rtol=5e-3, atol=5e-4)
     steps = [line["step"] for line in read(tmp_path / "2")]
@@ -84,9 +83,7 @@ def test_two_processes_equal_one_with_the_doubled_batch(
 
 
 def test_a_gan_runs_in_two_processes(frames: Path, tmp_path: Path, script: Path) -> None:
-    result = run(
-        frames, tmp_path / "out", script, 2, "compact-gan", "features=8,layers=2", "2"
-    )
+    result = run(frames, tmp_path / "out", script, 2, "compact-gan", "features=8,layers=2", "2")
     assert result.returncode == 0, result.stderr
     lines = [line for line in read(tmp_path / "out") if "losses" in line]
     assert lines[-1]["step"] == 8
@@ -94,11 +91,10 @@ def test_a_gan_runs_in_two_processes(frames: Path, tmp_path: Path, script: Path)
 
 
 def test_alone_nothing_is_connected(frames: Path, tmp_path: Path) -> None:
-    report = train(
-        TrainOptions(
-            (frames,), tmp_path, steps=1, batch=2, patch=12, device="cpu", dtype="fp32",
-            net=(("features", 8), ("layers", 1)), workers=0, vgg="none",
-        )  # fmt: skip
-    )
+    options = TrainOptions(
+        (frames,), tmp_path, steps=1, batch=2, patch=12, device="cpu", dtype="fp32",
+        net=(("features", 8), ("layers", 1)), workers=0, vgg="none",
+    )  # fmt: skip
+    report = train(options)
     assert report.finished
     assert not torch.distributed.is_initialized()

@@ -15,16 +15,15 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 import vsr
-
 from vsr.errors import DataError, OptionsError
 from vsr.training import checkpoint
 from vsr.training.checkpoint import Checkpoint
 from vsr.training.journal import read
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions
+from vsr.weights import read_file
 
 SCRIPT = """
 import sys
@@ -53,7 +52,7 @@ def stopping_after(steps: int) -> Any:
 
 
 def same_weights(one: Path, two: Path) -> bool:
-    first, second = load_file(one), load_file(two)
+    first, second = read_file(one)[1], read_file(two)[1]
     return first.keys() == second.keys() and all(
         torch.equal(first[key], second[key]) for key in first
     )
@@ -158,6 +157,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(
     kept = (tmp_path / "run" / checkpoint.NAME).read_bytes()
 
     def full(descriptor: int) -> None:
+        del descriptor
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:

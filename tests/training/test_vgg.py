@@ -8,7 +8,6 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,7 +25,11 @@ def test_layers_are_numbered_as_torchvision_does() -> None:
 
 def test_the_published_layout_is_normalised_padded_with_zeros_and_pooled() -> None:
     torch.manual_seed(0)
-    first, second, third = nn.Conv2d(3, 4, 3, 1, 1), nn.Conv2d(4, 4, 3, 1, 1), nn.Conv2d(4, 6, 3, 1, 1)
+    first, second, third = (
+        nn.Conv2d(3, 4, 3, 1, 1),
+        nn.Conv2d(4, 4, 3, 1, 1),
+        nn.Conv2d(4, 6, 3, 1, 1),
+    )
     state: dict[str, Tensor] = {}
     for index, layer in ((0, first), (2, second), (5, third)):
         state |= {f"features.{index}.{key}": value for key, value in layer.state_dict().items()}
@@ -50,8 +53,8 @@ def test_the_normalised_layout_pads_by_reflection(tmp_path: Path) -> None:
     before, first = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 4, 3)
     state = {f"pre.{key}": value for key, value in before.state_dict().items()}
     state |= {f"features.0.{key}": value for key, value in first.state_dict().items()}
-    save_file(state, tmp_path / "vgg.safetensors")
-    vgg = load_vgg(str(tmp_path / "vgg.safetensors"))
+    torch.save(state, tmp_path / "vgg.pth")
+    vgg = load_vgg(str(tmp_path / "vgg.pth"))
     assert vgg is not None
     assert vgg.layout == "normalised"
     pixels = torch.rand(1, 3, 8, 8)

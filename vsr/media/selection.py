@@ -17,7 +17,7 @@ THUMB = (64, 36)
 PRINT = 16
 Plane = NDArray[np.float32]
 
-CUT, CUT_RATIO = 0.08, 3.0
+CUT, CUT_RATIO = 0.08, 2.5
 """A scene ends where two thumbnails differ by this share of full scale, and this many times more
 than frames around them do: a fast pan differs much, but all the time."""
 DARK, FLAT = 0.07, 0.02

@@ -125,7 +125,8 @@ def prepare(
             task.restore(before.task)
         except (RuntimeError, KeyError, ValueError) as error:
             raise OptionsError(
-                f"the run in {options.out} does not fit recipe {recipe.name}: {str(error).splitlines()[-1].strip()}",
+                f"the run in {options.out} does not fit recipe {recipe.name}: "
+                f"{str(error).splitlines()[-1].strip()}",
                 hint="choose another --out",
             ) from error
         checkpoint.restore_random(before.random, place.device)

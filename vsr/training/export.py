@@ -10,12 +10,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from vsr import __version__, weights
+from vsr import weights
 from vsr.errors import DataError
 from vsr.models.arch import Hyper, folded
 from vsr.models.catalog import ARCHS
 from vsr.training.ranges import from_signed
 from vsr.training.recipes import Recipe
+from vsr.version import __version__
 
 
 def plain(module: nn.Module, recipe: Recipe, hparams: Mapping[str, Hyper]) -> nn.Module:

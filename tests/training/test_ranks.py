@@ -30,17 +30,11 @@ loop.train(TrainOptions(
 """
 
 
-def run(
-    frames: Path, out: Path, script: Path, processes: int, *arguments: str
-) -> subprocess.CompletedProcess[str]:
-    """Alone, or by torchrun."""
-    launcher = (
-        ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        if processes > 1
-        else []
-    )
+def launch(processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python alone, or by torchrun."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     return subprocess.run(
-        [sys.executable, *launcher, str(script), str(frames), str(out), *arguments],
+        [sys.executable, *(torchrun if processes > 1 else []), *arguments],
         env={
             **os.environ,
             "OMP_NUM_THREADS": "1",
@@ -66,7 +60,8 @@ def test_two_processes_equal_one_with_the_doubled_batch(
 ) -> None:
     net = "features=8,layers=2"
     for processes, batch in ((2, "2"), (1, "4")):
-        result = run(frames, tmp_path / str(processes), script, processes, "compact", net, batch)
+        folder = str(tmp_path / str(processes))
+        result = launch(processes, str(script), str(frames), folder, "compact", net, batch)
         assert result.returncode == 0, result.stderr
     two, one = (
         [line["losses"]["pixel"] for line in read(tmp_path / name) if "losses" in line]
@@ -82,11 +77,15 @@ def test_two_processes_equal_one_with_the_doubled_batch(
     assert steps == sorted(steps)  # one process speaks, not two
 
 
-def test_a_gan_runs_in_two_processes(frames: Path, tmp_path: Path, script: Path) -> None:
-    result = run(frames, tmp_path / "out", script, 2, "compact-gan", "features=8,layers=2", "2")
+def test_the_command_runs_a_gan_in_two_processes(frames: Path, tmp_path: Path) -> None:
+    command = (
+        "-m vsr train --recipe compact-gan --net features=8,layers=2 --steps 50 --batch 2 "
+        "--patch 12 --device cpu --dtype fp32 --workers 1 --vgg none --out"
+    )
+    result = launch(2, *command.split(), str(tmp_path / "out"), str(frames))
     assert result.returncode == 0, result.stderr
     lines = [line for line in read(tmp_path / "out") if "losses" in line]
-    assert lines[-1]["step"] == 8
+    assert lines[-1]["step"] == 50
     assert "adversarial" in lines[-1]["losses"]
 
 

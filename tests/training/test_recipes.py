@@ -17,6 +17,7 @@ from vsr.errors import OptionsError
 from vsr.events import Saved, Warned
 from vsr.infer.engine import Engine
 from vsr.metrics.psnr import psnr
+from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions
 from vsr.training.events import Stepped, TrainingEvent, TrainingStarted, TrainReport, Validated
 from vsr.training.export import parameters_of
@@ -166,8 +167,6 @@ def _norms(report: TrainReport) -> int:
 
 @pytest.mark.parametrize("name", FULL)
 def test_full_size_networks_have_the_papers_size(name: str) -> None:
-    from vsr.models.catalog import ARCHS
-
     module = ARCHS[RECIPES[name].arch].module(RECIPES[name].hparams)
     assert parameters_of(module) == pytest.approx(FULL[name], rel=0.01)
 

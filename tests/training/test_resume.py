@@ -91,6 +91,33 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(frames: Path, tmp_pa
     assert logs[0] == logs[1]
 
 
+def test_ctrl_c_saves_and_the_same_command_goes_on(frames: Path, tmp_path: Path) -> None:
+    command = (
+        "-m vsr train --steps 100000 --net features=8,layers=2 --batch 2 --patch 12 --device cpu "
+        "--dtype fp32 --validate-every 1000000 --out"
+    )
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(vsr.__file__).parents[1])}
+    arguments = [sys.executable, *command.split(), str(tmp_path / "run"), str(frames)]
+    errors = ""
+    for _ in range(2):
+        process = subprocess.Popen(arguments, env=env, stderr=subprocess.PIPE, text=True)
+        begun = max((int(line["step"]) for line in read(tmp_path / "run")), default=0)
+        while process.poll() is None:
+            if max((int(line["step"]) for line in read(tmp_path / "run")), default=0) > begun:
+                process.send_signal(signal.SIGINT)
+                break
+            time.sleep(0.02)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130, errors
+        assert "run it again to go on" in errors
+        assert "Traceback" not in errors
+        saved = checkpoint.load(tmp_path / "run")
+        assert saved is not None
+        assert saved.step > begun
+        assert not saved.finished
+    assert "resumed at step" in errors
+
+
 @pytest.mark.parametrize("recipe", ["compact", "srgan"])
 def test_stopped_and_run_again_it_is_as_if_uninterrupted(
     recipe: str, frames: Path, tmp_path: Path

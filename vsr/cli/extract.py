@@ -33,7 +33,7 @@ def extract(
 ) -> None:
     """Pick sharp, different, clean frames of every scene as pictures to train on."""
     # Here, so that --help does not wait for torch and FFmpeg.
-    from vsr.cli.train_console import finish_extraction, show_extraction
+    from vsr.cli.train_console import ExtractConsole, finish_extraction
     from vsr.errors import OptionsError
     from vsr.media.extract import extract as run
     from vsr.media.selection import ExtractOptions
@@ -44,4 +44,6 @@ def extract(
         tuple(places[:-1]), places[-1], every=every, most=most, size=size, crops=crops,
         burst=burst, overwrite=overwrite,
     )  # fmt: skip
-    finish_extraction(run(options, show_extraction), as_json=json)
+    with ExtractConsole() as console:
+        report = run(options, console.show)
+    finish_extraction(report, as_json=json)

@@ -45,6 +45,9 @@ PixelWeight = Annotated[float | None, typer.Option(help="Weight of the pixel los
 Loss = Annotated[Adversarial | None, typer.Option(help="Adversarial loss.")]
 HeadChoice = Annotated[Head | None, typer.Option(help="Discriminator: one answer, or a map.")]
 Net = Annotated[str | None, typer.Option(help="Size of the network, such as features=32,layers=8.")]
+Branches = Annotated[
+    bool, typer.Option("--branches", help="Train 3x3 convolutions as sums of branches (slower).")
+]
 Compile = Annotated[bool, typer.Option("--compile", help="Use torch.compile.")]
 CacheSize = Annotated[str, typer.Option("--cache", help="Memory for decoded pictures.")]
 Board = Annotated[Path | None, typer.Option(help="Folder for TensorBoard (an optional extra).")]
@@ -76,6 +79,7 @@ def train(
     adversarial: Loss = None,
     head: HeadChoice = None,
     net: Net = None,
+    branches: Branches = False,
     compile: Compile = False,  # noqa: A002  # the flag's name
     cache: CacheSize = "2GB",
     tensorboard: Board = None,
@@ -93,7 +97,7 @@ def train(
         pause_minutes=pause_minutes, batch=batch, patch=patch, lr=lr, seed=seed, device=device,
         dtype=dtype, workers=workers, val=val, validate_every=validate_every, resume=resume,
         degrade=degrade, vgg=vgg, pixel=pixel, pixel_weight=pixel_weight, adversarial=adversarial,
-        head=head, net=parse_net(net), compile=compile, cache=parse_bytes(cache),
+        head=head, net=parse_net(net), branches=branches, compile=compile, cache=parse_bytes(cache),
         tensorboard=tensorboard,
     )  # fmt: skip
     with TrainConsole() as console, stop_on_signals() as stopped:

@@ -86,15 +86,39 @@ class TrainConsole:
         tqdm.write(text, file=sys.stderr)
 
 
-def show_extraction(event: Event) -> None:
-    """Lines for `vsr extract`."""
-    match event:
-        case Started():
-            print(f"looking at {event.source.name} ({event.size})", file=sys.stderr)
-        case Warned():
-            print(f"warning: {event.message}", file=sys.stderr)
-        case Advanced() | Saved() | _:
-            pass
+class ExtractConsole:
+    """A bar of frames for every video that is looked at, and one for writing."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> ExtractConsole:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        del reason
+        self._begin(None)
+
+    def show(self, event: Event) -> None:
+        """React to one event."""
+        match event:
+            case Started():
+                title = f"look at {event.source.name}"
+                self._begin(tqdm(total=event.frames, desc=title, unit="frame", file=sys.stderr))
+            case Advanced():
+                if event.bottleneck == "write" and (not self._bar or self._bar.desc != "write"):
+                    self._begin(tqdm(desc="write", unit="frame", file=sys.stderr))
+                if self._bar is not None:
+                    self._bar.update(event.frames)
+            case Warned():
+                tqdm.write(f"warning: {event.message}", file=sys.stderr)
+            case _:
+                pass
+
+    def _begin(self, bar: tqdm[Any] | None) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = bar
 
 
 def finish_extraction(report: ExtractReport, *, as_json: bool) -> None:

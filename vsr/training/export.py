@@ -14,17 +14,17 @@ from vsr import weights
 from vsr.errors import DataError
 from vsr.models.arch import Hyper, folded
 from vsr.models.catalog import ARCHS
+from vsr.training.branches import merge
 from vsr.training.ranges import from_signed
 from vsr.training.recipes import Recipe
 from vsr.version import __version__
 
 
 def plain(module: nn.Module, recipe: Recipe, hparams: Mapping[str, Hyper]) -> nn.Module:
-    """The network as it is shipped, 0..1 in and out, with the weights of a training one."""
+    """The network as it is shipped: 0..1 in and out, branches merged, on the host."""
     fresh = ARCHS[recipe.arch].module(hparams)
-    fresh.load_state_dict(
-        {name: value.float().cpu() for name, value in module.state_dict().items()}
-    )
+    merged = merge(module).state_dict()
+    fresh.load_state_dict({name: value.float().cpu() for name, value in merged.items()})
     if recipe.signed:
         from_signed(fresh, recipe.arch)
     return fresh.eval()

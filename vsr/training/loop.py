@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
 
 from vsr.errors import OutOfMemory
 from vsr.infer import device as devices
@@ -65,7 +68,7 @@ def _run(
     log = journal.Journal(
         options.out, step=step, tensorboard=options.tensorboard, writes=ranks.leads
     )
-    with log, loader:
+    with log, loader, _convolutions(cuda):
         output = Output(training, log, on_event, dict(training.best), dict(training.start))
         on_event(_started(training))
         if step == 0:
@@ -105,6 +108,13 @@ def _run(
         if ranks.leads:
             journal.plot(options.out)
     return _report(training, step, not stopped, output.best, output.start, (tally, loader))
+
+
+def _convolutions(cuda: bool) -> AbstractContextManager[object]:
+    """Every step has one shape: let cuDNN measure which of its ways is fastest."""
+    if not cuda:
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True)
 
 
 def _started(training: Training) -> TrainingStarted:

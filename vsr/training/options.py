@@ -38,7 +38,8 @@ class TrainOptions:
     trained on (some of ``frames`` are held out otherwise). ``patch`` is the side of a training crop
     in low-resolution pixels. ``minutes`` and ``steps`` both end a run, whichever comes first.
     ``pause_minutes`` stops this process, not the run. ``cache`` bounds decoded pictures in bytes.
-    ``net`` overrides hyper-parameters of the recipe's architecture.
+    ``net`` overrides hyper-parameters of the recipe's architecture; ``branches`` trains its 3x3
+    convolutions as sums of branches that are merged for export.
     """
 
     frames: tuple[Path, ...]
@@ -65,6 +66,7 @@ class TrainOptions:
     adversarial: Adversarial | None = None
     head: Head | None = None
     net: tuple[tuple[str, int], ...] = ()
+    branches: bool = False
     compile: bool = False
     cache: int = 2 << 30
     tensorboard: Path | None = None

@@ -16,6 +16,7 @@ from vsr.infer import device as devices
 from vsr.models.arch import make_upscaler
 from vsr.options import EngineOptions
 from vsr.training import checkpoint
+from vsr.training.branches import branch
 from vsr.training.checkpoint import Checkpoint
 from vsr.training.data import PatchSource, Sampling
 from vsr.training.events import TrainingSink
@@ -119,7 +120,7 @@ def prepare(
     place = _place(options, ranks, origin.module)
     material = gather(recipe, options, ranks, on_event)
     vgg = _vgg(options, recipe, ranks, on_event)
-    task = _task(recipe, origin.module, place, vgg)
+    task = _task(recipe, options, origin.module, place, vgg)
     if before is not None:
         try:
             task.restore(before.task)
@@ -197,9 +198,13 @@ def _vgg(options: TrainOptions, recipe: Recipe, ranks: Ranks, on_event: Training
     return vgg
 
 
-def _task(recipe: Recipe, module: nn.Module, place: Place, vgg: Vgg | None) -> PixelTask:
+def _task(
+    recipe: Recipe, options: TrainOptions, module: nn.Module, place: Place, vgg: Vgg | None
+) -> PixelTask:
     if recipe.signed:
         to_signed(module, recipe.arch)
+    if options.branches:
+        module = branch(module)
     if place.device.type == "cpu":
         module = quicken(module)
     if recipe.is_gan or recipe.content_weight:

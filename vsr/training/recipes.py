@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import torch
+
 from vsr.errors import OptionsError
 from vsr.models.arch import Hyper
 from vsr.models.catalog import ARCHS
@@ -27,7 +29,8 @@ VGG_DISTILLED: Layers = (("3_1", 5e-4), ("4_1", 2e-3), ("5_1", 4e-3))
 class Recipe:
     """How one network is trained.
 
-    ``patch`` is in low-resolution pixels. ``shrink`` bounds the random factor that crops are first
+    ``patch`` is in low-resolution pixels; ``cpu_batch`` is the batch on a CPU, where many small
+    steps win. ``shrink`` bounds the random factor that crops are first
     shrunk by, for more texture a pixel. ``signed`` trains on targets in [-1, 1], as the paper; the
     exported network gives 0..1 all the same. ``content`` maps a layout of VGG weights to layers and
     their weights. ``head`` is what the discriminator answers for: the patch or each place of it.
@@ -41,6 +44,7 @@ class Recipe:
     hparams: Mapping[str, Hyper] = field(default_factory=dict[str, Hyper])
     patch: int = 24
     batch: int = 16
+    cpu_batch: int = 4
     steps: int = 100_000
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.99)
@@ -122,20 +126,19 @@ RECIPES: dict[str, Recipe] = {
             "compact",
             "a plain chain for CPUs and real time, with a pixel loss",
             arch="compact",
-            batch=4,
+            batch=32,
             lr=1e-3,
         ),
         Recipe(
             "compact-gan",
             "compact with VGG content and an adversary; --init it with compact weights",
             arch="compact",
-            batch=4,
             pixel="l1",
             pixel_weight=0.1,
             content=_CONTENT,
             content_weight=1.0,
             adversarial="relativistic",
-            adversarial_weight=5e-3,
+            adversarial_weight=2e-3,
             head="local",
             lr=1e-4,
             shrink=(1.0, 1.5),
@@ -167,6 +170,8 @@ def resolve(options: TrainOptions) -> Recipe:
         )
         if getattr(options, name) is not None
     }  # fmt: skip
+    if _on_cpu(options.device):
+        recipe = replace(recipe, batch=recipe.cpu_batch)
     if options.vgg == "none" and recipe.content_weight:  # then pixels say what the content is
         recipe = replace(recipe, content_weight=0.0, pixel_weight=1.0, best="psnr")
     changed = replace(recipe, hparams={**recipe.hparams, **dict(options.net)}, **given)
@@ -175,6 +180,11 @@ def resolve(options: TrainOptions) -> Recipe:
     if options.minutes is not None and options.steps is None:
         return replace(changed, steps=1 << 40)  # the clock ends this run
     return changed
+
+
+def _on_cpu(device: str) -> bool:
+    found = torch.cuda.is_available() or torch.backends.mps.is_available()
+    return device == "cpu" or (device == "auto" and not found)
 
 
 def damage(recipe: Recipe, options: TrainOptions) -> tuple[Degradation, ...]:

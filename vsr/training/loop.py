@@ -21,6 +21,7 @@ from vsr.training.recipes import resolve
 from vsr.training.schedule import factor, progress
 from vsr.training.setup import Training, earlier_run, prepare
 from vsr.training.tally import Tally
+from vsr.training.threads import paced
 
 LOG_STEPS = 50
 TELL_SECONDS = 1.0
@@ -68,7 +69,8 @@ def _run(
     log = journal.Journal(
         options.out, step=step, tensorboard=options.tensorboard, writes=ranks.leads
     )
-    with log, loader, _convolutions(cuda):
+    free = training.place.device.type == "cpu" and training.place.dtype != torch.float32
+    with log, loader, _convolutions(cuda), paced(free and ranks.count == 1) as took:
         output = Output(training, log, on_event, dict(training.best), dict(training.start))
         on_event(_started(training))
         if step == 0:
@@ -82,9 +84,11 @@ def _run(
             if done >= 1:
                 break
             rate = factor(recipe, step, done)
+            begun = time.monotonic()
             tally.add(task.step(batch, rate))
             step += 1
             now = time.monotonic()
+            took(now - begun)
             if now - told >= TELL_SECONDS:
                 told = now
                 on_event(tally.told(step, done, recipe.lr * rate, loader.waited_seconds))

@@ -127,7 +127,8 @@ RECIPES: dict[str, Recipe] = {
             "a plain chain for CPUs and real time, with a pixel loss",
             arch="compact",
             batch=32,
-            lr=1e-3,
+            lr=7e-4,
+            validate_every=2500,
         ),
         Recipe(
             "compact-gan",

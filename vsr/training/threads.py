@@ -80,6 +80,10 @@ class ThreadChoice:
             self._times[self.current].append(usual)
 
 
+def _unheard(seconds: float) -> None:
+    del seconds
+
+
 @contextmanager
 def paced(free: bool) -> Generator[Callable[[float], None]]:
     """A function to tell every step's seconds; it sets torch's threads for the next.
@@ -89,7 +93,7 @@ def paced(free: bool) -> Generator[Callable[[float], None]]:
     """
     before = torch.get_num_threads()
     if not free or os.environ.get("OMP_NUM_THREADS"):
-        yield lambda seconds: None
+        yield _unheard
         return
     choice = ThreadChoice(before)
 

@@ -130,14 +130,19 @@ def save(
         part.unlink(missing_ok=True)
 
 
-def _read(path: Path, name: str) -> Upscaler:
+def read_file(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file. Raises :class:`WeightsError`."""
     try:
-        metadata, state = _contents(path)
+        return _contents(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"{path} is not a readable safetensors file: {error}",
             hint="weights of `vsr train` and of `vsr models` end in .safetensors",
         ) from error
+
+
+def _read(path: Path, name: str) -> Upscaler:
+    metadata, state = read_file(path)
     arch, hparams = identify(metadata, state, path)
     module = arch.module(hparams)
     try:

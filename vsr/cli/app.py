@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from vsr.cli.extract import extract
 from vsr.cli.models import models
 from vsr.cli.probe import probe
+from vsr.cli.train import train
 from vsr.cli.upscale import upscale
 from vsr.errors import VsrError
 from vsr.version import __version__
@@ -62,4 +64,6 @@ def common(
 
 app.command()(upscale)
 app.command()(probe)
+app.command()(extract)
+app.command()(train)
 app.add_typer(models, name="models")

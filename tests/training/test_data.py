@@ -1,0 +1,138 @@
+"""Pairs: aligned, reproducible, the same for any number of workers and processes."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from vsr.errors import DataError
+from vsr.training.data import PatchSource, Sampling
+from vsr.training.degrade.catalog import CHAINS
+from vsr.training.degrade.resize import bicubic
+from vsr.training.loader import Loader
+from vsr.training.pictures import PICTURE_ENDINGS, Cache, files_in, scan
+
+CLEAN = Sampling(12, 4, 3, (1.0, 2.0), CHAINS["clean"], seed=5)
+VIDEO = replace(CLEAN, chain=CHAINS["video"], reuse=4, slack=4)
+
+
+def source(frames: Path, sampling: Sampling = CLEAN, limit: int = 1 << 24) -> PatchSource:
+    pictures, _ = scan(files_in([frames], PICTURE_ENDINGS), 48)
+    return PatchSource(pictures, sampling, Cache(limit))
+
+
+def test_pairs_have_the_shapes_and_low_is_the_shrunk_high(frames: Path) -> None:
+    (batch,) = source(frames).group(0)
+    assert batch.low.shape == (3, 3, 12, 12)
+    assert batch.high.shape == (3, 3, 48, 48)
+    assert batch.low.dtype == batch.high.dtype == torch.uint8
+    again = bicubic(np.ascontiguousarray(batch.high.permute(0, 2, 3, 1).numpy()), 12, 12)
+    np.testing.assert_array_equal(again, batch.low.permute(0, 2, 3, 1).numpy())
+
+
+def test_every_step_is_different_and_every_run_the_same(frames: Path) -> None:
+    first, second = source(frames), source(frames)
+    for number in range(4):
+        one, two = first.group(number)[0], second.group(number)[0]
+        assert torch.equal(one.high, two.high)
+        assert torch.equal(one.low, two.low)
+    assert not torch.equal(first.group(0)[0].high, first.group(1)[0].high)
+    other = source(frames, replace(CLEAN, seed=6)).group(0)[0]
+    assert not torch.equal(first.group(0)[0].high, other.high)
+
+
+def test_two_processes_see_together_what_one_sees_with_the_doubled_batch(frames: Path) -> None:
+    whole = source(frames, replace(CLEAN, batch=6)).group(3)[0]
+    parts = [
+        source(frames, replace(CLEAN, offset=3 * rank, stride=6)).group(3)[0] for rank in (0, 1)
+    ]
+    assert torch.equal(whole.high, torch.cat([part.high for part in parts]))
+
+
+@pytest.mark.parametrize("sampling", [CLEAN, VIDEO], ids=["clean", "video"])
+def test_workers_and_resuming_change_nothing(frames: Path, sampling: Sampling) -> None:
+    made: list[list[torch.Tensor]] = []
+    for workers, start in ((0, 0), (1, 0), (3, 0), (2, 3)):
+        with Loader(source(frames, sampling), start=start, workers=workers) as loader:
+            made.append([batch.high for batch in itertools.islice(loader, 7 - start)])
+            assert loader.waited_seconds > 0
+    for other in made[1:3]:
+        assert all(torch.equal(one, two) for one, two in zip(made[0], other, strict=True))
+    assert all(torch.equal(one, two) for one, two in zip(made[0][3:], made[3], strict=True))
+
+
+def test_turns_are_the_eight_symmetries() -> None:
+    from vsr.training.data import _turn  # pyright: ignore[reportPrivateUsage]
+
+    picture = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
+    turned = {_turn(picture, number).tobytes() for number in range(8)}
+    assert len(turned) == 8
+
+
+def test_video_pairs_are_aligned_and_damaged(frames: Path) -> None:
+    groups = [source(frames, VIDEO).group(number) for number in range(3)]
+    assert all(len(group) == 4 for group in groups)
+    for batch in itertools.chain(*groups):
+        assert batch.low.shape == (3, 3, 12, 12)
+        assert batch.high.shape == (3, 3, 48, 48)
+        clean = bicubic(np.ascontiguousarray(batch.high.permute(0, 2, 3, 1).numpy()), 12, 12)
+        low = batch.low.permute(0, 2, 3, 1).numpy().astype(int)
+        for mine, theirs in zip(low, clean.astype(int), strict=True):
+            # Damaged, but the same place: nearer than any of the same patch turned around.
+            turned = [np.abs(mine - np.rot90(theirs, quarter)).mean() for quarter in range(4)]
+            assert int(np.argmin(turned)) == 0
+
+
+def test_real_consecutive_frames_are_used_where_they_are(tmp_path: Path) -> None:
+    for number, name in enumerate(("a.png", "a+1.png", "a+2.png", "a+3.png", "a+4.png")):
+        cv2.imwrite(str(tmp_path / name), np.full((128, 128, 3), 40 * number + 20, np.uint8))
+    film = source(tmp_path, VIDEO)
+    assert len(film.pictures) == 1
+    levels = {
+        int(high.float().mean()) for number in range(6) for high in film.group(number)[0].high
+    }
+    assert levels <= {20, 60, 100, 140, 180}
+    assert len(levels) > 2
+
+
+def test_pictures_that_do_not_fit_the_cache_are_visited_in_turns(frames: Path) -> None:
+    one = 144 * 128 * 3
+    small = source(frames, replace(CLEAN, shrink=(1.0, 1.0)), limit=4 * one)
+    seen = 0
+    for number in range(80):
+        small.group(number)
+        seen += CLEAN.batch
+    assert small.cache.bytes <= 4 * one
+    # Each visit of a shard of two pictures serves many crops: far fewer decodes than samples.
+    assert small.cache.decoded <= seen / 8
+
+
+def test_unreadable_pictures_are_left_out_counted_and_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("good.png", "cut.png"):
+        cv2.imwrite(str(tmp_path / name), rng.integers(0, 256, (64, 64, 3), np.uint8))
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:60])
+    half = source(tmp_path)
+    for number in range(5):
+        assert half.group(number)[0].high.shape == (3, 3, 48, 48)
+    assert [Path(path).name for path in half.damaged] == ["cut.png"]
+    assert sum("cut.png" in record.message for record in caplog.records) == 1
+    (tmp_path / "good.png").unlink()
+    with pytest.raises(DataError, match="in a row could not be read"):
+        source(tmp_path).group(0)
+
+
+def test_a_picture_of_exactly_one_patch_is_enough_for_both_chains(tmp_path: Path) -> None:
+    cv2.imwrite(
+        str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (48, 50, 3), np.uint8)
+    )
+    for sampling in (CLEAN, VIDEO):
+        assert source(tmp_path, sampling).group(0)[0].high.shape == (3, 3, 48, 48)

@@ -1,0 +1,184 @@
+"""Every kind of damage: reproducible, of the right size, and really damage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.random import Generator, default_rng
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from vsr.training.degrade.base import Degradation, run
+from vsr.training.degrade.blur import Blur, gaussian
+from vsr.training.degrade.catalog import CHAINS, DEGRADATIONS
+from vsr.training.degrade.chroma import ChromaSubsample, RangeError
+from vsr.training.degrade.jpeg import Jpeg
+from vsr.training.degrade.noise import Noise
+from vsr.training.degrade.resize import Rescale, Shrink, bicubic
+from vsr.training.degrade.video_codec import QUALITIES, Quality, VideoCodec
+
+Pixels = NDArray[np.uint8]
+
+
+def certain(kind: type) -> Degradation:
+    value = kind()
+    return value if kind is Shrink else replace(value, chance=1.0)
+
+
+def film(picture: Pixels, count: int = 3) -> Pixels:
+    return np.stack([picture[2 * n : 2 * n + 96, 3 * n : 3 * n + 100] for n in range(count)])
+
+
+def steepness(frame: Pixels) -> float:
+    return float(np.square(np.diff(frame.astype(np.float32), axis=1)).mean())
+
+
+def error(first: Pixels, second: Pixels) -> float:
+    return float(np.abs(first.astype(int) - second.astype(int)).mean())
+
+
+@pytest.mark.parametrize("kind", DEGRADATIONS)
+def test_the_same_seed_gives_the_same_damage(kind: type, picture: Pixels) -> None:
+    frames = film(picture)
+    before = frames.copy()
+    once, again, other = (certain(kind)(frames, default_rng(seed)) for seed in (3, 3, 4))
+    assert once.dtype == np.uint8
+    np.testing.assert_array_equal(once, again)
+    np.testing.assert_array_equal(frames, before)  # what came in is not written to
+    if kind is not Shrink:
+        assert once.shape == frames.shape
+        assert (once != other).any()
+        assert 0 < error(once, frames) < 60
+
+
+@pytest.mark.parametrize("kind", [kind for kind in DEGRADATIONS if kind is not Shrink])
+def test_without_luck_nothing_happens(kind: type, picture: Pixels) -> None:
+    frames = film(picture)
+    np.testing.assert_array_equal(replace(kind(), chance=0.0)(frames, default_rng(0)), frames)
+
+
+def test_shrink_is_antialiased_bicubic_as_pillow_and_matlab_have_it(picture: Pixels) -> None:
+    frames = film(picture, 1)
+    low = Shrink()(frames, default_rng(0))
+    assert low.shape == (1, 24, 25, 3)
+    exact = functional.interpolate(
+        torch.from_numpy(frames).permute(0, 3, 1, 2).double(),
+        size=(24, 25), mode="bicubic", antialias=True,
+    )  # fmt: skip
+    rounded = exact.clamp(0, 255).round().permute(0, 2, 3, 1).numpy()
+    # Eight-bit resampling works with 16-bit weights: a code value at most.
+    assert np.abs(low.astype(int) - rounded).max() <= 1
+
+
+def test_shrink_of_a_ramp_keeps_the_ramp() -> None:
+    ramp = np.repeat(np.arange(64, dtype=np.uint8)[None, :, None], 64, 0).repeat(3, 2)[None]
+    low = bicubic(ramp * 3, 16, 16)[0, 8, 2:-2, 0].astype(float)
+    np.testing.assert_allclose(low, 3 * (np.arange(2, 14) * 4 + 1.5), atol=1)
+
+
+def test_detours_differ_from_the_straight_way_but_not_much(picture: Pixels) -> None:
+    frames = film(picture, 1)
+    straight = Shrink()(frames, default_rng(0))
+    detours = [Shrink(detour=1.0)(frames, default_rng(seed)) for seed in range(8)]
+    assert all(low.shape == straight.shape for low in detours)
+    assert 0 < np.mean([error(low, straight) for low in detours]) < 12
+
+
+def test_gaussian_kernel_has_its_sigmas() -> None:
+    kernel = gaussian(2.0, 1.0, 0.0)
+    reach = kernel.shape[0] // 2
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    assert kernel.sum() == pytest.approx(1, abs=1e-6)
+    assert (kernel * x**2).sum() == pytest.approx(4, rel=0.05)
+    assert (kernel * y**2).sum() == pytest.approx(1, rel=0.05)
+
+
+def test_blur_takes_detail_away(picture: Pixels) -> None:
+    frames = film(picture)
+    blurred = Blur(chance=1, least=2, most=2)(frames, default_rng(0))
+    assert steepness(blurred[0]) < steepness(frames[0]) / 4
+
+
+@pytest.mark.parametrize("grain", [0.0, 1.0])
+def test_noise_has_the_strength_asked_for(grain: float) -> None:
+    gray = np.full((4, 64, 64, 3), 128, np.uint8)
+
+    class Loudest(Generator):
+        def uniform(self, low: float = 0, high: float = 1, size: object = None) -> float:  # pyright: ignore[reportIncompatibleMethodOverride]  # a test's stand-in
+            del low, size
+            return high
+
+    rng = Loudest(np.random.PCG64(0))
+    noisy = Noise(chance=1, most=8, gray=0.5, shot=0, grain=grain)(gray, rng)
+    assert float((noisy.astype(float) - 128).std()) == pytest.approx(8, rel=0.15)
+
+
+def test_jpeg_is_worse_at_a_lower_quality(picture: Pixels) -> None:
+    frames = film(picture)
+    fine, coarse = (
+        error(Jpeg(chance=1, worst=level, best=level)(frames, default_rng(0)), frames)
+        for level in (95, 30)
+    )
+    assert fine < coarse
+
+
+def test_chroma_loses_resolution_and_luma_does_not(picture: Pixels) -> None:
+    frames = film(picture)
+    spoilt = ChromaSubsample(chance=1)(frames, default_rng(0))
+    before, after = (
+        np.asarray(cv2.cvtColor(one[0], cv2.COLOR_RGB2YCrCb), dtype=np.int16)
+        for one in (frames, spoilt)
+    )
+    assert np.abs(before - after)[..., 0].mean() < 1.5
+    assert np.abs(before - after)[..., 1:].mean() > 1.5
+
+
+def test_range_errors_squeeze_levels() -> None:
+    white = np.full((1, 16, 16, 3), 255, np.uint8)
+    squeezed = RangeError(chance=1, least=1, most=1)(white, default_rng(0))
+    assert abs(int(squeezed[0, 8, 8, 0]) - 235) <= 1
+
+
+@pytest.mark.parametrize("quality", QUALITIES, ids=lambda quality: quality.encoder)
+def test_every_codec_gives_all_frames_and_obeys_its_quality(
+    picture: Pixels, quality: Quality
+) -> None:
+    frames = film(picture, 5)
+    errors: list[float] = []
+    for level in (quality.best, quality.worst):
+        only = (replace(quality, best=level, worst=level, share=1.0),)
+        codec = VideoCodec(chance=1, qualities=only, presets=("veryfast",))
+        decoded = codec(frames, default_rng(1))
+        assert decoded.shape == frames.shape
+        # In order: every frame is nearest to its own original.
+        nearest = [int(np.argmin([error(one, frame) for frame in frames])) for one in decoded]
+        assert nearest == list(range(5))
+        errors.append(error(decoded, frames))
+    assert errors[0] < errors[1] < 30
+
+
+@pytest.mark.parametrize(("height", "width"), [(17, 33), (8, 8), (96, 100)])
+def test_codecs_take_odd_and_tiny_frames(picture: Pixels, height: int, width: int) -> None:
+    frames = film(picture)[:, :height, :width]
+    for quality in QUALITIES:
+        decoded = VideoCodec(chance=1, qualities=(quality,))(frames, default_rng(2))
+        assert decoded.shape == frames.shape
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_chains_end_at_a_quarter_of_the_size(name: str, picture: Pixels) -> None:
+    frames = film(picture, 5)
+    for seed in range(6):
+        low = run(CHAINS[name], frames, default_rng(seed))
+        assert low.shape == (5, 24, 25, 3)
+        assert error(low, Shrink()(frames, default_rng(0))) < 40
+
+
+def test_rescaling_keeps_the_size_whatever_the_factor(picture: Pixels) -> None:
+    frames = film(picture)
+    for seed in range(12):
+        assert Rescale(chance=1)(frames, default_rng(seed)).shape == frames.shape

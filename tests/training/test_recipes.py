@@ -1,0 +1,213 @@
+"""Every recipe trains for a few steps, in every variant; what it exports is what it validated."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+import torch
+
+from vsr import weights
+from vsr.errors import OptionsError
+from vsr.events import Saved, Warned
+from vsr.infer.engine import Engine
+from vsr.metrics.psnr import psnr
+from vsr.models.catalog import ARCHS
+from vsr.options import EngineOptions
+from vsr.training.events import Stepped, TrainingEvent, TrainingStarted, TrainReport, Validated
+from vsr.training.export import parameters_of
+from vsr.training.journal import read
+from vsr.training.loop import train
+from vsr.training.options import TrainOptions, parse_net
+from vsr.training.recipes import RECIPES, resolve
+from vsr.training.vgg import conv_names, feature_index
+
+SMALL: Mapping[str, tuple[tuple[str, int], ...]] = {
+    "srcnn": (("features", 8), ("mapped", 4)),
+    "srresnet": (("features", 8), ("blocks", 1)),
+    "srgan": (("features", 8), ("blocks", 1)),
+    "compact": (("features", 8), ("layers", 2)),
+    "compact-gan": (("features", 8), ("layers", 2)),
+}
+FULL = {"srcnn": 20_099, "srresnet": 1_549_462, "compact": 621_424}
+
+
+@pytest.fixture(scope="session")
+def vgg(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """torchvision's layout with random weights and few filters."""
+    torch.manual_seed(0)
+    state: dict[str, torch.Tensor] = {}
+    before = 3
+    for name in conv_names():
+        filters = 4 * int(name[0])
+        state[f"features.{feature_index(name)}.weight"] = torch.randn(filters, before, 3, 3) / 6
+        state[f"features.{feature_index(name)}.bias"] = torch.randn(filters) / 10
+        before = filters
+    path = tmp_path_factory.mktemp("vgg") / "vgg.pth"
+    torch.save(state, path)
+    return str(path)
+
+
+def options(frames: Path, out: Path, recipe: str = "compact", **changes: Any) -> TrainOptions:
+    values: dict[str, Any] = {
+        "recipe": recipe, "steps": 6, "batch": 2, "patch": 12, "device": "cpu", "dtype": "fp32",
+        "net": SMALL[recipe], "validate_every": 4, "workers": 0, "vgg": "none",
+    }  # fmt: skip
+    return TrainOptions((frames,), out, **{**values, **changes})
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_learns_exports_and_reports(
+    name: str, frames: Path, tmp_path: Path, vgg: str
+) -> None:
+    events: list[TrainingEvent] = []
+    judge = vgg if RECIPES[name].is_gan else "none"
+    report = train(options(frames, tmp_path / "run", name, vgg=judge), events.append)
+    assert (report.finished, report.step, report.pictures) == (True, 6, 7)
+    assert any(isinstance(event, TrainingStarted) for event in events)
+    validated = [event for event in events if isinstance(event, Validated)]
+    assert [event.step for event in validated] == [0, 4, 6]
+    assert any(isinstance(event, Saved) for event in events)
+    judged = ["perceptual"] if judge != "none" else []
+    assert sorted(report.metrics) == sorted(["psnr", "ssim", *judged])
+    steps = [line for line in read(report.out) if "losses" in line]
+    expected = {"pixel"}
+    if RECIPES[name].is_gan:
+        expected |= {"adversarial", "content", "discriminator", "real", "made"}
+    assert set(steps[-1]["losses"]) == expected
+    for path in (report.last, report.best):
+        upscaler = weights.load(path)
+        assert upscaler.arch == RECIPES[name].arch
+        assert upscaler.scale == 4
+        assert upscaler.card["recipe"] == name
+        card = path.with_suffix(".md").read_text(encoding="utf-8")
+        assert f"{upscaler.parameters:,}"[:2] in card
+        assert str(tmp_path) not in card
+    sheet = cv2.imread(str(validated[-1].sheet))
+    assert sheet is not None
+    assert sheet.shape[1] > 4 * 120
+    assert cv2.imread(str(report.out / "loss.png")) is not None
+
+
+def test_what_is_exported_is_what_was_validated(frames: Path, tmp_path: Path) -> None:
+    val = tmp_path / "val"
+    val.mkdir()
+    (val / "a.png").write_bytes((frames / "picture0.png").read_bytes())
+    report = train(options(frames, tmp_path / "run", "srresnet", val=val, steps=4))
+    from vsr.training.degrade.catalog import CHAINS
+    from vsr.training.validate import trials_in
+
+    (trial,) = trials_in(val, 4, CHAINS["clean"], 0)
+    engine = Engine(weights.load(report.last), EngineOptions(device="cpu", dtype="fp32"))
+    again = psnr(engine.upscale(trial.low)[0].clamp(0, 1), trial.high[0])
+    line = [line for line in read(report.out) if "metrics" in line][-1]
+    assert again == pytest.approx(line["metrics"]["psnr"], abs=1e-3)
+
+
+def test_a_few_hundred_steps_beat_bicubic(frames: Path, tmp_path: Path) -> None:
+    net = (("features", 16), ("layers", 3))
+    run = options(frames, tmp_path, steps=500, batch=4, lr=3e-3, validate_every=500, net=net)
+    report = train(run)
+    assert report.start["psnr"] > 20  # a fresh compact is bicubic
+    assert report.metrics["psnr"] > report.start["psnr"] + 0.3
+    losses = [line["losses"]["pixel"] for line in read(report.out) if "losses" in line]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("head", ["global", "local"])
+@pytest.mark.parametrize("kind", ["standard", "relativistic", "hinge"])
+def test_adversarial_variants(head: str, kind: str, frames: Path, tmp_path: Path, vgg: str) -> None:
+    changes = {"head": head, "adversarial": kind, "steps": 2, "vgg": vgg}
+    report = train(options(frames, tmp_path, "srgan", **changes))
+    assert report.finished
+    assert report.skipped_steps == 0
+
+
+@pytest.mark.parametrize("pixel", ["mse", "l1", "charbonnier"])
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_pixel_losses_and_types(pixel: str, dtype: str, frames: Path, tmp_path: Path) -> None:
+    report = train(options(frames, tmp_path, pixel=pixel, dtype=dtype, steps=2))
+    assert report.finished
+
+
+def test_without_vgg_a_gan_learns_from_pixels_and_says_so(frames: Path, tmp_path: Path) -> None:
+    events: list[TrainingEvent] = []
+    train(options(frames, tmp_path, "srgan", steps=2), events.append)
+    assert any(isinstance(event, Warned) and "VGG19" in event.message for event in events)
+    recipe = resolve(options(frames, tmp_path, "srgan"))
+    assert (recipe.content_weight, recipe.pixel_weight, recipe.best) == (0, 1, "psnr")
+
+
+def test_a_gan_starts_from_a_warm_up_and_keeps_its_size(
+    frames: Path, tmp_path: Path, vgg: str
+) -> None:
+    warm = train(options(frames, tmp_path / "warm", "srresnet", steps=3))
+    start = {"init": str(warm.last), "net": (), "vgg": vgg, "steps": 1}
+    events: list[TrainingEvent] = []
+    report = train(options(frames, tmp_path / "gan", "srgan", **start), events.append)
+    begun = next(event for event in events if isinstance(event, TrainingStarted))
+    assert begun.parameters == parameters_of(weights.load(warm.last).module) + _norms(warm)
+    first = next(event for event in events if isinstance(event, Validated))
+    line = [line for line in read(warm.out) if "metrics" in line][-1]
+    # The start of the second is the end of the first, but for the rounding to half precision.
+    assert first.metrics["psnr"] == pytest.approx(line["metrics"]["psnr"], abs=0.05)
+    assert "started from" in report.last.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def _norms(report: TrainReport) -> int:
+    """Numbers of batch norms, less the biases that folding gives their convolutions."""
+    del report
+    return 3 * (8 + 8) - 3 * 8
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_full_size_networks_have_the_papers_size(name: str) -> None:
+    module = ARCHS[RECIPES[name].arch].module(RECIPES[name].hparams)
+    assert parameters_of(module) == pytest.approx(FULL[name], rel=0.01)
+
+
+def test_minutes_end_a_run_and_drive_the_schedule(frames: Path, tmp_path: Path) -> None:
+    events: list[TrainingEvent] = []
+    run = options(frames, tmp_path, steps=None, minutes=3 / 60, validate_every=10**6)
+    report = train(run, events.append)
+    assert report.finished
+    assert 2.9 < report.seconds < 15
+    done = [event for event in events if isinstance(event, Stepped)]
+    assert done
+    rates = [line["lr"] for line in read(report.out) if "losses" in line and line["lr"]]
+    assert rates[-1] < max(rates)
+
+
+def test_events_carry_pace_and_waiting(frames: Path, tmp_path: Path) -> None:
+    report = train(options(frames, tmp_path, steps=3, workers=2))
+    assert report.steps_per_second > 0
+    assert 0 <= report.waiting < 1
+
+
+def test_the_log_is_json_lines(frames: Path, tmp_path: Path) -> None:
+    report = train(options(frames, tmp_path, steps=3))
+    lines = (report.out / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [sorted(json.loads(line)) for line in lines] == [
+        ["best", "metrics", "step"],
+        ["losses", "lr", "seconds", "step"],
+        ["best", "metrics", "step"],
+    ]
+
+
+def test_sizes_are_parsed_and_checked() -> None:
+    assert parse_net("features=32, layers=8") == (("features", 32), ("layers", 8))
+    assert parse_net(None) == ()
+    with pytest.raises(OptionsError, match="not a size"):
+        parse_net("features:32")
+    with pytest.raises(OptionsError, match="no hyper-parameter blocks"):
+        resolve(TrainOptions((Path(),), Path(), net=(("blocks", 2),)))
+
+
+def test_summaries_are_one_line_each() -> None:
+    for recipe in RECIPES.values():
+        assert re.fullmatch(r"[^\n.]{20,90}", recipe.summary)

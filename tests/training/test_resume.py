@@ -1,0 +1,223 @@
+"""A run that is stopped, killed or starved of disk goes on as if nothing had been."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import vsr
+from vsr.errors import DataError, OptionsError
+from vsr.training import checkpoint
+from vsr.training.checkpoint import Checkpoint
+from vsr.training.journal import read
+from vsr.training.loop import train
+from vsr.training.options import TrainOptions
+from vsr.weights import read_file
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from vsr.training import loop
+from vsr.training.options import TrainOptions
+loop.LOG_STEPS, loop.SAVE_SECONDS, loop.SAVE_SHARE = 5, 0.0, 1e9
+loop.train(TrainOptions(
+    (Path(sys.argv[1]),), Path(sys.argv[2]), steps=80, batch=2, patch=12, device="cpu",
+    dtype="fp32", net=(("features", 8), ("layers", 2)), validate_every=30, workers=1, vgg="none",
+))
+"""
+
+
+def options(frames: Path, out: Path, **changes: Any) -> TrainOptions:
+    values: dict[str, Any] = {
+        "steps": 40, "batch": 2, "patch": 12, "device": "cpu", "dtype": "fp32", "vgg": "none",
+        "net": (("features", 8), ("layers", 2)), "validate_every": 10, "workers": 0,
+    }  # fmt: skip
+    return TrainOptions((frames,), out, **{**values, **changes})
+
+
+def stopping_after(steps: int) -> Any:
+    asked = iter(range(10**6))
+    return lambda: next(asked) >= steps - 1
+
+
+def same_weights(one: Path, two: Path) -> bool:
+    first, second = read_file(one)[1], read_file(two)[1]
+    return first.keys() == second.keys() and all(
+        torch.equal(first[key], second[key]) for key in first
+    )
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_weights(frames: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SCRIPT, str(frames)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(vsr.__file__).parents[1])}
+    subprocess.run([*command, str(tmp_path / "whole")], env=env, check=True)
+    killed = tmp_path / "killed"
+    kills = 0
+    for wanted in (10, 40):
+        process = subprocess.Popen([*command, str(killed)], env=env)
+        while process.poll() is None:
+            steps = [int(line["step"]) for line in read(killed)]
+            if max(steps, default=0) >= wanted and (killed / checkpoint.NAME).exists():
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                kills += 1
+                break
+            time.sleep(0.005)
+    assert kills == 2
+    subprocess.run([*command, str(killed)], env=env, check=True)
+    one, two = (checkpoint.load(tmp_path / name) for name in ("whole", "killed"))
+    assert one is not None
+    assert two is not None
+    assert (one.step, two.step, two.finished) == (80, 80, True)
+    for part in ("generator", "average"):
+        for name, value in one.task[part].items():
+            assert torch.equal(value, two.task[part][name]), f"{part} {name}"
+    assert same_weights(tmp_path / "whole" / "last.safetensors", killed / "last.safetensors")
+    logs = [
+        [(line["step"], line.get("losses"), line.get("metrics")) for line in read(folder)]
+        for folder in (tmp_path / "whole", killed)
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(frames: Path, tmp_path: Path) -> None:
+    command = (
+        "-m vsr train --steps 100000 --net features=8,layers=2 --batch 2 --patch 12 --device cpu "
+        "--dtype fp32 --validate-every 1000000 --out"
+    )
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(vsr.__file__).parents[1])}
+    arguments = [sys.executable, *command.split(), str(tmp_path / "run"), str(frames)]
+    errors = ""
+    for _ in range(2):
+        process = subprocess.Popen(arguments, env=env, stderr=subprocess.PIPE, text=True)
+        begun = max((int(line["step"]) for line in read(tmp_path / "run")), default=0)
+        while process.poll() is None:
+            if max((int(line["step"]) for line in read(tmp_path / "run")), default=0) > begun:
+                process.send_signal(signal.SIGINT)
+                break
+            time.sleep(0.02)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130, errors
+        assert "run it again to go on" in errors
+        assert "Traceback" not in errors
+        saved = checkpoint.load(tmp_path / "run")
+        assert saved is not None
+        assert saved.step > begun
+        assert not saved.finished
+    assert "resumed at step" in errors
+
+
+@pytest.mark.parametrize("recipe", ["compact", "srgan"])
+def test_stopped_and_run_again_it_is_as_if_uninterrupted(
+    recipe: str, frames: Path, tmp_path: Path
+) -> None:
+    sizes = {"compact": (("features", 8), ("layers", 2)), "srgan": (("features", 8), ("blocks", 1))}
+    run = options(frames, tmp_path / "whole", recipe=recipe, net=sizes[recipe], steps=8)
+    train(run)
+    parts = replace(run, out=tmp_path / "parts")
+    first = train(parts, should_stop=stopping_after(3))
+    assert (first.step, first.finished) == (3, False)
+    second = train(replace(parts, workers=2))  # how it is run may change, what is learnt may not
+    assert (second.step, second.finished) == (8, True)
+    assert same_weights(tmp_path / "whole" / "last.safetensors", second.last)
+
+
+def test_a_finished_run_is_not_done_again(frames: Path, tmp_path: Path) -> None:
+    run = options(frames, tmp_path / "run", steps=4)
+    report = train(run)
+    before = (report.last.stat().st_mtime_ns, len(read(report.out)))
+    again = train(run)
+    assert again.finished
+    assert again.metrics == report.metrics
+    assert (report.last.stat().st_mtime_ns, len(read(report.out))) == before
+
+
+def test_other_settings_are_refused_unless_resume_is_asked_for(
+    frames: Path, tmp_path: Path
+) -> None:
+    run = options(frames, tmp_path / "run", steps=4)
+    train(run)
+    with pytest.raises(OptionsError, match="other settings") as caught:
+        train(replace(run, steps=6))
+    assert "steps 4 -> 6" in caught.value.message
+    report = train(replace(run, steps=6, resume=True))
+    assert (report.step, report.finished) == (6, True)
+    with pytest.raises(OptionsError, match="does not fit"):
+        train(replace(run, recipe="srresnet", net=(), resume=True))
+    with pytest.raises(OptionsError, match="no run to resume"):
+        train(replace(run, out=tmp_path / "none", resume=True))
+
+
+def test_weights_that_a_run_began_with_may_be_gone(frames: Path, tmp_path: Path) -> None:
+    first = train(options(frames, tmp_path / "first", steps=2))
+    run = options(frames, tmp_path / "second", init=str(first.last), net=(), steps=6)
+    train(run, should_stop=stopping_after(2))
+    first.last.unlink()
+    assert train(run).step == 6
+
+
+def test_a_pause_ends_the_process_not_the_run(frames: Path, tmp_path: Path) -> None:
+    run = options(frames, tmp_path, steps=10**6, validate_every=10**6, pause_minutes=0.02)
+    first = train(run)
+    assert not first.finished
+    second = train(run)
+    assert second.step > first.step
+    assert second.seconds > first.seconds
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = options(frames, tmp_path / "run", steps=8)
+    train(run, should_stop=stopping_after(3))
+    kept = (tmp_path / "run" / checkpoint.NAME).read_bytes()
+
+    def full(descriptor: int) -> None:
+        del descriptor
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DataError, match="No space left on device; the one before is kept"):
+            train(run)
+    assert (tmp_path / "run" / checkpoint.NAME).read_bytes() == kept
+    assert not list((tmp_path / "run").glob("*.part"))
+    assert train(run).step == 8
+
+
+def test_lines_after_the_last_checkpoint_are_written_again(frames: Path, tmp_path: Path) -> None:
+    run = options(frames, tmp_path, steps=8)
+    train(run, should_stop=stopping_after(3))
+    with (tmp_path / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": 7, "losses": {"pixel": 99.0}}) + '\n{"step": 8, "lo')
+    train(run)
+    lines = read(tmp_path)
+    assert all(line.get("losses", {}).get("pixel") != 99.0 for line in lines)
+    assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
+
+
+def test_checkpoints_come_back_whole_or_are_named(tmp_path: Path) -> None:
+    made = Checkpoint(3, 1.5, False, "{}", {"steps": 4}, {"features": 8}, {"a": torch.ones(2)})
+    checkpoint.save(tmp_path, made)
+    found = checkpoint.load(tmp_path)
+    assert found is not None
+    assert (found.step, found.seconds, found.hparams) == (3, 1.5, {"features": 8})
+    assert torch.equal(found.task["a"], made.task["a"])
+    path = tmp_path / checkpoint.NAME
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match="cannot be read"):
+        checkpoint.load(tmp_path)
+    torch.save({"another": 1}, path)
+    with pytest.raises(DataError, match="not a checkpoint of this version"):
+        checkpoint.load(tmp_path)

@@ -1,0 +1,157 @@
+"""What `vsr train` and `vsr extract` show: a bar and lines on stderr, the report at the end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from types import FrameType
+from typing import Any
+
+from tqdm import tqdm
+
+from vsr.events import Advanced, Event, Saved, Started, Warned
+from vsr.media.selection import ExtractReport
+from vsr.training.events import (
+    Stepped,
+    TrainingEvent,
+    TrainingStarted,
+    TrainReport,
+    Validated,
+)
+
+
+class TrainConsole:
+    """One bar in percent, and a line for every validation."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> TrainConsole:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        del reason
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def show(self, event: TrainingEvent) -> None:
+        """React to one event."""
+        match event:
+            case TrainingStarted():
+                end = f"{event.minutes:g} min" if event.steps is None else f"{event.steps} steps"
+                self._say(
+                    f"{event.recipe}: {event.parameters:,} parameters, {event.pictures} pictures, "
+                    f"{event.held_out} held out, {end}, on {event.device}"
+                    + (f", resumed at step {event.step}" if event.step else "")
+                )
+                form = "{percentage:3.0f}%|{bar}| {elapsed}{postfix}"
+                self._bar = tqdm(total=1.0, bar_format=form, file=sys.stderr, leave=False)
+            case Stepped():
+                if self._bar is not None:
+                    self._bar.set_postfix_str(
+                        f"step {event.step}, {event.steps_per_second:.1f}/s, "
+                        f"{_numbers(event.losses)}, waits {event.waiting:.0%}",
+                        refresh=False,
+                    )
+                    self._bar.n = round(event.done, 4)
+                    self._bar.refresh()
+            case Validated():
+                mark = " *" if event.best else ""
+                self._say(f"step {event.step}: {_numbers(event.metrics)}{mark}")
+            case Warned():
+                self._say(f"warning: {event.message}")
+            case Saved():
+                pass  # the line of the validation says it with a star
+
+    def finish(self, report: TrainReport, *, as_json: bool) -> None:
+        """The last word: JSON on stdout, or a few lines on stderr."""
+        if as_json:
+            print(json.dumps(asdict(report), default=str))
+            return
+        state = "finished" if report.finished else "stopped; run it again to go on"
+        print(
+            f"{state}: {report.step} steps in {report.seconds / 60:.1f} min, "
+            f"{report.steps_per_second:.1f} steps/s, {report.waiting:.1%} waited for data\n"
+            f"before: {_numbers(report.start)}\nbest:   {_numbers(report.metrics)}\n"
+            f"use it: vsr upscale VIDEO --model {report.best}",
+            file=sys.stderr,
+        )
+
+    def _say(self, text: str) -> None:
+        tqdm.write(text, file=sys.stderr)
+
+
+class ExtractConsole:
+    """A bar of frames for every video that is looked at, and one for writing."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> ExtractConsole:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        del reason
+        self._begin(None)
+
+    def show(self, event: Event) -> None:
+        """React to one event."""
+        match event:
+            case Started():
+                title = f"look at {event.source.name}"
+                self._begin(tqdm(total=event.frames, desc=title, unit="frame", file=sys.stderr))
+            case Advanced():
+                if event.bottleneck == "write" and (not self._bar or self._bar.desc != "write"):
+                    self._begin(tqdm(desc="write", unit="frame", file=sys.stderr))
+                if self._bar is not None:
+                    self._bar.update(event.frames)
+            case Warned():
+                tqdm.write(f"warning: {event.message}", file=sys.stderr)
+            case _:
+                pass
+
+    def _begin(self, bar: tqdm[Any] | None) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = bar
+
+
+def finish_extraction(report: ExtractReport, *, as_json: bool) -> None:
+    """The report of `vsr extract`."""
+    if as_json:
+        print(json.dumps(asdict(report), default=str))
+        return
+    left = ", ".join(f"{count} {reason}" for reason, count in report.left.items())
+    print(
+        f"{report.frames} pictures from {report.looked_at} frames of {report.scenes} scenes in "
+        f"{report.out}\nleft out: {left or 'none'}\nlook at: {report.sheet}",
+        file=sys.stderr,
+    )
+
+
+@contextmanager
+def stop_on_signals() -> Generator[list[int]]:
+    """A list that the first Ctrl-C or SIGTERM is put on; a second one ends the program at once."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del frame
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _numbers(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())

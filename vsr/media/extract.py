@@ -1,0 +1,237 @@
+"""Frames worth learning from, out of videos: decoded twice, first to look, then to write."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vsr.errors import DataError, MediaError
+from vsr.events import Advanced, EventSink, Saved, Started, Warned, ignore
+from vsr.media.deinterlace import looks_interlaced
+from vsr.media.probe import MediaInfo, probe
+from vsr.media.reader import Reader
+from vsr.media.selection import (
+    ExtractOptions,
+    ExtractReport,
+    Look,
+    Verdict,
+    choose,
+    crop_places,
+    look,
+    spread,
+)
+from vsr.media.sheet import Pixels, sheet, write_png
+from vsr.media.stills import Picture, luma_of, rgb_of, upright
+
+INDEX = "frames.jsonl"
+SHEET = "sheet.png"
+SHEET_COLUMNS, SHEET_ROWS, SHEET_WIDTH = 6, 8, 192
+
+
+@dataclass(frozen=True, slots=True)
+class _Film:
+    info: MediaInfo
+    name: str
+    deinterlace: bool
+    frames: int
+    verdicts: list[Verdict]
+
+
+def extract(options: ExtractOptions, on_event: EventSink = ignore) -> ExtractReport:
+    """Write pictures, ``frames.jsonl`` and a contact sheet to ``options.out``.
+
+    Raises :class:`MediaError` for a video that cannot be read, if it is the only one; of several,
+    it is told and left out. Raises :class:`DataError` when no frame is worth learning from.
+    """
+    _prepare(options)
+    films: list[_Film] = []
+    for number, path in enumerate(options.videos):
+        try:
+            films.append(_looked_at(path, number, films, options, on_event))
+        except MediaError as error:
+            if len(options.videos) == 1:
+                raise
+            on_event(Warned(f"left out: {error.message}"))
+    films = _spread(films, options.most)
+    lines: list[dict[str, object]] = []
+    thumbs: list[Pixels] = []
+    for film in films:
+        lines += _written(film, options, thumbs, on_event)
+    count = sum("file" in line for line in lines)
+    left = Counter(
+        "like another" if verdict.left.startswith("like") else verdict.left
+        for film in films
+        for verdict in film.verdicts
+        if verdict.left
+    )
+    if not count:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in left.most_common())
+        raise DataError(
+            f"not one frame of {', '.join(path.name for path in options.videos)} "
+            f"is worth learning from ({reasons or 'none could be read'})",
+            hint="give longer, sharper or brighter videos, or a smaller --size",
+        )
+    _write_index(options.out / INDEX, lines)
+    rows = [thumbs[at : at + SHEET_COLUMNS] for at in range(0, len(thumbs), SHEET_COLUMNS)]
+    write_png(options.out / SHEET, sheet(rows[:SHEET_ROWS], (f"{count} frames",)))
+    on_event(Saved(options.out / INDEX))
+    return ExtractReport(
+        out=options.out,
+        frames=count,
+        looked_at=sum(film.frames for film in films),
+        scenes=sum(len({verdict.scene for verdict in film.verdicts}) for film in films),
+        left=dict(left),
+        sheet=options.out / SHEET,
+    )
+
+
+def _prepare(options: ExtractOptions) -> None:
+    """Make the folder; remove what an earlier extraction wrote, if that was asked for."""
+    index = options.out / INDEX
+    if index.exists():
+        if not options.overwrite:
+            raise MediaError(
+                f"{options.out} already holds extracted frames",
+                hint="choose another folder, or give --overwrite",
+            )
+        for line in index.read_text(encoding="utf-8").splitlines():
+            name = json.loads(line).get("file")
+            if name is not None:
+                (options.out / Path(name).name).unlink(missing_ok=True)
+        index.unlink()
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"cannot make {options.out}: {error.strerror}") from error
+
+
+def _looked_at(
+    path: Path, number: int, films: list[_Film], options: ExtractOptions, on_event: EventSink
+) -> _Film:
+    info = probe(path)
+    deinterlace = info.flagged_interlaced and looks_interlaced(info)
+    on_event(Started(path, options.out, info.frames, info.size, info.size))
+    looks: list[Look] = []
+    for clip in Reader(info, clip_frames=8, deinterlace=deinterlace):
+        for place, pts in enumerate(clip.pts):
+            seconds = float(pts * clip.time_base)
+            looks.append(look(luma_of(clip, place), pts, seconds))
+        on_event(Advanced(len(clip.pts), "look"))
+    name = path.stem.replace("+", "-")
+    if any(film.name == name for film in films):
+        name = f"{name}-{number}"
+    chosen = choose(looks, every=options.every, burst=options.burst)
+    return _Film(info, name, deinterlace, len(looks), chosen)
+
+
+def _spread(films: list[_Film], most: int | None) -> list[_Film]:
+    """``most`` over all films together."""
+    spared = iter(spread([verdict for film in films for verdict in film.verdicts], most))
+    return [
+        _Film(
+            film.info,
+            film.name,
+            film.deinterlace,
+            film.frames,
+            [next(spared) for _ in film.verdicts],
+        )
+        for film in films
+    ]
+
+
+def _written(
+    film: _Film, options: ExtractOptions, thumbs: list[Pixels], on_event: EventSink
+) -> Iterator[dict[str, object]]:
+    """Decode again, write what was chosen; one line for each picture and each part left out."""
+    taken = [verdict for verdict in film.verdicts if not verdict.left]
+    wanted = {
+        pts: (verdict, offset)
+        for verdict in taken
+        for offset, pts in enumerate((verdict.look.pts, *verdict.following))
+    }
+    places: dict[int, list[tuple[int, int]]] = {}
+    last = max(wanted, default=None)
+    for clip in Reader(film.info, clip_frames=8, deinterlace=film.deinterlace):
+        if last is None or clip.pts[0] > last:
+            break
+        for place, pts in enumerate(clip.pts):
+            if pts not in wanted:
+                continue
+            verdict, offset = wanted[pts]
+            picture = upright(rgb_of(clip, place), film.info)
+            if not offset:
+                places[verdict.look.pts] = _corners(picture, options)
+                thumbs.append(_thumb(picture))
+            for y, x in places[verdict.look.pts]:
+                path = _path(film, verdict, options, (y, x), offset)
+                crop = (
+                    picture
+                    if options.size is None
+                    else picture[y : y + options.size, x : x + options.size]
+                )
+                write_png(path, crop)
+                yield _line(film, verdict, path, crop, pts)
+        on_event(Advanced(len(clip.pts), "write"))
+    for verdict in film.verdicts:
+        if verdict.left:
+            yield {
+                "video": film.info.path.name,
+                "seconds": round(verdict.look.seconds, 3),
+                "scene": verdict.scene,
+                "left": verdict.left,
+            }
+
+
+def _corners(picture: Picture, options: ExtractOptions) -> list[tuple[int, int]]:
+    if options.size is None:
+        return [(0, 0)]
+    peak = 255 if picture.dtype == np.uint8 else 65535
+    return crop_places(
+        (picture[..., 1] / np.float32(peak)).astype(np.float32), options.size, options.crops
+    )
+
+
+def _path(
+    film: _Film, verdict: Verdict, options: ExtractOptions, corner: tuple[int, int], offset: int
+) -> Path:
+    where = f"-{corner[1]}x{corner[0]}" if options.size is not None else ""
+    after = f"+{offset}" if offset else ""
+    name = f"{film.name}-{round(verdict.look.seconds * 1000):08d}{where}{after}.png"
+    return options.out / name
+
+
+def _line(film: _Film, verdict: Verdict, path: Path, crop: Picture, pts: int) -> dict[str, object]:
+    return {
+        "file": path.name,
+        "video": film.info.path.name,
+        "pts": pts,
+        "seconds": round(float(pts * film.info.time_base), 3),
+        "scene": verdict.scene,
+        "size": [crop.shape[1], crop.shape[0]],
+        "sharpness": round(verdict.look.sharpness, 4),
+        "blockiness": round(verdict.look.blockiness, 3),
+    }
+
+
+def _thumb(picture: Picture) -> Pixels:
+    shown = picture if picture.dtype == np.uint8 else (picture >> 8).astype(np.uint8)
+    height = max(1, round(shown.shape[0] * SHEET_WIDTH / shown.shape[1]))
+    return np.asarray(
+        cv2.resize(shown, (SHEET_WIDTH, height), interpolation=cv2.INTER_AREA), np.uint8
+    )
+
+
+def _write_index(path: Path, lines: list[dict[str, object]]) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise MediaError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,30 @@
+"""How different two pictures look to a network that knows pictures. The network is the caller's.
+
+The distance of LPIPS (Zhang et al., CVPR 2018) without its learnt weights, their "baseline": unit
+length across channels, squared difference, mean over places, summed over layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from vsr.metrics.psnr import same_shape
+
+Features = Callable[[Tensor], Sequence[Tensor]]
+"""(n, 3, h, w) RGB 0..1 to feature maps (n, c, h', w'), one a layer."""
+
+
+@torch.inference_mode()
+def perceptual_distance(first: Tensor, second: Tensor, features: Features) -> float:
+    """0 for equal (3, h, w) RGB pictures 0..1, at most 4 a layer; smaller looks more alike."""
+    same_shape(first, second)
+    pairs = zip(features(first[None]), features(second[None]), strict=True)
+    return float(sum((_unit(one) - _unit(two)).square().sum(1).mean() for one, two in pairs))
+
+
+def _unit(maps: Tensor) -> Tensor:
+    maps = maps.float()
+    return maps / (maps.square().sum(1, keepdim=True).sqrt() + 1e-10)

@@ -1,0 +1,99 @@
+"""Checkpoints: everything that a run needs to go on as if it had never stopped. Atomic."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from vsr.errors import DataError
+from vsr.models.arch import Hyper
+
+FORMAT = "vsr-training-1"
+NAME = "checkpoint.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A run after ``step`` steps and ``seconds``. ``identity`` tells which options it is of.
+
+    ``hparams`` build the network again, should the weights that it started from be gone.
+
+    ``task`` holds networks, optimisers, average and guards; ``best`` the metrics of the best
+    weights until here and ``start`` those before the first step; ``random`` the generators' states.
+    """
+
+    step: int
+    seconds: float
+    finished: bool
+    identity: str
+    options: dict[str, object]
+    hparams: dict[str, Hyper]
+    task: dict[str, Any]
+    best: dict[str, float] = field(default_factory=dict[str, float])
+    start: dict[str, float] = field(default_factory=dict[str, float])
+    random: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write beside, flush to disk, rename: a checkpoint that is there is whole.
+
+    Raises :class:`DataError` when the disk is full; the one before is kept.
+    """
+    path = folder / NAME
+    part = path.with_name(NAME + ".part")
+    values = {name: getattr(checkpoint, name) for name in Checkpoint.__slots__}
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **values}, buffer)
+    try:
+        with part.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        kept = "the one before is kept" if path.exists() else "nothing was written"
+        raise DataError(
+            f"cannot write the checkpoint {path}: {error.strerror or error}; {kept}",
+            hint="make room and run the same command again: it goes on from the last checkpoint",
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def load(folder: Path) -> Checkpoint | None:
+    """The checkpoint of a run, or ``None`` where there is none. Raises :class:`DataError`."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        # weights_only: tensors and plain values, no code of whoever made the file.
+        values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, UnpicklingError, EOFError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read: {error}", hint="remove it, or choose another --out"
+        ) from error
+    if values.pop("format", None) != FORMAT:
+        raise DataError(f"{path} is not a checkpoint of this version")
+    return Checkpoint(**values)
+
+
+def random_states(device: torch.device) -> dict[str, Any]:
+    """Torch's generators. Data has none to keep: its numbers follow from the seed and the step."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def restore_random(states: dict[str, Any], device: torch.device) -> None:
+    """The inverse of :func:`random_states`."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

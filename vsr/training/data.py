@@ -1,0 +1,218 @@
+"""Training pairs: which picture, which crop, which damage. A pure function of seed and index.
+
+Every sample of every step has random numbers of its own, so that what is learnt depends neither on
+the number of workers nor of processes, and a resumed run sees what an uninterrupted one does.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+
+from vsr.errors import DataError
+from vsr.training.degrade import base, resize
+from vsr.training.degrade.base import Degradation, Frames
+from vsr.training.pictures import Cache, Picture, Pixels
+
+log = logging.getLogger(__name__)
+
+VISITS = 16
+"""Crops taken from each picture while it is in memory, where not all fit at once."""
+TRIES = 20
+
+
+class Batch(NamedTuple):
+    """``low`` (n, 3, p, p) and ``high`` (n, 3, p * scale, p * scale), uint8 RGB on the host."""
+
+    low: Tensor
+    high: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How pairs are cut: ``patch`` in low pixels, ``shrink`` the bounds of a random extra shrink.
+
+    ``reuse`` steps in a row are cut from one damaged clip a sample, where damage is expensive;
+    ``slack`` are the low pixels that such a clip is wider than a patch, for other places in it.
+    """
+
+    patch: int
+    scale: int
+    batch: int
+    shrink: tuple[float, float]
+    chain: tuple[Degradation, ...]
+    seed: int
+    reuse: int = 1
+    slack: int = 0
+    offset: int = 0
+    stride: int | None = None
+
+    @property
+    def total(self) -> int:
+        """Samples of one step over all processes."""
+        return self.stride or self.batch
+
+
+class PatchSource:
+    """Batches by number, from pictures. ``damaged`` holds those that turned out unreadable."""
+
+    def __init__(self, pictures: Sequence[Picture], sampling: Sampling, cache: Cache) -> None:
+        if not pictures:
+            raise DataError("there is no picture to train on")
+        self.pictures, self.sampling, self.cache = list(pictures), sampling, cache
+        self.damaged: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._frames = base.frames_wanted(sampling.chain)
+        self._margin = base.margin_wanted(sampling.chain)
+        self._shards = _shards(self.pictures, cache.limit, sampling.seed)
+
+    def group(self, number: int) -> list[Batch]:
+        """The batches of steps ``number * reuse`` up to ``(number + 1) * reuse``."""
+        plan = self.sampling
+        columns = [self._samples(number, plan.offset + place) for place in range(plan.batch)]
+        batches: list[Batch] = []
+        for step in range(plan.reuse):
+            low = np.stack([column[step][0] for column in columns])
+            high = np.stack([column[step][1] for column in columns])
+            batches.append(Batch(_tensor(low), _tensor(high)))
+        return batches
+
+    def _samples(self, number: int, place: int) -> list[tuple[Frames, Frames]]:
+        """One (low, high) for each step of a group: crops of one damaged clip."""
+        plan = self.sampling
+        rng = np.random.default_rng([plan.seed, number, place])
+        clip = self._clip(rng, number * plan.total + place)
+        if len(plan.chain) == 1 and plan.reuse == 1:  # the fast way: crop, turn, shrink
+            high = _turned(clip, rng)
+            low = plan.chain[0](high, rng)
+            return [(low[0], high[0])]
+        high = clip
+        low = base.run(plan.chain, high, rng)
+        return [self._cut(low, high, rng) for _ in range(plan.reuse)]
+
+    def _clip(self, rng: Generator, index: int) -> Frames:
+        """(t, h, w, 3): a random part of a random picture, or of a film, shrunk a little."""
+        plan = self.sampling
+        shard = self._shard(index)
+        for _ in range(TRIES):
+            picture = self.pictures[shard[_below(len(shard), rng)]]
+            try:
+                if self._frames > 1 and picture.next:
+                    paths = (picture.path, *picture.next)[: self._frames]
+                    return self._cropped([self.cache.get(path) for path in paths], rng)
+                return self._cropped([self.cache.get(picture.path)], rng)
+            except DataError as error:
+                with self._lock:
+                    if str(picture.path) not in self.damaged:
+                        log.warning("left out: %s", error.message)
+                    self.damaged[str(picture.path)] = error.message
+        raise DataError(
+            f"{TRIES} pictures in a row could not be read, the last: {self.damaged.popitem()[1]}",
+            hint=f"remove damaged files; {plan.batch} good pictures would do",
+        )
+
+    def _cropped(self, film: list[Pixels], rng: Generator) -> Frames:
+        """A window of the film through a random extra shrink; one still frame is made to move."""
+        plan = self.sampling
+        height, width = film[0].shape[:2]
+        if any(frame.shape != film[0].shape for frame in film):
+            film = film[:1]
+        least = plan.patch * plan.scale
+        if min(height, width) < least:
+            raise DataError(f"a picture of {width}x{height} px is smaller than its header says")
+        wanted = (
+            plan.patch + 2 * self._margin + (plan.slack if plan.reuse > 1 else 0)
+        ) * plan.scale
+        side = min(wanted, min(height, width) // plan.scale * plan.scale)
+        room = min(height, width) / side
+        factor = rng.uniform(min(plan.shrink[0], room), min(plan.shrink[1], room))
+        window = max(side, min(round(side * factor), height, width))
+        top = _below(height - window + 1, rng)
+        left = _below(width - window + 1, rng)
+        if self._frames > 1 and len(film) == 1:
+            corners = _path(rng, (top, left), (height - window, width - window), self._frames)
+            crops = [film[0][y : y + window, x : x + window] for y, x in corners]
+        else:
+            crops = [frame[top : top + window, left : left + window] for frame in film]
+        clip = np.stack(crops)
+        return clip if window == side else resize.bicubic(clip, side, side)
+
+    def _cut(self, low: Frames, high: Frames, rng: Generator) -> tuple[Frames, Frames]:
+        """A patch of one frame, away from the clip's edges where there is room, turned."""
+        plan = self.sampling
+        frame = _below(len(low), rng)
+        side = low.shape[1]
+        edge = min(self._margin, (side - plan.patch) // 2)
+        room = side - plan.patch - 2 * edge + 1
+        y, x = edge + _below(room, rng), edge + _below(room, rng)
+        end_y, end_x = y + plan.patch, x + plan.patch
+        scale = plan.scale
+        pair = (
+            low[frame, y:end_y, x:end_x],
+            high[frame, y * scale : end_y * scale, x * scale : end_x * scale],
+        )
+        turn = _below(8, rng)
+        return _turn(pair[0], turn), _turn(pair[1], turn)
+
+    def _shard(self, index: int) -> list[int]:
+        """The pictures that sample ``index`` may come from."""
+        if len(self._shards) == 1:
+            return self._shards[0]
+        visits = VISITS * max(len(shard) for shard in self._shards)
+        return self._shards[index // visits % len(self._shards)]
+
+
+def _shards(pictures: list[Picture], limit: int, seed: int) -> list[list[int]]:
+    """Indices of pictures in groups that fit half of the cache: all in one where they do."""
+    if sum(picture.bytes * (1 + len(picture.next)) for picture in pictures) <= limit:
+        return [list(range(len(pictures)))]
+    shards: list[list[int]] = [[]]
+    room = limit // 2
+    for index in np.random.default_rng([seed, 1]).permutation(len(pictures)):
+        picture = pictures[int(index)]
+        size = picture.bytes * (1 + len(picture.next))
+        if shards[-1] and size > room:
+            shards.append([])
+            room = limit // 2
+        shards[-1].append(int(index))
+        room -= size
+    return shards
+
+
+def _path(
+    rng: Generator, start: tuple[int, int], most: tuple[int, int], count: int
+) -> list[tuple[int, int]]:
+    """Corners of a window that a camera pans by up to 6 px a frame; it stops at the borders."""
+    speed = rng.uniform(-6, 6, size=2) * (rng.random() < 0.8)
+    steps = np.rint(np.arange(count)[:, None] * speed).astype(int)
+    places = np.clip(np.array(start) + steps, 0, most)
+    return [(int(y), int(x)) for y, x in places]
+
+
+def _below(count: int, rng: Generator) -> int:
+    return int(rng.integers(count))
+
+
+def _turned(clip: Frames, rng: Generator) -> Frames:
+    turn = _below(8, rng)
+    return np.stack([_turn(frame, turn) for frame in clip])
+
+
+def _turn(picture: Frames, turn: int) -> Frames:
+    """One of the eight symmetries of the square: (h, w, 3) to the same or transposed."""
+    if turn & 4:
+        picture = picture.transpose(1, 0, 2)
+    return picture[:: -1 if turn & 1 else 1, :: -1 if turn & 2 else 1]
+
+
+def _tensor(pixels: Frames) -> Tensor:
+    """(n, h, w, 3) to (n, 3, h, w) in channels-last order, without a copy where it lies so."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)

@@ -1,0 +1,26 @@
+"""The chains of damage, by name. To add a kind: its file, a line here, a test."""
+
+from __future__ import annotations
+
+from vsr.training.degrade.base import Degradation
+from vsr.training.degrade.blur import Blur
+from vsr.training.degrade.chroma import ChromaSubsample, RangeError
+from vsr.training.degrade.jpeg import Jpeg
+from vsr.training.degrade.noise import Noise
+from vsr.training.degrade.resize import Rescale, Shrink
+from vsr.training.degrade.video_codec import VideoCodec
+
+CLEAN: tuple[Degradation, ...] = (Shrink(),)
+VIDEO: tuple[Degradation, ...] = (
+    Blur(),
+    Shrink(detour=0.3),
+    Noise(),
+    Rescale(chance=0.15),
+    Jpeg(chance=0.05),
+    RangeError(chance=0.03),
+    ChromaSubsample(chance=0.2),
+    VideoCodec(),
+)
+
+CHAINS: dict[str, tuple[Degradation, ...]] = {"clean": CLEAN, "video": VIDEO}
+DEGRADATIONS = (Blur, Shrink, Rescale, Noise, Jpeg, RangeError, ChromaSubsample, VideoCodec)

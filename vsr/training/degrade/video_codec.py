@@ -1,0 +1,138 @@
+"""The damage of real video codecs: frames encoded and decoded in memory, through PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.random import Generator
+from torch import Tensor
+
+from vsr.errors import DataError
+from vsr.geometry import Size
+from vsr.training.degrade.base import Frames, happens
+from vsr.training.degrade.chroma import random_spec, to_frames, to_planes
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """A codec's quantiser range (crf, or qscale for MPEG) and its share of the draws."""
+
+    encoder: str
+    decoder: str
+    best: float
+    worst: float
+    share: float
+
+
+QUALITIES = (
+    Quality("libx264", "h264", 16, 34, 0.5),
+    Quality("libx265", "hevc", 16, 34, 0.1),
+    Quality("mpeg2video", "mpeg2video", 2, 12, 0.15),
+    Quality("mpeg4", "mpeg4", 2, 12, 0.15),
+    Quality("libvpx-vp9", "vp9", 20, 50, 0.1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoCodec:
+    """A random codec at a random quality and distance between key frames."""
+
+    chance: float = 0.9
+    qualities: tuple[Quality, ...] = QUALITIES
+    presets: tuple[str, ...] = ("ultrafast", "superfast", "veryfast", "medium")
+    frames: int = 5
+    margin: int = 12
+    least_side: int = 32
+
+    def __call__(self, frames: Frames, rng: Generator) -> Frames:
+        """As many frames as came; their sides become even before and are cut back after."""
+        if not happens(self.chance, rng):
+            return frames
+        shares = [quality.share for quality in self.qualities]
+        total = sum(shares)
+        chosen = self.qualities[int(rng.choice(len(shares), p=[share / total for share in shares]))]
+        level = float(rng.uniform(chosen.best, chosen.worst))
+        preset = self.presets[int(rng.integers(len(self.presets)))]
+        key_interval = int(rng.integers(1, len(frames) + 1)) if len(frames) > 1 else 1
+        spec = random_spec(rng)
+        height, width = frames.shape[1:3]
+        padded = _padded(frames, self.least_side)
+        options = _options(chosen.encoder, level, preset)
+        decoded = _through(to_planes(padded, spec), chosen, options, key_interval)
+        return to_frames(decoded, spec)[:, :height, :width]
+
+
+def _padded(frames: Frames, least: int) -> Frames:
+    """Mirrored to even sides of at least ``least``, below which some encoders refuse."""
+    height, width = frames.shape[1:3]
+    below, right = (max(least, side + side % 2) - side for side in (height, width))
+    if not below and not right:
+        return frames
+    return np.pad(frames, ((0, 0), (0, below), (0, right), (0, 0)), mode="symmetric")
+
+
+def _options(encoder: str, level: float, preset: str) -> Mapping[str, str]:
+    if encoder == "libx264":
+        return {"crf": f"{level:.1f}", "preset": preset, "threads": "1"}
+    if encoder == "libx265":
+        quiet = "log-level=none:pools=none:frame-threads=1"
+        return {"crf": f"{level:.1f}", "preset": "ultrafast", "x265-params": quiet}
+    if encoder == "libvpx-vp9":
+        return {
+            "crf": f"{level:.0f}", "b": "0", "deadline": "realtime", "cpu-used": "8",
+            "lag-in-frames": "0", "threads": "1",
+        }  # fmt: skip
+    # MPEG-2 and MPEG-4: bounds on the quantiser that leave one value.
+    quantiser = str(round(level))
+    return {"qmin": quantiser, "qmax": quantiser, "threads": "1"}
+
+
+def _through(
+    planes: tuple[Tensor, ...], quality: Quality, options: Mapping[str, str], key_interval: int
+) -> tuple[Tensor, ...]:
+    """Planes of 4:2:0, each (t, h, w), through an encoder and a decoder that know no file."""
+    # Imported here: training on clean pictures must work where PyAV is not installed.
+    import av
+    import av.error
+    from av.video.codeccontext import VideoCodecContext
+
+    from vsr.media.pixels import Unpacker, layout_of, pack
+
+    layout = layout_of("yuv420p")
+    assert layout is not None
+    count, height, width = planes[0].shape
+    encoder = av.CodecContext.create(quality.encoder, "w")
+    assert isinstance(encoder, VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
+    encoder.gop_size, encoder.thread_count, encoder.options = key_interval, 1, dict(options)
+    decoder = av.CodecContext.create(quality.decoder, "r")
+    assert isinstance(decoder, VideoCodecContext)
+    decoder.thread_count = 1
+    frames: list[VideoFrame] = []
+    try:
+        packets: list[Packet[Any]] = []
+        for place in range(count):
+            frame = pack(planes, place, layout, "yuv420p")
+            frame.pts, frame.time_base = place, encoder.time_base
+            packets += encoder.encode(frame)
+        packets += encoder.encode(None)
+        for packet in packets:
+            frames += decoder.decode(packet)
+        frames += decoder.decode(None)
+    except av.error.FFmpegError as error:
+        raise DataError(f"{quality.encoder} failed on {width}x{height}: {error}") from error
+    if len(frames) != count:
+        raise DataError(f"{quality.encoder} gave back {len(frames)} frames of {count}")
+    unpacker = Unpacker(layout, "yuv420p", Size(width, height))
+    result = unpacker.empty(count)
+    for place, frame in enumerate(frames):
+        unpacker.fill(result, place, frame)
+    return result

@@ -1,0 +1,164 @@
+"""The training of one network, from options to weights. Reads top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from vsr.errors import OutOfMemory
+from vsr.infer import device as devices
+from vsr.training import journal
+from vsr.training.events import TrainingSink, TrainingStarted, TrainReport, ignore
+from vsr.training.export import parameters_of
+from vsr.training.loader import Loader
+from vsr.training.options import TrainOptions
+from vsr.training.output import Output
+from vsr.training.ranks import joined
+from vsr.training.recipes import resolve
+from vsr.training.schedule import factor, progress
+from vsr.training.setup import Training, earlier_run, prepare
+from vsr.training.tally import Tally
+from vsr.training.threads import paced
+
+LOG_STEPS = 50
+TELL_SECONDS = 1.0
+SAVE_SECONDS, SAVE_SHARE = 60.0, 0.02
+"""Checkpoints are at least this far apart, and never take more than this share of the time."""
+
+
+def train(
+    options: TrainOptions,
+    on_event: TrainingSink = ignore,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> TrainReport:
+    """Train, validate, and export to ``options.out``; go on where an unfinished run stopped.
+
+    ``should_stop`` is asked after every step: a run that it stops is saved, and goes on the next
+    time. Raises a :class:`vsr.errors.VsrError` for anything that a person can mend.
+    """
+    recipe = resolve(options)
+    with joined(options.device) as ranks:
+        sink = on_event if ranks.leads else ignore
+        try:
+            before = earlier_run(options)
+            training = prepare(options, recipe, ranks, before, sink)
+            if before is not None and before.finished and before.identity == options.identity():
+                return _report(training, before.step, True, before.best, before.start, None)
+            return _run(training, sink, should_stop)
+        except (RuntimeError, MemoryError) as error:
+            if not devices.is_out_of_memory(error):
+                raise
+            raise OutOfMemory(
+                f"memory ran out with batches of {recipe.batch} patches of {recipe.patch} px",
+                hint="a smaller --batch or --patch, or --dtype bf16",
+            ) from error
+
+
+def _run(
+    training: Training, on_event: TrainingSink, should_stop: Callable[[], bool]
+) -> TrainReport:
+    options, recipe, ranks = training.options, training.recipe, training.ranks
+    task, step = training.task, training.step
+    budget_seconds = options.minutes * 60 if options.minutes else None
+    pause_seconds = options.pause_minutes * 60 if options.pause_minutes else float("inf")
+    cuda = training.place.device.type == "cuda"
+    loader = Loader(training.source, start=step, workers=training.workers, pin=cuda)
+    log = journal.Journal(
+        options.out, step=step, tensorboard=options.tensorboard, writes=ranks.leads
+    )
+    free = training.place.device.type == "cpu" and training.place.dtype != torch.float32
+    with log, loader, _convolutions(cuda), paced(free and ranks.count == 1) as took:
+        output = Output(training, log, on_event, dict(training.best), dict(training.start))
+        on_event(_started(training))
+        if step == 0:
+            output.validate(step)
+        tally = Tally(ranks)
+        told = saved = time.monotonic()
+        apart = SAVE_SECONDS
+        measured, stopped = step, False
+        for batch in loader:
+            done = ranks.agreed(progress(step, recipe.steps, training.elapsed(), budget_seconds))
+            if done >= 1:
+                break
+            rate = factor(recipe, step, done)
+            begun = time.monotonic()
+            tally.add(task.step(batch, rate))
+            step += 1
+            now = time.monotonic()
+            took(now - begun)
+            if now - told >= TELL_SECONDS:
+                told = now
+                on_event(tally.told(step, done, recipe.lr * rate, loader.waited_seconds))
+            if step % LOG_STEPS == 0:
+                log.write(tally.line(step, training.elapsed(), recipe.lr * rate))
+            if step % recipe.validate_every == 0:
+                output.validate(step)
+                measured = step
+            if step % LOG_STEPS == 0 and now - saved >= apart:  # whole lines: a log resumes too
+                output.save(step, finished=False)
+                saved = time.monotonic()
+                apart = max(SAVE_SECONDS, (saved - now) / SAVE_SHARE)
+            stop = should_stop() or time.monotonic() - training.begun >= pause_seconds
+            if stopped := bool(ranks.agreed(float(stop))):
+                break
+        if step % LOG_STEPS:
+            log.write(tally.line(step, training.elapsed(), 0.0))
+        if measured != step and not stopped:
+            output.validate(step)
+        output.save(step, finished=not stopped)
+        if ranks.leads:
+            journal.plot(options.out)
+    return _report(training, step, not stopped, output.best, output.start, (tally, loader))
+
+
+def _convolutions(cuda: bool) -> AbstractContextManager[object]:
+    """Every step has one shape: let cuDNN measure which of its ways is fastest."""
+    if not cuda:
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True)
+
+
+def _started(training: Training) -> TrainingStarted:
+    options, recipe = training.options, training.recipe
+    return TrainingStarted(
+        out=options.out,
+        recipe=recipe.name,
+        step=training.step,
+        steps=None if options.minutes is not None and options.steps is None else recipe.steps,
+        minutes=options.minutes,
+        pictures=len(training.material.pictures),
+        held_out=len(training.material.held),
+        parameters=parameters_of(training.task.generator),
+        device=f"{training.place.device} {str(training.place.dtype).removeprefix('torch.')}",
+    )
+
+
+def _report(
+    training: Training,
+    step: int,
+    finished: bool,
+    best: dict[str, float],
+    first: dict[str, float],
+    pace: tuple[Tally, Loader] | None,
+) -> TrainReport:
+    seconds = max(1e-9, time.monotonic() - training.begun)
+    left_out = [f"{item.path.name}: {item.reason}" for item in training.material.left_out]
+    return TrainReport(
+        out=training.options.out,
+        best=training.options.out / "best.safetensors",
+        last=training.options.out / "last.safetensors",
+        recipe=training.recipe.name,
+        step=step,
+        seconds=training.elapsed() if pace else training.seconds,
+        finished=finished,
+        metrics=best,
+        start=first,
+        pictures=len(training.material.pictures),
+        steps_per_second=pace[0].steps / seconds if pace else 0.0,
+        waiting=pace[1].waited_seconds / seconds if pace else 0.0,
+        skipped_steps=training.task.guard.skipped,
+        left_out=(*left_out, *training.source.damaged.values()),
+    )

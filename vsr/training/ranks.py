@@ -1,0 +1,114 @@
+"""Several processes of one training, started by ``torchrun``; alone, everything here is a no-op."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from vsr.errors import DeviceError
+
+PATIENCE = datetime.timedelta(minutes=30)
+"""How long the others wait while rank 0 validates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """This process among ``count``. Rank 0 speaks and saves."""
+
+    rank: int = 0
+    count: int = 1
+    local: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that speaks and saves."""
+        return self.rank == 0
+
+    def device(self, name: str) -> str:
+        """The device of this process: with CUDA, one GPU for each process of a machine."""
+        if self.count == 1 or name == "cpu" or not torch.cuda.is_available():
+            return name
+        if self.local >= torch.cuda.device_count():
+            raise DeviceError(
+                f"process {self.local} has no GPU: this machine has {torch.cuda.device_count()}",
+                hint="start as many processes as there are GPUs",
+            )
+        return f"cuda:{self.local}"
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """The module with its gradients averaged over all processes."""
+        if self.count == 1:
+            return module
+        device = next(module.parameters()).device
+        if device.type == "cuda":
+            norm: Any = nn.SyncBatchNorm  # its methods are untyped
+            module = norm.convert_sync_batchnorm(module)
+        # Buffers are left alone: a discriminator runs twice before its backward pass.
+        ids = [device.index] if device.type == "cuda" else None
+        return DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of a small tensor over all processes."""
+        if self.count > 1:
+            values = values.clone()
+            distributed.all_reduce(values)
+            values /= self.count
+        return values
+
+    def agreed(self, value: float) -> float:
+        """Rank 0's number, in every process: clocks differ, decisions must not."""
+        if self.count == 1:
+            return value
+        device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+        shared = torch.tensor([value], dtype=torch.float64, device=device)
+        distributed.broadcast(shared, 0)
+        return float(shared)
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.count > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def joined(device: str) -> Generator[Ranks]:
+    """The processes that ``torchrun`` started, connected; or this one alone."""
+    if "WORLD_SIZE" not in os.environ or "RANK" not in os.environ:
+        yield Ranks()
+        return
+    ranks = Ranks(
+        int(os.environ["RANK"]),
+        int(os.environ["WORLD_SIZE"]),
+        int(os.environ.get("LOCAL_RANK", "0")),
+    )
+    if ranks.count == 1:
+        yield ranks
+        return
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(ranks.device(device))
+    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    try:
+        yield ranks
+    finally:
+        distributed.destroy_process_group()
+
+
+def bare(module: nn.Module) -> nn.Module:
+    """The module inside of what :meth:`Ranks.wrap` made."""
+    if isinstance(module, DistributedDataParallel):
+        return cast(nn.Module, module.module)  # pyright: ignore[reportUnknownMemberType]  # untyped
+    return module
+
+
+def numbers(values: list[Tensor]) -> list[float]:
+    """Scalars as Python's own, with one wait for the device."""
+    return cast(list[float], torch.stack(values).tolist())

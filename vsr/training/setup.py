@@ -1,0 +1,238 @@
+"""Everything that a training needs before its first step: network, data, place, earlier run."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from vsr.errors import DataError, OptionsError
+from vsr.events import Warned
+from vsr.infer import device as devices
+from vsr.models.arch import make_upscaler
+from vsr.options import EngineOptions
+from vsr.training import checkpoint
+from vsr.training.branches import branch
+from vsr.training.checkpoint import Checkpoint
+from vsr.training.data import PatchSource, Sampling
+from vsr.training.events import TrainingSink
+from vsr.training.gather import Material, gather
+from vsr.training.options import TrainOptions
+from vsr.training.pictures import Cache
+from vsr.training.prelu import quicken
+from vsr.training.ranges import to_signed
+from vsr.training.ranks import Ranks
+from vsr.training.recipes import RECIPES, Recipe, damage
+from vsr.training.start import Start, start
+from vsr.training.task import GanTask, PixelTask, Place
+from vsr.training.vgg import Vgg, load_vgg
+
+REUSE, SLACK = 4, 16
+"""Steps that share one encoded clip, and the low pixels by which it is wider than a patch."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Training:
+    """What the loop runs on. ``step`` and ``seconds`` are an earlier run's, or 0."""
+
+    options: TrainOptions
+    recipe: Recipe
+    ranks: Ranks
+    place: Place
+    task: PixelTask
+    origin: Start
+    material: Material
+    source: PatchSource
+    vgg: Vgg | None
+    workers: int
+    step: int
+    seconds: float
+    best: dict[str, float]
+    start: dict[str, float]
+    begun: float
+
+    def elapsed(self) -> float:
+        """Seconds of training until now, those of earlier processes included."""
+        return self.seconds + time.monotonic() - self.begun
+
+    def checkpoint(
+        self, step: int, *, finished: bool, best: dict[str, float], first: dict[str, float]
+    ) -> Checkpoint:
+        """Everything that a run needs to go on."""
+        return Checkpoint(
+            step=step,
+            seconds=self.elapsed(),
+            finished=finished,
+            identity=self.options.identity(),
+            options=self.options.as_json(),
+            hparams=dict(self.origin.hparams),
+            task=self.task.state(),
+            best=best,
+            start=first,
+            random=checkpoint.random_states(self.place.device),
+        )
+
+
+def earlier_run(options: TrainOptions) -> Checkpoint | None:
+    """The run in ``out``, if it is to be gone on with.
+
+    Raises :class:`OptionsError` when it is of other settings and ``resume`` was not asked for.
+    """
+    found = checkpoint.load(options.out)
+    if found is None:
+        if options.resume:
+            raise OptionsError(
+                f"there is no run to resume in {options.out}", hint="leave --resume away"
+            )
+        return None
+    if found.identity == options.identity() or options.resume:
+        return found
+    theirs, mine = json.loads(found.identity), json.loads(options.identity())
+    changed = [
+        f"{name} {theirs.get(name)} -> {mine[name]}"
+        for name in mine
+        if theirs.get(name) != mine[name]
+    ]
+    raise OptionsError(
+        f"{options.out} holds a run of other settings ({'; '.join(changed)})",
+        hint="choose another --out, or give --resume to go on with the new settings",
+    )
+
+
+def prepare(
+    options: TrainOptions,
+    recipe: Recipe,
+    ranks: Ranks,
+    before: Checkpoint | None,
+    on_event: TrainingSink,
+) -> Training:
+    """Build or restore all of it. Raises a :class:`vsr.errors.VsrError` that says what is wrong."""
+    begun = time.monotonic()
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make {options.out}: {error.strerror}") from error
+    origin = start(recipe, options) if before is None else _again(recipe, options, before)
+    place = _place(options, ranks, origin.module)
+    material = gather(recipe, options, ranks, on_event)
+    vgg = _vgg(options, recipe, ranks, on_event)
+    task = _task(recipe, options, origin.module, place, vgg)
+    if before is not None:
+        try:
+            task.restore(before.task)
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise OptionsError(
+                f"the run in {options.out} does not fit recipe {recipe.name}: "
+                f"{str(error).splitlines()[-1].strip()}",
+                hint="choose another --out",
+            ) from error
+        checkpoint.restore_random(before.random, place.device)
+    return Training(
+        options=options,
+        recipe=recipe,
+        ranks=ranks,
+        place=place,
+        task=task,
+        origin=origin,
+        material=material,
+        source=PatchSource(
+            material.pictures, _sampling(options, recipe, ranks), Cache(options.cache)
+        ),
+        vgg=vgg,
+        workers=_workers(options, place),
+        step=before.step if before is not None else 0,
+        seconds=before.seconds if before is not None else 0.0,
+        best=before.best if before is not None else {},
+        start=before.start if before is not None else {},
+        begun=begun,
+    )
+
+
+def _again(recipe: Recipe, options: TrainOptions, before: Checkpoint) -> Start:
+    """A network as the earlier run built it: the weights that it began with may be gone."""
+    arch = RECIPES[str(before.options["recipe"])].arch
+    other = [f"{name}={value}" for name, value in options.net if before.hparams.get(name) != value]
+    if arch != recipe.arch or other:
+        raise OptionsError(
+            f"the run in {options.out} trains {arch} with {before.hparams}: "
+            f"{', '.join(other) or recipe.arch} does not fit",
+            hint="choose another --out",
+        )
+    return start(replace(recipe, hparams=before.hparams), replace(options, init=None, net=()))
+
+
+def _place(options: TrainOptions, ranks: Ranks, module: nn.Module) -> Place:
+    upscaler = make_upscaler(module, name=options.recipe, arch=options.recipe)
+    chosen = devices.resolve(
+        EngineOptions(device=ranks.device(options.device), dtype=options.dtype), upscaler
+    )
+    dtype = chosen.dtype
+    if options.dtype == "auto":
+        if chosen.device.type == "cuda" and torch.cuda.is_bf16_supported():
+            dtype = torch.bfloat16  # fp16's precision, and no overflow to scale away
+        elif chosen.device.type == "mps":
+            dtype = torch.float32
+    return Place(chosen.device, dtype, ranks, options.compile)
+
+
+def _vgg(options: TrainOptions, recipe: Recipe, ranks: Ranks, on_event: TrainingSink) -> Vgg | None:
+    """The judge of content: for recipes that use it, and for validation where a path was given."""
+    if not recipe.content_weight and options.vgg in ("auto", "none"):
+        if options.vgg == "none" and recipe.is_gan:
+            on_event(
+                Warned(
+                    "without VGG19 the network learns from pixels and its adversary alone: "
+                    "expect less detail"
+                )
+            )
+        return None
+    if not ranks.leads:
+        ranks.wait()  # one process downloads, the others find the file
+    vgg = load_vgg(options.vgg)
+    if ranks.leads:
+        ranks.wait()
+    return vgg
+
+
+def _task(
+    recipe: Recipe, options: TrainOptions, module: nn.Module, place: Place, vgg: Vgg | None
+) -> PixelTask:
+    if recipe.signed:
+        to_signed(module, recipe.arch)
+    if options.branches:
+        module = branch(module)
+    if place.device.type == "cpu":
+        module = quicken(module)
+    if recipe.is_gan or recipe.content_weight:
+        return GanTask(recipe, module, place, vgg)
+    return PixelTask(recipe, module, place)
+
+
+def _sampling(options: TrainOptions, recipe: Recipe, ranks: Ranks) -> Sampling:
+    encoded = options.degrade == "video"
+    return Sampling(
+        patch=recipe.patch,
+        scale=recipe.scale,
+        batch=recipe.batch,
+        shrink=recipe.shrink,
+        chain=damage(recipe, options),
+        seed=options.seed,
+        reuse=REUSE if encoded else 1,
+        slack=SLACK if encoded else 0,
+        offset=ranks.rank * recipe.batch,
+        stride=ranks.count * recipe.batch,
+    )
+
+
+def _workers(options: TrainOptions, place: Place) -> int:
+    """Threads that make batches: on a CPU few, since the network wants the cores."""
+    if options.workers is not None:
+        return options.workers
+    cores = os.cpu_count() or 1
+    if place.device.type != "cpu":
+        return max(2, min(8, cores // max(1, place.ranks.count) - 1))
+    return 1 if options.degrade == "clean" else max(1, cores // 2)

@@ -1,0 +1,146 @@
+"""Measure weights on held-out pictures, through the engine that `vsr upscale` ships."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vsr.errors import DataError
+from vsr.infer.engine import Engine
+from vsr.media.sheet import Pixels, sheet
+from vsr.metrics.catalog import METRICS
+from vsr.metrics.perceptual import perceptual_distance
+from vsr.models.arch import Upscaler
+from vsr.options import EngineOptions
+from vsr.training.degrade import base
+from vsr.training.degrade.base import Degradation
+from vsr.training.pictures import PICTURE_ENDINGS, Picture, files_in, read
+from vsr.training.vgg import Vgg
+
+MOST = 12
+"""Held-out pictures at most: every one costs time that training lacks."""
+SHOWN, SHOWN_SIDE = 4, 192
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """A held-out picture: ``low`` (1, 3, h, w) and ``high`` (1, 3, h * scale, w * scale), 0..1."""
+
+    name: str
+    low: Tensor
+    high: Tensor
+
+
+def hold_out(pictures: Sequence[Picture], seed: int) -> tuple[list[Picture], list[Picture]]:
+    """Pictures to train on, and a few in a row to validate with.
+
+    In a row, because neighbours by name are often parts of one photograph or one scene: held out
+    together, they cannot be learnt from each other. Fewer than four pictures are used for both.
+    """
+    if len(pictures) < 4:
+        return list(pictures), list(pictures)
+    count = min(MOST, max(1, len(pictures) // 20))
+    first = int(np.random.default_rng([seed, 2]).integers(len(pictures) - count + 1))
+    held = list(pictures[first : first + count])
+    return [*pictures[:first], *pictures[first + count :]], held
+
+
+def trials(
+    paths: Sequence[Path], scale: int, chain: Sequence[Degradation], seed: int
+) -> list[Trial]:
+    """Pairs of whole pictures, their low ones made by ``chain``, the same every time."""
+    made: list[Trial] = []
+    for number, path in enumerate(paths[:MOST]):
+        pixels = read(path)
+        height, width = (side // scale * scale for side in pixels.shape[:2])
+        high = pixels[:height, :width]
+        rng = np.random.default_rng([seed, 3, number])
+        film = np.stack([high] * base.frames_wanted(chain))
+        low = base.run(chain, film, rng)[-1]
+        made.append(Trial(path.name, _tensor(low), _tensor(high)))
+    return made
+
+
+def trials_in(folder: Path, scale: int, chain: Sequence[Degradation], seed: int) -> list[Trial]:
+    """Of ``--val DIR``: pictures, or ``HR`` and ``LR`` folders with one name on both sides."""
+    if (folder / "HR").is_dir() and (folder / "LR").is_dir():
+        highs = files_in([folder / "HR"], PICTURE_ENDINGS)
+        pairs = [(path, folder / "LR" / path.name) for path in highs]
+        made = [
+            Trial(high.name, _tensor(read(low)), _tensor(read(high)))
+            for high, low in pairs
+            if low.exists()
+        ]
+        for trial in made:
+            fits = [side * scale for side in trial.low.shape[-2:]] == list(trial.high.shape[-2:])
+            if not fits:
+                raise DataError(
+                    f"{trial.name} in {folder}: HR must be {scale} times as large as LR, got "
+                    f"{tuple(trial.high.shape[-2:])} and {tuple(trial.low.shape[-2:])}"
+                )
+    else:
+        made = trials(files_in([folder], PICTURE_ENDINGS), scale, chain, seed)
+    if not made:
+        raise DataError(f"{folder} holds no pictures to validate with")
+    return made
+
+
+def validate(
+    upscaler: Upscaler, held: Sequence[Trial], options: EngineOptions, vgg: Vgg | None
+) -> tuple[dict[str, float], Pixels]:
+    """Means of PSNR and SSIM on luma and of the perceptual distance, and a contact sheet."""
+    engine = Engine(upscaler, options)
+    sums: dict[str, list[float]] = {}
+    rows: list[list[Pixels]] = []
+    for number, trial in enumerate(held):
+        made = engine.upscale(trial.low).clamp_(0, 1)
+        for metric in METRICS.values():
+            sums.setdefault(metric.name, []).append(metric.measure(made[0], trial.high[0]))
+        if vgg is not None:
+            sums.setdefault("perceptual", []).append(perceived(made, trial.high, vgg))
+        if number < SHOWN:
+            rows.append(_row(trial, made))
+    means = {name: math.fsum(values) / len(values) for name, values in sums.items()}
+    return means, sheet(rows, ("low", "bicubic", "generated", "original"))
+
+
+def perceived(made: Tensor, high: Tensor, vgg: Vgg) -> float:
+    """The perceptual distance of two (1, 3, h, w) pictures by every layer the net offers."""
+    place = next(vgg.parameters()).device
+    layers = [name for name in vgg.layers if name in ("1_2", "2_2", "3_1", "4_1", "5_1")]
+    return perceptual_distance(
+        made[0].to(place), high[0].to(place), lambda pixels: vgg(pixels, layers)
+    )
+
+
+def _row(trial: Trial, made: Tensor) -> list[Pixels]:
+    scale = trial.high.shape[-1] // trial.low.shape[-1]
+    bicubic = functional.interpolate(
+        trial.low, size=trial.high.shape[-2:], mode="bicubic", antialias=True
+    )
+    side = min(SHOWN_SIDE, *trial.high.shape[-2:]) // scale * scale
+    top, left = ((length - side) // 2 // scale * scale for length in trial.high.shape[-2:])
+    low = trial.low[
+        ..., top // scale : (top + side) // scale, left // scale : (left + side) // scale
+    ]
+    large = [
+        picture[..., top : top + side, left : left + side]
+        for picture in (bicubic, made, trial.high)
+    ]
+    return [_pixels(picture) for picture in (low, *large)]
+
+
+def _tensor(pixels: Pixels) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 255
+
+
+def _pixels(picture: Tensor) -> Pixels:
+    shown = picture[0].clamp(0, 1).mul(255).round().to(torch.uint8)
+    return np.ascontiguousarray(shown.permute(1, 2, 0).cpu().numpy())

@@ -1,0 +1,167 @@
+"""VGG19 as a judge of content (Simonyan & Zisserman, ICLR 2015): three layouts of weights.
+
+``torchvision``: the published ImageNet network, pixels normalised by mean and deviation, zero
+padding. ``normalised``: the Caffe network whose filters were rescaled to a mean activation of 1
+(Gatys et al. 2016), reflection padding. ``distilled``: a 16-times narrower one (Wang et al., CVPR
+2020) whose 1x1 convolutions predict the full maps. Layers are named as in SRGAN: "5_4" is the
+fourth convolution of the fifth stage, after its activation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vsr import weights
+from vsr.errors import WeightsError
+
+PUBLISHED = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+"""torchvision's VGG19_Weights.IMAGENET1K_V1; the end of its name is the start of its sha256."""
+STAGES = (2, 2, 4, 4, 4)
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def conv_names() -> list[str]:
+    """ "1_1", "1_2", "2_1" ... "5_4", in order."""
+    return [
+        f"{stage}_{number}"
+        for stage, count in enumerate(STAGES, 1)
+        for number in range(1, count + 1)
+    ]
+
+
+def feature_index(name: str) -> int:
+    """Where torchvision's ``features`` holds a convolution: "1_1" is 0, "5_4" is 34."""
+    stage, number = (int(part) for part in name.split("_"))
+    return sum(2 * count + 1 for count in STAGES[: stage - 1]) + 2 * (number - 1)
+
+
+class Vgg(nn.Module):
+    """(n, 3, h, w) RGB 0..1 and names of layers, to their maps (n, c, h', w'). Frozen."""
+
+    def __init__(
+        self,
+        layout: str,
+        before: nn.Module,
+        convolutions: Mapping[str, nn.Conv2d],
+        predictors: Mapping[str, nn.Conv2d] | None = None,
+    ) -> None:
+        super().__init__()
+        self.layout, self.before = layout, before
+        self.convolutions = nn.ModuleDict(dict(convolutions))
+        self.predictors = nn.ModuleDict(dict(predictors or {}))
+        self.eval().requires_grad_(False)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that can be asked for."""
+        return tuple(self.predictors or self.convolutions)
+
+    def forward(self, pixels: Tensor, names: Sequence[str]) -> list[Tensor]:
+        """The maps in the order of ``names``; nothing behind the last is computed."""
+        maps: dict[str, Tensor] = {}
+        x = self.before(pixels)
+        stage = "1"
+        for name, convolution in self.convolutions.items():
+            if name[0] != stage:
+                x, stage = functional.max_pool2d(x, 2), name[0]
+            if self.layout != "torchvision":
+                x = functional.pad(x, (1, 1, 1, 1), mode="reflect")
+            x = convolution(x).relu()
+            if name in names:
+                maps[name] = self.predictors[name](x).relu() if name in self.predictors else x
+            if len(maps) == len(set(names)):
+                break
+        return [maps[name] for name in names]
+
+
+class _Normalise(nn.Module):
+    """To zero mean and unit deviation of ImageNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, values in (("mean", _MEAN), ("deviation", _DEVIATION)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(n, 3, h, w) 0..1 to the same, normalised."""
+        return (pixels - self.get_buffer("mean")) / self.get_buffer("deviation")
+
+
+def load_vgg(choice: str) -> Vgg | None:
+    """``auto``: the published network, downloaded once; ``none``: nothing; else a path.
+
+    Raises :class:`WeightsError` when it cannot be had.
+    """
+    if choice == "none":
+        return None
+    if choice == "auto":
+        try:
+            state = torch.hub.load_state_dict_from_url(
+                PUBLISHED, map_location="cpu", progress=False, check_hash=True
+            )
+        except (URLError, OSError, RuntimeError) as error:
+            raise WeightsError(
+                f"VGG19 cannot be downloaded from {PUBLISHED}: {error}",
+                hint="give a file with --vgg PATH, or train on pixels alone with --vgg none",
+            ) from error
+        return from_state(state, PUBLISHED)
+    path = Path(choice)
+    try:
+        if path.suffix == ".safetensors" and path.exists():
+            return from_state(weights.read_file(path)[1], choice)
+        state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"there is no VGG file {path}", hint="--vgg takes auto, none, or a path"
+        ) from error
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+        raise WeightsError(f"{path} is not a readable VGG file: {error}") from error
+    return from_state(state, str(path))
+
+
+def from_state(state: Mapping[str, Tensor], source: str) -> Vgg:
+    """The network of a state dict, whichever layout it has."""
+    try:
+        if "conv0.weight" in state:
+            names = [n for n in conv_names() if f"conv{n.replace('_', '')}.weight" in state]
+            plain = {n: _conv(state, f"conv{n.replace('_', '')}", 1) for n in names}
+            auxiliary = {
+                n: _conv(state, f"conv{n.replace('_', '')}_aux", 0)
+                for n in names
+                if f"conv{n.replace('_', '')}_aux.weight" in state
+            }
+            # Its convolutions are padded by reflection in forward(), not here.
+            return Vgg("distilled", _conv(state, "conv0", 0), _unpadded(plain), auxiliary)
+        names = [n for n in conv_names() if f"features.{feature_index(n)}.weight" in state]
+        if not names:
+            raise KeyError("features.0.weight")
+        plain = {n: _conv(state, f"features.{feature_index(n)}", 1) for n in names}
+        if "pre.weight" in state:
+            return Vgg("normalised", _conv(state, "pre", 0), _unpadded(plain))
+        return Vgg("torchvision", _Normalise(), plain)
+    except (KeyError, ValueError) as error:
+        raise WeightsError(
+            f"{source} holds no VGG19 that is known: no {error}",
+            hint="torchvision's, or one of the layouts in docs/guide/training.md",
+        ) from error
+
+
+def _conv(state: Mapping[str, Tensor], name: str, padding: int) -> nn.Conv2d:
+    weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+    filters, channels, kernel = weight.shape[0], weight.shape[1], weight.shape[2]
+    layer = nn.Conv2d(channels, filters, kernel, padding=padding)
+    layer.weight, layer.bias = nn.Parameter(weight.float()), nn.Parameter(bias.float())
+    return layer
+
+
+def _unpadded(layers: Mapping[str, nn.Conv2d]) -> Mapping[str, nn.Conv2d]:
+    for layer in layers.values():
+        layer.padding = (0, 0)
+    return layers

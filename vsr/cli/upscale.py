@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, cast
 
 from vsr.cli import params
@@ -62,6 +63,8 @@ def upscale(
         fps=fps,
         overwrite=overwrite,
     )
+    # Torch's threads would spin while they wait, on cores that the encoder's threads need.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vsr import api  # torch takes seconds to import: not for --help
 
     console = Console(quiet=quiet, verbose=verbose)

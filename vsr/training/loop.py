@@ -69,8 +69,7 @@ def _run(
     log = journal.Journal(
         options.out, step=step, tensorboard=options.tensorboard, writes=ranks.leads
     )
-    free = training.place.device.type == "cpu" and training.place.dtype != torch.float32
-    with log, loader, _convolutions(cuda), paced(free and ranks.count == 1) as took:
+    with log, loader, _convolutions(cuda), paced(_free_threads(training)) as took:
         output = Output(training, log, on_event, dict(training.best), dict(training.start))
         on_event(_started(training))
         if step == 0:
@@ -112,6 +111,13 @@ def _run(
         if ranks.leads:
             journal.plot(options.out)
     return _report(training, step, not stopped, output.best, output.start, (tally, loader))
+
+
+def _free_threads(training: Training) -> bool:
+    """Whether it may change: float32's sums are to be repeatable, compiled code fixes it."""
+    place = training.place
+    on_cpu = place.device.type == "cpu" and place.dtype != torch.float32
+    return on_cpu and not place.compile and place.ranks.count == 1
 
 
 def _convolutions(cuda: bool) -> AbstractContextManager[object]:

@@ -22,7 +22,7 @@ from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariable
 from torch import Tensor, nn
 
 from vsr.errors import WeightsError
-from vsr.models.arch import Arch, Hyper, Upscaler, folded, make_upscaler
+from vsr.models.arch import Arch, Hyper, State, Upscaler, folded, make_upscaler
 from vsr.models.catalog import ARCHS
 
 FORMAT = "vsr-1"
@@ -144,6 +144,15 @@ def read_file(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 def _read(path: Path, name: str) -> Upscaler:
     metadata, state = read_file(path)
     arch, hparams = identify(metadata, state, path)
+    module = fitted(arch, hparams, state, path)
+    if not all(bool(torch.isfinite(value).all()) for value in state.values()):
+        raise WeightsError(f"{path} holds numbers that are not finite: its training went wrong")
+    card = {key: value for key, value in metadata.items() if key not in ("format", "hparams")}
+    return make_upscaler(folded(module.float()), name=name, arch=arch.name, card=card)
+
+
+def fitted(arch: Arch, hparams: Mapping[str, Hyper], state: State, path: Path) -> nn.Module:
+    """A module with exactly these weights: a key too many or too few is a :class:`WeightsError`."""
     module = arch.module(hparams)
     try:
         module.load_state_dict(state, strict=True)
@@ -151,12 +160,9 @@ def _read(path: Path, name: str) -> Upscaler:
         raise WeightsError(
             f"{path} does not fit {arch.name} with {dict(hparams)}: "
             + " ".join(str(error).split("\n\t")[1:]).strip(),
-            hint="the file is damaged or of another version",
+            hint="the file is damaged, of another version, or its batch norms were folded",
         ) from error
-    if not all(bool(torch.isfinite(value).all()) for value in state.values()):
-        raise WeightsError(f"{path} holds numbers that are not finite: its training went wrong")
-    card = {key: value for key, value in metadata.items() if key not in ("format", "hparams")}
-    return make_upscaler(folded(module.float()), name=name, arch=arch.name, card=card)
+    return module
 
 
 def _contents(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -16,6 +15,7 @@ from torch import Tensor
 from vsr.color import FULL_RANGE, ColorSpec
 from vsr.errors import MediaError
 from vsr.geometry import Size
+from vsr.media.atomic import write_whole
 from vsr.media.clip import Clip
 from vsr.media.probe import FOLDER, MAX_PIXELS, MediaInfo
 
@@ -96,15 +96,7 @@ def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
         ) from error
     if not done:
         raise MediaError(f"{path} could not be encoded")
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(data.tobytes())
-        os.replace(part, path)
-    except OSError as error:
-        raise MediaError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, data.tobytes())
 
 
 def probe_folder(folder: Path, fps: Fraction) -> MediaInfo:

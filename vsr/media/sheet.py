@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsr.errors import MediaError
+from vsr.media.atomic import write_whole
 
 Pixels = NDArray[np.uint8]
 GAP, LINE = 6, 22
@@ -50,11 +50,4 @@ def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Non
     stored, data = cv2.imencode(".png", pixels[..., ::-1])
     if not stored:
         raise MediaError(f"OpenCV could not store {path} as png")
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data.tobytes())
-        os.replace(part, path)
-    except OSError as error:
-        raise MediaError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, data.tobytes())

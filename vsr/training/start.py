@@ -51,15 +51,7 @@ def start(recipe: Recipe, options: TrainOptions) -> Start:
                 f"--net {name}={value} contradicts {path}, which has {name}={hparams[name]}",
                 hint="leave --net away with --init",
             )
-    module = arch.module(hparams)
-    try:
-        module.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise WeightsError(
-            f"{path} does not fit {arch.name} with {dict(hparams)}: "
-            + " ".join(str(error).split("\n\t")[1:]).strip(),
-            hint="weights whose batch norms were folded cannot be trained on",
-        ) from error
+    module = weights.fitted(arch, hparams, state, path)
     return Start(module.float(), hparams)
 
 

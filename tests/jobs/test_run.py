@@ -242,7 +242,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     make_clip: MakeClip, tmp_path: Path
 ) -> None:
     """SIGKILL after one, three and five segments, SIGINT after six; then to the end."""
-    source = make_clip(frames=80, size=(160, 120), sound=True)
+    source = make_clip(frames=240, size=(160, 120), sound=True)
     calm = tmp_path / "calm"
     calm.mkdir()
     subprocess.run(command(source, calm / "out.mp4"), check=True, capture_output=True)

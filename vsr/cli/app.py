@@ -30,7 +30,7 @@ class VsrGroup(TyperGroup):
                 print(f"hint: {error.hint}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            print("\ninterrupted: the same command goes on from here", file=sys.stderr)
+            print("\ninterrupted: give the same command again to go on", file=sys.stderr)
             raise typer.Exit(130) from None
 
 

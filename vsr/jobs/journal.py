@@ -91,10 +91,11 @@ class Journal:
         try:
             row: dict[str, Any] = json.loads(line)
             row["path"] = self.folder / str(row["path"])
+            row["coded"] = tuple(map(int, row["coded"]))
             segment = Segment(**row)
             with segment.path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except (json.JSONDecodeError, TypeError, KeyError, OSError):
+        except (ValueError, TypeError, KeyError, OSError):
             return None
         return segment if segment.index == index and digest == segment.sha256 else None
 

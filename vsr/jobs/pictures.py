@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -17,9 +17,9 @@ from vsr.errors import MediaError, OptionsError
 from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone, Started, Warned
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
+from vsr.jobs.plan import cut_of, deinterlacing, reader_for
 from vsr.media.images import is_picture, pictures_in, read_picture, spec_for, write_picture
 from vsr.media.probe import probe
-from vsr.media.reader import Reader
 from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
 
@@ -62,19 +62,36 @@ def extract_frames(
     """A video's frames, enlarged, as numbered png pictures in the order shown."""
     info = probe(source)
     color = info.color.resolved(info.size.height)
-    reader = Reader(info, clip_frames=1)
+    deinterlace, notes = deinterlacing(info, options)
+    reader = reader_for(info, cut_of(info, options), deinterlace=deinterlace, clip_frames=1)
     with _filled(target) as part:
 
         def pictures() -> Iterator[_Picture]:
             for number, clip in enumerate(reader, start=1):
                 yield _Picture(part / f"{number:06d}.png", clip.planes, color)
 
-        first = _Picture(source, (), color)
+        first = _Picture(part / "000001.png", (), color)
         size = info.size
-        lost = ("sound, subtitles and times: pictures have none",)
-        return _run(
-            pictures(), info.frames, first, source, target, engine, options, on_event, size, lost
+        lost = ["sound, subtitles and times: pictures have none"]
+        if info.rotation:
+            lost.append(f"the rotation by {info.rotation} degrees")
+        if (info.sample_aspect or 1) != 1:
+            lost.append(f"the sample aspect ratio {info.sample_aspect}")
+        for note in notes:
+            on_event(Warned(note))
+        report = _run(
+            pictures(),
+            info.frames,
+            first,
+            source,
+            target,
+            engine,
+            options,
+            on_event,
+            size,
+            (*lost,),
         )
+        return replace(report, damaged=reader.damaged, warnings=(*notes, *report.warnings))
 
 
 def _run(
@@ -108,8 +125,13 @@ def _run(
         done += 1
         on_event(Advanced(1, ""))
 
-    if first.color.alpha and not spec_for(first.path, first.color).alpha:
-        on_event(Warned(f"not in the target: transparency ({target.suffix} has none)"))
+    kept = spec_for(first.path, first.color)
+    if first.color.alpha and not kept.alpha:
+        dropped += (f"transparency ({first.path.suffix} has none)",)
+    if first.color.depth > 8 and kept.depth == 8:
+        dropped += (f"{first.color.depth}-bit depth ({first.path.suffix} takes 8 bits)",)
+    for lost in dropped:
+        on_event(Warned(f"not in the target: {lost}"))
     pipeline: Pipeline[_Picture, _Picture] = Pipeline(pictures, enlarge, save)
     waits = pipeline.run()
     if not done:

@@ -12,9 +12,10 @@ from vsr.errors import MediaError, OptionsError
 from vsr.media.carry import Carry, plan_carry
 from vsr.media.deinterlace import looks_interlaced
 from vsr.media.encoding import Encoding, choose
-from vsr.media.images import probe_folder
+from vsr.media.images import is_picture, probe_folder
 from vsr.media.packets import Cut
 from vsr.media.probe import MediaInfo, probe
+from vsr.media.reader import Reader
 from vsr.media.writer import Timing, check_opens
 from vsr.options import UpscaleOptions
 
@@ -77,6 +78,19 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
         raise MediaError(f"there is no folder {target.parent}", hint="make it first")
     if not os.access(target.parent, os.W_OK):
         raise MediaError(f"no permission to write in {target.parent}")
+    if not target.name:
+        raise OptionsError(f"the target needs a name: {target}")
+    if target.resolve() in source.resolve().parents:
+        raise OptionsError(f"the target {target} holds the source", hint="give another folder")
+    if target.is_dir() and target.suffix:
+        raise OptionsError(f"{target} is a folder", hint="give the name of a file in it")
+    if target.is_file() and not target.suffix:
+        raise OptionsError(f"{target} is a file, and a folder of pictures was asked for")
+    if target.is_dir() and any(not is_picture(path) for path in target.iterdir()):
+        raise OptionsError(
+            f"{target} holds more than pictures and will not be replaced",
+            hint="give a new folder",
+        )
     if target.exists() and not options.overwrite and not _is_empty_folder(target):
         raise OptionsError(f"{target} exists already", hint="give --overwrite to replace it")
 
@@ -84,6 +98,8 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
 def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -> Plan:
     """Plan a video, or a folder of frames that becomes one; ``scale`` is the network's own."""
     if source.is_dir():
+        if options.start is not None or options.end is not None:
+            raise OptionsError("--start and --end are for a video", hint="leave frames out instead")
         info = probe_folder(source, Fraction(options.fps or DEFAULT_FPS))
     else:
         if options.fps is not None:
@@ -94,7 +110,7 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -
     encoding = choose(info, target, options.target_size(info.size, scale), options)
     timing = Timing(info.time_base, info.frame_rate, info.sample_aspect)
     check_opens(encoding, timing)
-    deinterlace, notes = _deinterlacing(info, options)
+    deinterlace, notes = deinterlacing(info, options)
     if options.fps is None and info.is_folder:
         notes += (f"no --fps given: {DEFAULT_FPS} frames a second",)
     wanted = options.target_size(info.size, scale)
@@ -107,7 +123,7 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -
         encoding=encoding,
         timing=timing,
         carries=() if info.is_folder else plan_carry(info, encoding.container),
-        cut=_cut(info, options),
+        cut=cut_of(info, options),
         deinterlace=deinterlace,
         clip_frames=max(1, min(16, CLIP_PIXELS // info.size.pixels)),
         segment_frames=max(1, round(SEGMENT_SECONDS * info.frame_rate)),
@@ -115,7 +131,8 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -
     )
 
 
-def _deinterlacing(info: MediaInfo, options: UpscaleOptions) -> tuple[bool, tuple[str, ...]]:
+def deinterlacing(info: MediaInfo, options: UpscaleOptions) -> tuple[bool, tuple[str, ...]]:
+    """Whether to deinterlace, and what to tell of it."""
     if options.deinterlace != "auto":
         return options.deinterlace == "on", ()
     if not info.flagged_interlaced or info.is_folder:
@@ -125,7 +142,7 @@ def _deinterlacing(info: MediaInfo, options: UpscaleOptions) -> tuple[bool, tupl
     return False, ("flagged as interlaced, but no combing was found: left as it is",)
 
 
-def _cut(info: MediaInfo, options: UpscaleOptions) -> Cut:
+def cut_of(info: MediaInfo, options: UpscaleOptions) -> Cut:
     """--start and --end count from the first moment of the source, as players show it."""
     if options.start is None and options.end is None:
         return Cut()
@@ -136,12 +153,38 @@ def _cut(info: MediaInfo, options: UpscaleOptions) -> Cut:
         raise OptionsError(
             f"--start {float(start):g} lies behind the end, at {info.duration_seconds:.3f} s"
         )
+    # One shift for every stream, whole in the video's time base, or frames and sound would part.
+    shift = (
+        Fraction(0) if start is None else round((zero + start) / info.time_base) * info.time_base
+    )
     return Cut(
         start=None if start is None else zero + start,
         end=None if end is None else zero + end,
-        shift=Fraction(0) if start is None else zero + start,
+        shift=shift,
     )
 
 
 def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
+
+
+def reader_for(
+    info: MediaInfo,
+    cut: Cut,
+    *,
+    deinterlace: bool,
+    clip_frames: int,
+    segment_frames: int = 1 << 30,
+    after: int | None = None,
+) -> Reader:
+    """The reader of a video's stretch."""
+    base = info.time_base
+    return Reader(
+        info,
+        clip_frames=clip_frames,
+        segment_frames=segment_frames,
+        deinterlace=deinterlace,
+        first=None if cut.start is None else -(-cut.start // base),
+        last=None if cut.end is None else -(-cut.end // base),
+        after=after,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from vsr.errors import MediaError, VsrError
 from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone, Started, Warned
 from vsr.infer.engine import Engine
 from vsr.jobs.journal import Journal
-from vsr.jobs.plan import Plan
+from vsr.jobs.plan import Plan, reader_for
 from vsr.media.clip import Clip
 from vsr.media.files import translated
 from vsr.media.images import FolderReader
@@ -46,15 +47,14 @@ def run(plan: Plan, engine: Engine, options: UpscaleOptions, on_event: EventSink
             sink = _Segments(plan, journal, on_event)
             reader = _reader(plan, sink.finished)
             waits = _encode_all(plan, engine, reader, sink)
-            join(sink.finished, plan.info, plan.encoding, plan.timing, plan.carries, part, plan.cut)
-            verify(
-                part, sink.finished, plan.info, plan.encoding, plan.timing, plan.carries, plan.cut
-            )
+            made = (sink.finished, plan.info, plan.encoding, plan.timing, plan.carries)
+            retimed = join(*made, part, plan.cut)
+            verify(part, *made, plan.cut)
             _put(part, plan.target)
         except VsrError:
             journal.remove()
             raise
-        warnings = _warnings(plan, reader, sink.finished[-1])
+        warnings = _warnings(plan, reader, sink.finished[-1], retimed)
         for warning in warnings:
             on_event(Warned(warning))
         on_event(Saved(plan.target))
@@ -143,7 +143,7 @@ def _encode_all(plan: Plan, engine: Engine, clips: Iterable[Clip], sink: _Segmen
 
 
 def _reader(plan: Plan, finished: list[Segment]) -> Reader | FolderReader:
-    after = finished[-1].last_pts if finished else None
+    after = finished[-1].shown[-1] if finished else None
     if plan.info.is_folder:
         return FolderReader(
             plan.info,
@@ -151,14 +151,12 @@ def _reader(plan: Plan, finished: list[Segment]) -> Reader | FolderReader:
             segment_frames=plan.segment_frames,
             after=after,
         )
-    base = plan.timing.time_base
-    return Reader(
+    return reader_for(
         plan.info,
+        plan.cut,
+        deinterlace=plan.deinterlace,
         clip_frames=plan.clip_frames,
         segment_frames=plan.segment_frames,
-        deinterlace=plan.deinterlace,
-        first=None if plan.cut.start is None else -(-plan.cut.start // base),
-        last=None if plan.cut.end is None else -(-plan.cut.end // base),
         after=after,
     )
 
@@ -186,10 +184,12 @@ def _put(part: Path, target: Path) -> None:
         os.replace(part, target)
 
 
-def _warnings(plan: Plan, reader: Reader | FolderReader, last: Segment) -> tuple[str, ...]:
+def _warnings(
+    plan: Plan, reader: Reader | FolderReader, last: Segment, retimed: Counter[int]
+) -> tuple[str, ...]:
     warnings: list[str] = []
     said = plan.info.duration_seconds
-    end = float((last.last_pts + last.last_duration) * plan.timing.time_base)
+    end = float((last.shown[-1] + last.last_duration) * plan.timing.time_base)
     end -= plan.info.start_seconds
     if said is not None and plan.cut.end is None and said - end > max(0.5, said / 20):
         warnings.append(
@@ -197,6 +197,11 @@ def _warnings(plan: Plan, reader: Reader | FolderReader, last: Segment) -> tuple
         )
     if reader.damaged:
         warnings.append(f"{reader.damaged} damaged packets or frames, concealed by the decoder")
+    warnings += [
+        f"{retimed[carry.stream.index]} packets of {carry.stream} had times that fell, set in order"
+        for carry in plan.carries
+        if retimed[carry.stream.index]
+    ]
     if reader.repaired:
         warnings.append(f"{reader.repaired} frames had missing or falling times, set in order")
     periods = (plan.timing.time_base, 1 / plan.timing.frame_rate)

@@ -6,10 +6,11 @@ first packet to memory.
 
 from __future__ import annotations
 
+import html
 import io
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
@@ -24,6 +25,7 @@ from vsr.media.probe import MediaInfo, StreamInfo
 
 Action = Literal["keep", "convert", "drop"]
 TEXT_CODECS = {"subrip", "srt", "text", "mov_text", "webvtt", "ass", "ssa"}
+PICTURE_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 TEXT_IN = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 # A tx3g sample description's defaults (3GPP TS 26.245, 5.16): bottom centre, white, one font.
 _TX3G = bytes.fromhex(
@@ -40,6 +42,7 @@ class Carry:
     action: Action
     codec: str = ""
     why: str = ""
+    picture: bytes = field(default=b"", repr=False)  # cover art that becomes an attachment
 
     def __str__(self) -> str:
         if self.action == "convert":
@@ -50,16 +53,21 @@ class Carry:
 def plan_carry(info: MediaInfo, container: str) -> tuple[Carry, ...]:
     """The fate of every stream but the main video, in the source's order."""
     carries: list[Carry] = []
-    with opened(info.path) as source:
-        for stream, described in zip(source.streams, info.streams, strict=True):
-            if described.index == info.video or _is_chapter_track(stream, source):
-                continue
-            carries.append(_fate(source, stream, described, container))
+    for described in info.streams:
+        if described.index == info.video:
+            continue
+        with opened(info.path) as source:  # opened anew: not every file can be wound back
+            stream = source.streams[described.index]
+            if not _is_chapter_track(stream, source):
+                carries.append(_fate(source, stream, described, container))
     return tuple(carries)
 
 
 def add_stream(output: OutputContainer, stream: Stream, carry: Carry) -> Stream:
     """The output's stream for a carried one, with its metadata and disposition."""
+    if carry.codec == "attachment":  # Matroska keeps cover art as a file that is attached
+        suffix, kind = PICTURE_TYPES[carry.stream.codec]
+        return output.add_attachment(f"cover.{suffix}", kind, carry.picture)
     if carry.action == "convert":
         added = _text_stream(output, carry.codec)
         added.time_base = stream.time_base
@@ -100,6 +108,11 @@ def converted_packet(packet: av.Packet[Stream], carry: Carry) -> av.Packet[Strea
 
 
 def _fate(source: InputContainer, stream: Stream, described: StreamInfo, container: str) -> Carry:
+    if "attached_pic" in described.disposition and container != "mp4":
+        if container == "matroska" and described.codec in PICTURE_TYPES:
+            picture = next(bytes(packet) for packet in source.demux(stream) if packet.size)
+            return Carry(described, "convert", codec="attachment", picture=picture)
+        return Carry(described, "drop", why=f"{container} cannot hold it")
     if _can_hold(source, stream, container):
         note = "as it is, not enlarged" if described.type == "video" else ""
         return Carry(described, "keep", why=note)
@@ -117,7 +130,6 @@ def _can_hold(source: InputContainer, stream: Stream, container: str) -> bool:
             trial.start_encoding()
             if stream.type == "attachment":
                 return True
-            source.seek(source.start_time or 0)
             for packet in source.demux(stream):
                 if packet.size:
                     packet.stream = added
@@ -143,8 +155,11 @@ def _plain_text(data: bytes, codec: str) -> str:
         length = struct.unpack(">H", data[:2])[0] if len(data) >= 2 else 0
         return data[2 : 2 + length].decode("utf-8", "replace")
     text = data.decode("utf-8", "replace")
+    if codec == "webvtt":
+        text = html.unescape(re.sub(r"<[^>]*>", "", text))
     if codec in ("ass", "ssa"):  # ReadOrder,Layer,Style,Name,MarginL,MarginR,MarginV,Effect,Text
         text = text.split(",", 8)[-1]
+        text = re.sub(r"\{[^}]*\\p[1-9][^}]*\}.*?(\{[^}]*\\p0[^}]*\}|$)", "", text)  # drawings
         text = re.sub(r"\{[^}]*\}", "", text).replace(r"\N", "\n").replace(r"\n", "\n")
         return text.replace(r"\h", " ")
     return re.sub(r"</?[a-zA-Z][^>]*>", "", text).strip("\r\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.error import HTTPError, InvalidDataError
+from av.error import FFmpegError, HTTPError, InvalidDataError
 
 from vsr.errors import MediaError
 
@@ -33,17 +33,27 @@ def translated(path: Path, doing: str) -> Generator[None]:
             f"{path} is not a video that can be read: {error.strerror}",
             hint="is it complete, and really a video? `vsr probe` says what is in a file",
         ) from error
-    except OSError as error:  # FFmpeg's errors are OSErrors too
+    except (OSError, FFmpegError) as error:
         raise MediaError(f"cannot {doing} {path}: {error.strerror or error}") from error
 
 
-@contextmanager
-def opened(path: Path) -> Generator[InputContainer]:
-    """An input container that is closed again, its errors translated."""
+def url(path: Path) -> str:
+    """A path as FFmpeg takes it: without the prefix, a colon in a name would mean a protocol."""
+    return f"file:{path}"
+
+
+def open_file(path: Path) -> InputContainer:
+    """An input container. Only the opening's errors are translated: its reader has its own."""
     with translated(path, "read"):
         if path.is_dir():
             raise IsADirectoryError
         if path.exists() and path.stat().st_size == 0:
             raise MediaError(f"{path} is empty (0 bytes)", hint="was its download or copy cut off?")
-        with av.open(str(path), "r", metadata_errors="replace") as container:
-            yield container
+        return av.open(url(path), "r", metadata_errors="replace")
+
+
+@contextmanager
+def opened(path: Path) -> Generator[InputContainer, None, None]:
+    """An input container that is closed again, all errors translated."""
+    with open_file(path) as container, translated(path, "read"):
+        yield container

@@ -44,7 +44,7 @@ def pictures_in(folder: Path) -> list[Path]:
 def read_picture(path: Path) -> tuple[tuple[Tensor, ...], ColorSpec]:
     """Planes R, G, B and alpha, or one gray, each (1, h, w), and their layout.
 
-    The orientation that a camera noted is applied. Raises :class:`MediaError`.
+    The orientation that a camera noted in a JPEG is applied. Raises :class:`MediaError`.
     """
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
@@ -156,15 +156,18 @@ class FolderReader:
             size = Size(planes[0].shape[-1], planes[0].shape[-2])
             if size != self.info.size or color != self.info.color:
                 raise MediaError(
-                    f"{paths[member].name} is {size} {color.layout} {color.depth}-bit, the first "
-                    f"picture is {self.info.size} {self.info.color.layout} "
-                    f"{self.info.color.depth}-bit",
+                    f"{paths[member].name} is {_kind(size, color)}, the first picture is "
+                    f"{_kind(self.info.size, self.info.color)}",
                     hint="a video needs frames of one kind; upscale to a folder instead",
                 )
             frames.append(planes)
         planes = tuple(torch.cat(group) for group in zip(*frames, strict=True))
         durations = (1,) * len(members)
         return Clip(planes, self.info.color, tuple(members), durations, self.info.time_base)
+
+
+def _kind(size: Size, color: ColorSpec) -> str:
+    return f"{size} {color.layout}{' with alpha' if color.alpha else ''} of {color.depth} bits"
 
 
 def _natural(path: Path) -> list[tuple[int, int | str]]:

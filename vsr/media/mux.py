@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from fractions import Fraction
@@ -17,7 +18,7 @@ from av.video.stream import VideoStream
 
 from vsr.media.carry import Carry, add_stream
 from vsr.media.encoding import Encoding
-from vsr.media.files import opened, translated
+from vsr.media.files import open_file, translated, url
 from vsr.media.packets import Cut, carried_packets, video_packets
 from vsr.media.probe import MediaInfo
 from vsr.media.writer import Segment, Timing, describe
@@ -42,14 +43,18 @@ def join(
     carries: Sequence[Carry],
     part: Path,
     cut: Cut,
-) -> None:
-    """Write ``part``: the segments' frames, and every carried stream of the source."""
+) -> Counter[int]:
+    """Write ``part``: the segments' frames, and every carried stream of the source.
+
+    Returns how many packets of each carried stream had times that did not rise.
+    """
+    retimed: Counter[int] = Counter()
     with (
         translated(part, "write"),
-        nullcontext() if info.is_folder else opened(info.path) as source,
-        opened(segments[0].path) as first,
+        nullcontext() if info.is_folder else open_file(info.path) as source,
+        open_file(segments[0].path) as first,
         av.open(
-            str(part),
+            url(part),
             "w",
             format=encoding.container,
             options=_container_options(source, info, encoding),
@@ -69,9 +74,12 @@ def join(
             output.set_chapters(_chapters(source, cut))
         output.start_encoding()
         frames = video_packets(segments, timing, video, cut)
-        others = carried_packets(source, added, kept, cut) if source is not None else iter(())
+        others = (
+            carried_packets(source, added, kept, cut, retimed) if source is not None else iter(())
+        )
         for timed in heapq.merge(frames, others):
             output.mux_one(timed.packet)
+    return retimed
 
 
 def _streams(source: InputContainer | None) -> Sequence[Stream]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -53,16 +54,15 @@ def video_packets(
     shift = round(cut.shift / base)
     shown: list[int] = []  # the presentation times that decoding times are still to be made of
     for number, segment in enumerate(segments):
-        following = segments[number + 1].first_pts if number + 1 < len(segments) else None
-        ordered = sorted(_in_base(packet, base) for packet in _packets(segment))
+        following = segments[number + 1].shown[0] if number + 1 < len(segments) else None
+        ordered = list(segment.shown)
         step = ordered[1] - ordered[0] if len(ordered) > 1 else 1
         if not number:
             shown = [ordered[0] - step * (reorder - place) for place in range(reorder)]
         shown += ordered
         ends = dict(pairwise(ordered))
         final = following if following is not None else ordered[-1] + segment.last_duration
-        for packet in _packets(segment):
-            time = _in_base(packet, base)
+        for packet, time in zip(_packets(segment), segment.coded, strict=True):
             packet.pts, packet.dts = time - shift, shown.pop(0) - shift
             packet.duration = max(0, ends.get(time, final) - time)
             packet.time_base = base
@@ -77,15 +77,17 @@ def _packets(segment: Segment) -> Iterator[av.Packet[VideoStream]]:
                 yield packet
 
 
-def _in_base(packet: av.Packet[VideoStream], base: Fraction) -> int:
-    assert packet.pts is not None
-    return round(packet.pts * packet.time_base / base)
-
-
 def carried_packets(
-    source: InputContainer, added: dict[int, Stream], kept: dict[int, Carry], cut: Cut
+    source: InputContainer,
+    added: dict[int, Stream],
+    kept: dict[int, Carry],
+    cut: Cut,
+    retimed: Counter[int],
 ) -> Iterator[TimedPacket]:
-    """Every packet of the carried streams, in the source's order, inside the cut."""
+    """Every packet of the carried streams, in the source's order, inside the cut.
+
+    ``retimed`` counts, by stream, packets whose times did not rise and had to be moved.
+    """
     streams = [
         source.streams[index]
         for index, stream in added.items()
@@ -115,11 +117,14 @@ def carried_packets(
             if not packet.size:
                 continue  # MP4 fills gaps between subtitles with empty ones
         packet.pts = None if packet.pts is None else packet.pts - shift
-        # Decoding times must rise; a source's may not.
-        rising = (stamp or 0) - shift
-        packet.dts = last[index] = max(rising, last.get(index, rising - 1) + 1)
-        if packet.pts is not None and source.streams[index].type != "video":
-            packet.pts = max(packet.pts, packet.dts)
+        # Decoding times must rise, and a source's may not; lines of text may share a moment.
+        asked = (stamp or 0) - shift
+        least = last.get(index, asked - 1) + (source.streams[index].type in ("audio", "video"))
+        packet.dts = last[index] = max(asked, least)
+        if packet.dts != asked:
+            retimed[index] += 1
+            if packet.pts is not None and source.streams[index].type != "video":
+                packet.pts = max(packet.pts, packet.dts)
         packet.stream = added[index]
         seconds = max(seconds, float(time - cut.shift))
         yield TimedPacket(seconds, 1 + index, packet)

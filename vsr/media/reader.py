@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from typing import cast
 
 import av
@@ -83,32 +83,48 @@ class Reader:
 
     def _wanted(self) -> Iterator[Timed]:
         """Frames inside the bounds and behind ``after``."""
+        for frame, time in self._sought() or self._timed(None):
+            if self._last is not None and time >= self._last:
+                return
+            if self._first is not None and time < self._first:
+                continue
+            if self._after is not None and time <= self._after:
+                continue
+            yield frame, time
+
+    def _sought(self) -> Iterator[Timed] | None:
+        """Frames from a keyframe before the bound on, or ``None`` where that cannot be trusted.
+
+        Some containers land behind the place that was asked for, or nowhere. So the frames up to
+        the bound are looked at: the first must lie before it, and where an earlier run stopped, its
+        last frame must come by.
+        """
+        bound = self._first if self._after is None else self._after
+        if bound is None or self._deinterlace:  # a filter would have to have seen what came before
+            return None
+        try:
+            frames = self._timed(bound)
+            for frame, time in frames:
+                if self._after is None and time <= bound:
+                    return chain([(frame, time)], frames)
+                if time == bound:
+                    return frames
+                if time > bound:
+                    break
+        except (MediaError, FFmpegError):
+            pass  # it cannot seek
+        self._clock = Clock(self._clock.nominal)
+        self.damaged = 0
+        return None
+
+    def _timed(self, bound: int | None) -> Iterator[Timed]:
+        """Decoded frames with rising times, from the start or the keyframe before ``bound``."""
         with opened(self.info.path) as container:
             stream = container.streams[self.info.video]
             assert isinstance(stream, VideoStream)
-            target = self._after if self._after is not None else self._first
-            if target is not None and self._can_seek(container, stream, target):
-                container.seek(target, stream=stream)
-            for frame, time in self._clock.order(self._decoded(container, stream)):
-                if self._last is not None and time >= self._last:
-                    return
-                if self._first is not None and time < self._first:
-                    continue
-                if self._after is not None and time <= self._after:
-                    continue
-                yield frame, time
-
-    def _can_seek(self, container: InputContainer, stream: VideoStream, target: int) -> bool:
-        """Seek, decode one frame, and see: only if it lies before the target was the seek safe."""
-        try:
-            container.seek(target, stream=stream)
-            landed = next((frame for frame in container.decode(stream)), None)
-        except FFmpegError:
-            landed = None
-        safe = landed is not None and landed.pts is not None and landed.pts < target
-        stream.codec_context.flush_buffers()
-        container.seek(container.start_time or 0)
-        return safe and not self._deinterlace
+            if bound is not None:
+                container.seek(bound, stream=stream)
+            yield from self._clock.order(self._decoded(container, stream))
 
     def _decoded(
         self, container: InputContainer, stream: VideoStream
@@ -143,7 +159,7 @@ class Reader:
                 made += 1
                 self.damaged += bool(frame.is_corrupt)
                 yield frame
-        if not made and self._after is None:
+        if not made:
             raise MediaError(f"not one frame of {self.info.path} can be decoded")
 
     def _packets(

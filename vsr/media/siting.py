@@ -16,6 +16,8 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 
+from vsr.media.files import open_file
+
 _TRACED = {"h264", "hevc", "av1"}
 _FIELD = re.compile(r"(chroma_sample_loc_type_top_field|chroma_sample_position)\s.*=\s*(\d+)\s*$")
 # AV1's chroma_sample_position: 1 is vertically centred (left), 2 is top left (AV1 spec 6.4.2).
@@ -25,7 +27,7 @@ NAMES = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "botto
 
 def read_siting(path: Path, index: int) -> int:
     """FFmpeg's chroma location of a video stream; 0 where its headers do not say."""
-    with av.open(str(path), "r", metadata_errors="replace") as container:
+    with open_file(path) as container:
         stream = container.streams[index]
         codec = stream.codec_context.codec.canonical_name
         if codec not in _TRACED:

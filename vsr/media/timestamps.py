@@ -46,11 +46,16 @@ class Clock(Generic[Frame]):
             time = heapq.heappop(times)
             self.repaired += time != own
         else:  # some of those waiting have no time: each keeps its own
-            if own is not None:
+            if own in times:
                 times.remove(own)
                 heapq.heapify(times)
+            elif own is not None:  # it was given to another frame; this one gets what is left
+                own = heapq.heappop(times)
             time = own
         if time is None or (last is not None and time <= last):
-            time = 0 if last is None else last + self.nominal
+            step = self.nominal
+            if times and last is not None and times[0] > last:  # stay before the next right time
+                step = max(1, min(step, (times[0] - last) // 2))
+            time = 0 if last is None else last + step
             self.repaired += 1
         return time

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vsr.color import UNSPECIFIED
 from vsr.errors import VerificationFailed
-from vsr.media.carry import Carry
+from vsr.media.carry import PICTURE_TYPES, Carry
 from vsr.media.encoding import Encoding
 from vsr.media.files import opened
 from vsr.media.packets import Cut
@@ -46,11 +46,17 @@ def verify(
             if wanted != UNSPECIFIED:
                 _same(f"colour {tag}", getattr(made.color, tag), wanted)
     if encoding.color.range and encoding.color.layout == "yuv":
-        _same("colour range", made.color.range, encoding.color.range)
+        # Where nothing is said, limited is meant: x264 and MP4 leave it out.
+        _same("colour range", made.color.range or 1, encoding.color.range)
     kept = [carry for carry in carries if carry.action != "drop"]
-    for kind in ("audio", "subtitle"):
-        wanted = sum(carry.stream.type == kind for carry in kept)
-        _same(f"{kind} streams", sum(item.type == kind for item in made.streams), wanted)
+    kept = [carry for carry in kept if carry.codec != "attachment"]  # a picture, as cover art
+    for kind, more in (("video", 1), ("audio", 0), ("subtitle", 0)):
+        wanted = sum(carry.stream.type == kind for carry in kept) + more
+        found = [item for item in made.streams if item.type == kind]
+        cover = [
+            item for item in found if item.codec in PICTURE_TYPES and encoding.container != "mp4"
+        ]
+        _same(f"number of {kind} streams", len(found) - len(cover), wanted)
     tolerance = GRID.get(encoding.container, Fraction(0)) / 2
     expected = _segment_times(segments, timing, cut)
     count = 0
@@ -79,8 +85,8 @@ def _same(what: str, got: object, wanted: object) -> None:
 
 def _segment_times(segments: Sequence[Segment], timing: Timing, cut: Cut) -> Iterator[Fraction]:
     for segment in segments:
-        for time in _times(segment.path, 0):
-            yield round(time / timing.time_base) * timing.time_base - cut.shift
+        for pts in segment.shown:
+            yield pts * timing.time_base - cut.shift
 
 
 def _times(path: Path, index: int) -> Iterator[Fraction]:

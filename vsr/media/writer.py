@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from vsr.errors import DeviceError, MediaError, OptionsError
 from vsr.media.clip import Clip
 from vsr.media.encoding import Encoding
-from vsr.media.files import translated
+from vsr.media.files import translated, url
 from vsr.media.pixels import name_of, pack
 
 
@@ -29,18 +29,32 @@ from vsr.media.pixels import name_of, pack
 class Segment:
     """Consecutive encoded frames in a file of their own.
 
-    Times are in the source's time base. ``reorder`` is how many frames the encoder's B-frames make
-    decoding run ahead of showing; ``last_duration`` is the last frame's, 0 where unknown.
+    ``coded`` are their presentation times in the source's time base, in the order of the file's
+    packets: with B-frames not the order shown. They, and not the file's own times, are what counts;
+    the file begins at zero. ``last_duration`` is the last frame's, 0 where unknown.
     """
 
     index: int
     path: Path
-    frames: int
-    first_pts: int
-    last_pts: int
+    coded: tuple[int, ...]
     last_duration: int
-    reorder: int
     sha256: str
+
+    @property
+    def frames(self) -> int:
+        """How many frames it holds."""
+        return len(self.coded)
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """Presentation times in the order shown."""
+        return tuple(sorted(self.coded))
+
+    @property
+    def reorder(self) -> int:
+        """How many frames decoding runs ahead of showing."""
+        ranks = {pts: rank for rank, pts in enumerate(self.shown)}
+        return max(place - ranks[pts] for place, pts in enumerate(self.coded))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +78,13 @@ class SegmentWriter:
         self._encoding, self._timing = encoding, timing
         self._part = path.with_name(path.name + ".part")
         self._shown: list[int] = []
-        self._decoded: list[int] = []
+        self._coded: list[int] = []
         self._last_duration = 0
         self._container: OutputContainer | None = None
         self._reformatter = VideoReformatter()
         with translated(path, "write"):
             self._container = av.open(
-                str(self._part),
+                url(self._part),
                 "w",
                 format=encoding.entry.segment,
                 options={"avoid_negative_ts": "disabled"},
@@ -86,7 +100,9 @@ class SegmentWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # on a full disk closing fails too; what failed first is told
+        with suppress(
+            OSError, FFmpegError
+        ):  # on a full disk closing fails too; what failed first is told
             self._close()
         self._part.unlink(missing_ok=True)
 
@@ -103,11 +119,11 @@ class SegmentWriter:
                 frame = pack(clip.planes, place, color, name_of(color))
                 if frame.format.name != self._encoding.pix_fmt:
                     frame = self._reformatter.reformat(frame, format=self._encoding.pix_fmt)
-                frame.pts, frame.time_base = pts, clip.time_base
+                self._shown.append(pts)
+                frame.pts, frame.time_base = pts - self._shown[0], clip.time_base
                 frame.duration = self._last_duration = clip.durations[place]
                 frame.colorspace, frame.color_range = self._encoding.matrix_tag, color.range
                 frame.color_primaries, frame.color_trc = color.primaries, color.transfer
-                self._shown.append(pts)
                 self._encode(frame)
 
     def finish(self) -> Segment:
@@ -115,32 +131,22 @@ class SegmentWriter:
         with translated(self.path, "write"):
             self._encode(None)
             self._close()
-            if sorted(self._decoded) != self._shown:
+            if sorted(self._coded) != self._shown:
                 raise MediaError(
-                    f"{self._encoding.entry.encoder} returned {len(self._decoded)} frames "
+                    f"{self._encoding.entry.encoder} returned {len(self._coded)} frames "
                     f"for {len(self._shown)}, or changed their times",
                     hint="leave out the --encoder-option that drops frames, or use another --codec",
                 )
             digest = _synced_hash(self._part)
             os.replace(self._part, self.path)
-        ranks = {pts: rank for rank, pts in enumerate(self._shown)}
-        return Segment(
-            index=self.index,
-            path=self.path,
-            frames=len(self._shown),
-            first_pts=self._shown[0],
-            last_pts=self._shown[-1],
-            last_duration=self._last_duration,
-            reorder=max(place - ranks[pts] for place, pts in enumerate(self._decoded)),
-            sha256=digest,
-        )
+        return Segment(self.index, self.path, tuple(self._coded), self._last_duration, digest)
 
     def _encode(self, frame: av.VideoFrame | None) -> None:
         assert self._container is not None
         for packet in cast("list[av.Packet[Stream]]", self._stream.encode(frame)):
             assert packet.pts is not None
             time = packet.pts * packet.time_base / self._timing.time_base
-            self._decoded.append(round(time))
+            self._coded.append(round(time) + self._shown[0])
             self._container.mux(packet)
 
     def _close(self) -> None:

@@ -13,7 +13,7 @@ from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
 from vsr.jobs.plan import Plan, check_target, make_plan
 from vsr.jobs.run import run
 from vsr.media.carry import plan_carry
-from vsr.media.images import is_picture
+from vsr.media.images import is_picture, picture_size, pictures_in
 from vsr.media.probe import MediaInfo
 from vsr.media.probe import probe as probe_file
 from vsr.models.arch import Upscaler
@@ -64,6 +64,34 @@ def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = No
     if is_picture(source) or not target.suffix:
         raise OptionsError("only a video has a plan", hint="pictures are just enlarged")
     return make_plan(source, target, options, load(options.model, options.device).scale)
+
+
+def preview(source: PathLike, target: PathLike, options: UpscaleOptions) -> dict[str, object]:
+    """What :func:`upscale` would do, of any kind of source and target, as plain rows."""
+    source, target = Path(source), Path(target)
+    if not is_picture(source) and target.suffix:
+        made = plan(source, target, options)
+        return {
+            "source": str(made.info.path),
+            "target": str(made.target),
+            "size": f"{made.info.size} to {made.encoding.size}",
+            "frames": made.frames,
+            "frame_rate": str(made.info.frame_rate),
+            "encoder": str(made.encoding),
+            "deinterlace": made.deinterlace,
+            "kept": list(made.kept),
+            "converted": list(made.converted),
+            "dropped": list(made.dropped),
+            "notes": list(made.notes),
+        }
+    _check_source(source)
+    check_target(source, target, options)
+    scale = load(options.model, options.device).scale
+    pictures = [source] if is_picture(source) else pictures_in(source) if source.is_dir() else []
+    low = picture_size(pictures[0]) if pictures else probe_file(source).size
+    frames = len(pictures) or probe_file(source).frames
+    size = f"{low} to {options.target_size(low, scale)}"
+    return {"source": str(source), "target": str(target), "size": size, "frames": frames}
 
 
 def probe(path: PathLike) -> MediaInfo:

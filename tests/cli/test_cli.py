@@ -130,6 +130,14 @@ def test_upscale_reports_on_stderr_and_in_json_on_stdout(folder: Path) -> None:
     assert run.stderr == ""
 
 
+def test_a_dry_run_of_pictures_says_their_sizes(folder: Path) -> None:
+    run = vsr("upscale", "still.png", "large.png", "--dry-run", "--json", "-q", folder=folder)
+    assert json.loads(run.stdout)["size"] == "9x9 to 36x36"
+    run = vsr("upscale", "in.mp4", "frames", "--dry-run", "--json", "-q", folder=folder)
+    assert json.loads(run.stdout)["size"] == "80x60 to 320x240"
+    assert not (folder / "large.png").exists()
+
+
 def test_a_dry_run_and_a_probe_say_what_is_kept_and_write_nothing(
     samples: Path, tmp_path: Path
 ) -> None:

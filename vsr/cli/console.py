@@ -15,9 +15,7 @@ from tqdm import tqdm
 from vsr.events import Advanced, BackedOff, Event, Report, SegmentDone, Started, Warned
 
 if TYPE_CHECKING:
-    from vsr.jobs.plan import Plan
     from vsr.media.probe import MediaInfo
-    from vsr.options import UpscaleOptions
 
 
 class Console:
@@ -92,25 +90,6 @@ def show_report(report: Report, *, json: bool, quiet: bool) -> None:
         if items:
             lines.append(f"  {title}: " + "; ".join(items))
     print("\n".join(lines), file=sys.stderr)
-
-
-def show_plan(plan: Plan, options: UpscaleOptions, *, json: bool) -> None:
-    """What would be done."""
-    rows = {
-        "source": str(plan.info.path),
-        "target": str(plan.target),
-        "size": f"{plan.info.size} to {plan.encoding.size}",
-        "frames": plan.frames,
-        "frame_rate": str(plan.info.frame_rate),
-        "encoder": str(plan.encoding),
-        "model": options.model,
-        "deinterlace": plan.deinterlace,
-        "kept": list(plan.kept),
-        "converted": list(plan.converted),
-        "dropped": list(plan.dropped),
-        "notes": list(plan.notes),
-    }
-    show_rows(rows, json=json)
 
 
 def show_rows(rows: dict[str, Any], *, json: bool) -> None:

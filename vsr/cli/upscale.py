@@ -6,7 +6,7 @@ import os
 from typing import Any, cast
 
 from vsr.cli import params
-from vsr.cli.console import Console, show_plan, show_report
+from vsr.cli.console import Console, show_report, show_rows
 from vsr.options import UpscaleOptions, parse_bytes, parse_seconds, parse_size
 
 
@@ -71,7 +71,7 @@ def upscale(
     if model == "auto":
         console.say_default(api.default_model(options))
     if dry_run:
-        show_plan(api.plan(source, target, options), options, json=json)
+        show_rows(api.preview(source, target, options), json=json)
         return
     with console:
         report = api.upscale(source, target, options, console.on_event)

@@ -6,10 +6,7 @@ first packet to memory.
 
 from __future__ import annotations
 
-import html
 import io
-import re
-import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
@@ -96,17 +93,6 @@ def _text_stream(output: OutputContainer, codec: str) -> Stream:
     return added
 
 
-def converted_packet(packet: av.Packet[Stream], carry: Carry) -> av.Packet[Stream]:
-    """A text subtitle in another codec's form, at the same time; empty if it says nothing."""
-    data = _plain_text(bytes(packet), carry.stream.codec).encode()
-    if data and carry.codec == "mov_text":
-        data = struct.pack(">H", len(data)) + data
-    fresh = av.Packet(data)
-    fresh.pts, fresh.dts, fresh.duration = packet.pts, packet.dts, packet.duration
-    fresh.time_base = packet.time_base
-    return fresh
-
-
 def _fate(source: InputContainer, stream: Stream, described: StreamInfo, container: str) -> Carry:
     if "attached_pic" in described.disposition and container != "mp4":
         if container == "matroska" and described.codec in PICTURE_TYPES:
@@ -148,18 +134,3 @@ def _is_chapter_track(stream: Stream, source: InputContainer) -> bool:
         and "mp4" in source.format.name
         and stream.metadata.get("handler_name") == "SubtitleHandler"
     )
-
-
-def _plain_text(data: bytes, codec: str) -> str:
-    if codec == "mov_text":
-        length = struct.unpack(">H", data[:2])[0] if len(data) >= 2 else 0
-        return data[2 : 2 + length].decode("utf-8", "replace")
-    text = data.decode("utf-8", "replace")
-    if codec == "webvtt":
-        text = html.unescape(re.sub(r"<[^>]*>", "", text))
-    if codec in ("ass", "ssa"):  # ReadOrder,Layer,Style,Name,MarginL,MarginR,MarginV,Effect,Text
-        text = text.split(",", 8)[-1]
-        text = re.sub(r"\{[^}]*\\p[1-9][^}]*\}.*?(\{[^}]*\\p0[^}]*\}|$)", "", text)  # drawings
-        text = re.sub(r"\{[^}]*\}", "", text).replace(r"\N", "\n").replace(r"\n", "\n")
-        return text.replace(r"\h", " ")
-    return re.sub(r"</?[a-zA-Z][^>]*>", "", text).strip("\r\n")

@@ -71,6 +71,12 @@ def read_picture(path: Path) -> tuple[tuple[Tensor, ...], ColorSpec]:
     return planes, ColorSpec("rgb", depth, (0, 0), alpha=len(planes) == 4, range=FULL_RANGE)
 
 
+def picture_size(path: Path) -> Size:
+    """A picture's size as it will be read."""
+    planes, _ = read_picture(path)
+    return Size(planes[0].shape[-1], planes[0].shape[-2])
+
+
 def spec_for(path: Path, source: ColorSpec) -> ColorSpec:
     """The layout that a picture file of this name keeps of ``source``."""
     suffix = path.suffix.lower()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from vsr.media.carry import Carry, add_stream
 from vsr.media.encoding import Encoding
 from vsr.media.files import open_file, translated, url
-from vsr.media.packets import Cut, carried_packets, video_packets
+from vsr.media.packets import Cut, TimedPacket, carried_packets, text_packets, video_packets
 from vsr.media.probe import MediaInfo
 from vsr.media.writer import Segment, Timing, describe
 
@@ -59,6 +59,7 @@ def join(
             format=encoding.container,
             options=_container_options(source, info, encoding),
         ) as output,
+        ExitStack() as inputs,
     ):
         kept = {carry.stream.index: carry for carry in carries if carry.action != "drop"}
         added: dict[int, Stream] = {}
@@ -74,10 +75,15 @@ def join(
             output.set_chapters(_chapters(source, cut))
         output.start_encoding()
         frames = video_packets(segments, timing, video, cut)
-        others = (
-            carried_packets(source, added, kept, cut, retimed) if source is not None else iter(())
-        )
-        for timed in heapq.merge(frames, others):
+        others: list[Iterator[TimedPacket]] = []
+        if source is not None:
+            same = {i: stream for i, stream in added.items() if kept[i].action == "keep"}
+            others.append(carried_packets(source, same, cut, retimed))
+            for index, stream in added.items():
+                if kept[index].action == "convert" and not kept[index].picture:
+                    again = inputs.enter_context(open_file(info.path))
+                    others.append(text_packets(again, stream, kept[index], cut))
+        for timed in heapq.merge(frames, *others):
             output.mux_one(timed.packet)
     return retimed
 

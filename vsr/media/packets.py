@@ -15,8 +15,9 @@ from av.error import FFmpegError
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from vsr.media.carry import Carry, converted_packet
+from vsr.media.carry import Carry
 from vsr.media.files import opened
+from vsr.media.text import Line, encoded, merged, plain_text
 from vsr.media.writer import Segment, Timing
 
 
@@ -78,13 +79,9 @@ def _packets(segment: Segment) -> Iterator[av.Packet[VideoStream]]:
 
 
 def carried_packets(
-    source: InputContainer,
-    added: dict[int, Stream],
-    kept: dict[int, Carry],
-    cut: Cut,
-    retimed: Counter[int],
+    source: InputContainer, added: dict[int, Stream], cut: Cut, retimed: Counter[int]
 ) -> Iterator[TimedPacket]:
-    """Every packet of the carried streams, in the source's order, inside the cut.
+    """Every packet of the streams that are carried as they are, in the source's order.
 
     ``retimed`` counts, by stream, packets whose times did not rise and had to be moved.
     """
@@ -112,10 +109,6 @@ def carried_packets(
         if not picture and not _inside(time, cut):
             continue
         shift = 0 if picture else round(cut.shift / packet.time_base)
-        if kept[index].action == "convert":
-            packet = converted_packet(packet, kept[index])
-            if not packet.size:
-                continue  # MP4 fills gaps between subtitles with empty ones
         packet.pts = None if packet.pts is None else packet.pts - shift
         # Decoding times must rise, and a source's may not; lines of text may share a moment.
         asked = (stamp or 0) - shift
@@ -128,6 +121,29 @@ def carried_packets(
         packet.stream = added[index]
         seconds = max(seconds, float(time - cut.shift))
         yield TimedPacket(seconds, 1 + index, packet)
+
+
+def text_packets(
+    source: InputContainer, added: Stream, carry: Carry, cut: Cut
+) -> Iterator[TimedPacket]:
+    """A text stream in another codec's form. Its lines are few: they are read at once."""
+    stream = source.streams[carry.stream.index]
+    base = stream.time_base or Fraction(1, 1000)
+    shift = round(cut.shift / base)
+    lines: list[Line] = []
+    for packet in source.demux(stream):
+        if packet.pts is None or not _inside(packet.pts * base, cut):
+            continue
+        text = plain_text(bytes(packet), carry.stream.codec).strip() if packet.size else ""
+        if text:  # MP4 fills the gaps between lines with empty ones
+            start = packet.pts - shift
+            lines.append(Line(start, start + max(1, packet.duration or 0), text))
+    for line in merged(lines) if carry.codec == "mov_text" else lines:
+        packet = av.Packet(encoded(line.text, carry.codec))
+        packet.pts = packet.dts = line.start
+        packet.duration, packet.time_base = line.end - line.start, base
+        packet.stream = added
+        yield TimedPacket(float(line.start * base), 1 + carry.stream.index, packet)
 
 
 def _inside(time: Fraction, cut: Cut) -> bool:

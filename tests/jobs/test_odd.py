@@ -1,0 +1,220 @@
+"""Files and commands that once went wrong: each is a promise kept under odd conditions."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from av.stream import Disposition
+
+import vsr
+from tests.conftest import MakeClip, packets_of, picture, times_of
+from vsr.errors import OptionsError
+from vsr.events import Event, SegmentDone
+from vsr.jobs import plan as planning
+from vsr.media.timestamps import Clock
+
+FAST: dict[str, Any] = {"model": "nearest", "preset": "ultrafast", "device": "cpu"}
+
+
+def options(**changed: Any) -> vsr.UpscaleOptions:
+    return vsr.UpscaleOptions(**{**FAST, **changed})
+
+
+@pytest.mark.parametrize("name", ["in.ts", "in.mkv", "in.flv", "in.h264"])
+@pytest.mark.parametrize("keyframes", ["250", "30"])
+def test_an_interrupted_run_loses_no_frame_in_any_container(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, keyframes: str
+) -> None:
+    base = Fraction(1, 90000) if name == "in.ts" else Fraction(1, 1000)
+    source = make_clip(
+        name, frames=70, time_base=base, step=int(Fraction(1, 25) / base), options={"g": keyframes}
+    )
+    monkeypatch.setattr(planning, "SEGMENT_SECONDS", Fraction(16, 25))
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, SegmentDone) and event.index == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        vsr.upscale(source, tmp_path / "out.mkv", options(), interrupt)
+    resumed: list[bool] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, SegmentDone):
+            resumed.append(event.resumed)
+
+    report = vsr.upscale(source, tmp_path / "out.mkv", options(), note)
+    assert report.frames == 70
+    assert resumed[0]
+    calm = vsr.upscale(source, tmp_path / "calm.mkv", options())
+    assert calm.frames == 70
+    assert times_of(tmp_path / "out.mkv") == times_of(tmp_path / "calm.mkv")
+
+
+@pytest.mark.parametrize("name", ["in.ts", "in.mp4"])
+@pytest.mark.parametrize("start", [0.5, 0.333, 1.03])
+def test_a_stretch_begins_where_it_was_asked_to(
+    make_clip: MakeClip, tmp_path: Path, name: str, start: float
+) -> None:
+    base = Fraction(1, 90000) if name == "in.ts" else Fraction(1, 12800)
+    source = make_clip(name, frames=70, time_base=base, step=int(Fraction(1, 25) / base))
+    zero = times_of(source)[0]
+    inside = [t for t in times_of(source) if t - zero >= Fraction(start).limit_denominator(10**6)]
+    report = vsr.upscale(source, tmp_path / "out.mp4", options(start=start))
+    made = times_of(tmp_path / "out.mp4")
+    assert report.frames == len(made) == len(inside)
+    assert {a - b for a, b in zip(inside, made, strict=True)} == {inside[0] - made[0]}
+
+
+def test_a_folder_that_holds_the_source_or_other_things_is_never_replaced(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    source = make_clip("in.mp4", frames=2)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "letter.txt").write_text("precious")
+    for target in (tmp_path, other, tmp_path / "other" / ".."):
+        with pytest.raises(OptionsError):
+            vsr.upscale(source, target, options(overwrite=True))
+    assert source.exists()
+    assert (other / "letter.txt").read_text() == "precious"
+    film = tmp_path / "film.mp4"
+    film.mkdir()
+    with pytest.raises(OptionsError, match="is a folder"):
+        vsr.upscale(source, film, options())
+
+
+def test_lines_at_the_same_moment_stay_there(make_clip: MakeClip, tmp_path: Path) -> None:
+    source = make_clip("bare.mkv", frames=30)
+    full = tmp_path / "full.mkv"
+    with av.open(str(source)) as bare, av.open(str(full), "w") as container:
+        video = container.add_stream_from_template(bare.streams.video[0])
+        text = container.add_mux_stream("subrip")
+        text.time_base = Fraction(1, 1000)
+        for packet in bare.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                container.mux(packet)
+        for line in range(6):
+            packet = av.Packet(f"line {line}".encode())
+            packet.pts = packet.dts = 100 + 400 * (line // 3)
+            packet.duration, packet.time_base, packet.stream = 300, Fraction(1, 1000), text
+            container.mux(packet)
+
+    def lines(path: Path) -> list[tuple[Fraction, bytes]]:
+        with av.open(str(path)) as container:
+            return sorted(
+                ((p.pts or 0) * p.time_base, bytes(p))
+                for p in container.demux(subtitles=0)
+                if p.size > 2
+            )
+
+    vsr.upscale(full, tmp_path / "out.mkv", options())
+    assert lines(tmp_path / "out.mkv") == lines(full)
+    vsr.upscale(full, tmp_path / "out.mp4", options())
+    first, second = lines(tmp_path / "out.mp4")  # tx3g shows one text at a time: merged
+    assert (first[0], second[0]) == (Fraction(1, 10), Fraction(1, 2))
+    assert first[1][2:] == b"line 0\nline 1\nline 2"
+
+
+def test_prores_keeps_the_times_of_a_variable_rate_over_many_segments(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "SEGMENT_SECONDS", Fraction(6, 25))
+    pts = [place * 3003 + (place % 4) * 311 for place in range(21)]
+    source = make_clip(
+        "in.mkv", pts=[0] + [time // 90 for time in pts[1:]], time_base=Fraction(1, 1000)
+    )
+    for suffix in ("mov", "mkv"):
+        target = tmp_path / f"out.{suffix}"
+        vsr.upscale(source, target, options(codec="prores", preset=None))
+        assert times_of(target) == times_of(source)
+
+
+@pytest.mark.parametrize("codec", ["libvpx-vp9", "mpeg2video", "ffv1"])
+def test_limited_range_that_is_said_alone_passes_verification(
+    make_clip: MakeClip, tmp_path: Path, codec: str
+) -> None:
+    source = make_clip(
+        "in.mkv", frames=3, codec=codec, tags=(2, 1, 2, 2), time_base=Fraction(1, 25), step=1
+    )
+    for chosen in ("h264", "hevc", "ffv1"):
+        preset = None if chosen == "ffv1" else "ultrafast"
+        vsr.upscale(
+            source, tmp_path / f"{chosen}.mp4", options(codec=chosen, preset=preset, height=48)
+        )
+
+
+@pytest.mark.parametrize("name", ["Film: the second.mp4", "-dash %d.mp4", "line\nbreak é.mp4"])
+def test_any_name_that_a_disk_takes_is_taken(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    make_clip(name, frames=2)
+    monkeypatch.chdir(tmp_path)
+    report = vsr.upscale(name, f"out {name}", options())
+    assert report.frames == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, f"out {name}"])
+
+
+def test_cover_art_is_kept_or_named(make_clip: MakeClip, tmp_path: Path) -> None:
+    source = make_clip("bare.mp4", frames=3, sound=True)
+    covered = tmp_path / "in.mp4"
+    done, data = cv2.imencode(".png", picture(16, 16, 0))
+    assert done
+    cover = tmp_path / "cover.png"
+    cover.write_bytes(data.tobytes())
+    with (
+        av.open(str(source)) as bare,
+        av.open(str(cover)) as art,
+        av.open(str(covered), "w") as container,
+    ):
+        streams = {s.index: container.add_stream_from_template(s) for s in bare.streams}
+        front = container.add_stream_from_template(art.streams.video[0], opaque=True)
+        front.disposition = Disposition.attached_pic
+        for packet in bare.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream_index]
+                container.mux(packet)
+        for packet in art.demux():
+            if packet.size:
+                packet.stream = front
+                container.mux(packet)
+    same = vsr.upscale(covered, tmp_path / "same.mp4", options())
+    assert any("png" in line for line in same.kept)
+    vsr.upscale(covered, tmp_path / "other.mkv", options())
+    with av.open(str(tmp_path / "other.mkv")) as made:
+        art_streams = [s for s in made.streams if s.disposition & Disposition.attached_pic]
+        assert len(art_streams) == 1
+    lost = vsr.upscale(covered, tmp_path / "lost.mov", options())
+    assert any("png" in line for line in lost.dropped)
+    assert packets_of(tmp_path / "lost.mov", "audio") == packets_of(source, "audio")
+
+
+def test_one_repeated_time_moves_one_frame_alone() -> None:
+    clock: Clock[int] = Clock(40)
+    claimed = [0, 33, 67, 67, 100, 133, 167]
+    made = [time for _, time in clock.order(enumerate(claimed))]
+    assert made == [0, 33, 67, 83, 100, 133, 167]
+    assert clock.repaired == 1
+
+
+def test_frames_of_a_stretch_are_those_of_the_stretch(make_clip: MakeClip, tmp_path: Path) -> None:
+    source = make_clip(frames=50)
+    report = vsr.upscale(source, tmp_path / "frames", options(start=0.4, end=0.8, height=48))
+    assert report.frames == 10
+    with pytest.raises(OptionsError, match="--start"):
+        vsr.upscale(tmp_path / "frames", tmp_path / "out.mp4", options(start=0.1))
+
+
+def test_a_picture_that_loses_something_says_so(tmp_path: Path) -> None:
+    source = tmp_path / "in.png"
+    cv2.imwrite(str(source), np.full((8, 8, 4), 30000, np.uint16))
+    report = vsr.upscale(source, tmp_path / "out.jpg", options())
+    assert any("transparency" in line for line in report.dropped)
+    assert any("16-bit" in line for line in report.dropped)

@@ -23,7 +23,7 @@ VGG_NORMALISED: Layers = (("2_2", 5e-2), ("3_1", 1e-1))
 """For a net cut at conv3_1 whose mean activation is 1."""
 VGG_DISTILLED: Layers = (("3_1", 5e-2), ("4_1", 2e-1), ("5_1", 4e-1))
 """For the pruned net, its predicted full maps: each of about the same size. Together some hundred
-times the adversarial term: with a tenth of that, a run on small batches strayed from the content."""
+times the adversarial term: with a tenth of that, short runs on small batches strayed."""
 
 
 @dataclass(frozen=True, slots=True)

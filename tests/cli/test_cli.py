@@ -158,3 +158,19 @@ def test_models_are_listed_and_described() -> None:
     facts = json.loads(vsr("models", "info", "bicubic", "--json").stdout)
     assert (facts["scale"], facts["receptive_field_px"]) == (4, 5)
     assert vsr("models", "info", "nothing").returncode == 4
+
+
+def test_frames_are_extracted_and_trained_on_by_command(samples: Path, tmp_path: Path) -> None:
+    frames, out = tmp_path / "frames", tmp_path / "run"
+    run = vsr("extract", samples / "harbour_x4.mkv", samples / "chart_x4.mp4", frames, "--json")
+    assert run.returncode == 0, run.stderr
+    assert len(list(frames.glob("*.png"))) >= 2
+    assert (frames / "frames.jsonl").exists()
+    small = ("--steps", "3", "--net", "features=8,layers=1", "--batch", "2", "--device", "cpu")
+    run = vsr("train", frames, "--out", out, *small)
+    assert run.returncode == 0, run.stderr
+    source = samples / "harbour.mkv"
+    fast = ("--end", "0.2", "--preset", "ultrafast", "--model", out / "best.safetensors")
+    run = vsr("upscale", source, tmp_path / "large.mkv", *fast)
+    assert run.returncode == 0, run.stderr
+    assert "Traceback" not in run.stderr

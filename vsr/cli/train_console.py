@@ -106,7 +106,7 @@ class ExtractConsole:
                 title = f"look at {event.source.name}"
                 self._begin(tqdm(total=event.frames, desc=title, unit="frame", file=sys.stderr))
             case Advanced():
-                if event.bottleneck == "write" and (not self._bar or self._bar.desc != "write"):
+                if event.bottleneck == "write" and (self._bar is None or self._bar.desc != "write"):
                     self._begin(tqdm(desc="write", unit="frame", file=sys.stderr))
                 if self._bar is not None:
                     self._bar.update(event.frames)

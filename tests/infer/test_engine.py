@@ -220,7 +220,7 @@ def test_the_budget_decides_tile_and_batch() -> None:
         tiles, batch = engine.tiling(low, high, spec, 2)
         sizes.append(tiles.window.pixels * batch)
     assert sizes == sorted(sizes)
-    assert sizes[0] < sizes[-1] == low.pixels * 2
+    assert sizes[0] < sizes[-1] == low.pixels  # a CPU takes large frames one by one
 
 
 def test_the_meter_counts_what_lives_at_once() -> None:

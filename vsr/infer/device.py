@@ -13,6 +13,7 @@ from vsr.options import EngineOptions
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 CPU_BUDGET = 1 << 30
+CPU_BATCH_PIXELS = 1 << 17  # more at once falls out of a CPU's caches
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ def budget(device: torch.device, asked: int | None) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         return int(free * 0.85)
     return min(CPU_BUDGET, max(CPU_BUDGET // 4, _free_host() // 4))
+
+
+def useful_batch(device: torch.device, pixels: int) -> int:
+    """How many windows of so many pixels are worth running at once, were there memory for all."""
+    return CPU_BATCH_PIXELS // pixels if device.type == "cpu" else 1 << 30
 
 
 def has_fast_bfloat16() -> bool:

@@ -118,7 +118,8 @@ class Engine:
         batch = self._batch
         if batch is None:
             fits = int(self._budget // max(1.0, self._bytes(tiles.window, tile)))
-            batch = max(1, min(frames * len(tiles.tiles), fits))
+            useful = devices.useful_batch(self.placement.device, tiles.window.pixels)
+            batch = max(1, min(frames * len(tiles.tiles), fits, useful))
         return tiles, batch
 
     def _bytes(self, low: Size, tile: int) -> float:

@@ -88,8 +88,11 @@ def preview(source: PathLike, target: PathLike, options: UpscaleOptions) -> dict
     check_target(source, target, options)
     scale = load(options.model, options.device).scale
     pictures = [source] if is_picture(source) else pictures_in(source) if source.is_dir() else []
-    low = picture_size(pictures[0]) if pictures else probe_file(source).size
-    frames = len(pictures) or probe_file(source).frames
+    if pictures:
+        low, frames = picture_size(pictures[0]), len(pictures)
+    else:
+        info = probe_file(source)
+        low, frames = info.size, info.frames
     size = f"{low} to {options.target_size(low, scale)}"
     return {"source": str(source), "target": str(target), "size": size, "frames": frames}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from vsr.geometry import Size
@@ -85,7 +85,6 @@ class Report:
     model: str = ""
     device: str = ""
     encoder: str = ""
-    settings: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,13 +107,13 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -
                 "--fps is for a folder of frames", hint="a video keeps the times it has"
             )
         info = probe(source)
-    encoding = choose(info, target, options.target_size(info.size, scale), options)
+    wanted = options.target_size(info.size, scale)
+    encoding = choose(info, target, wanted, options)
     timing = Timing(info.time_base, info.frame_rate, info.sample_aspect)
     check_opens(encoding, timing)
     deinterlace, notes = deinterlacing(info, options)
     if options.fps is None and info.is_folder:
         notes += (f"no --fps given: {DEFAULT_FPS} frames a second",)
-    wanted = options.target_size(info.size, scale)
     if encoding.size != wanted:
         notes += (f"the size was rounded from {wanted} to {encoding.size} for {encoding.pix_fmt}",)
     return Plan(

@@ -82,10 +82,6 @@ class MediaInfo:
         """Whether this stands for a folder of frames rather than a video file."""
         return self.container == FOLDER
 
-    def scaled(self, size: Size) -> MediaInfo:
-        """The same file with frames of another size."""
-        return replace(self, size=size)
-
 
 def probe(path: Path) -> MediaInfo:
     """Read a file's description and its first frame. Raises :class:`MediaError`."""

@@ -12,7 +12,7 @@ from torch import nn
 
 from vsr import weights
 from vsr.errors import DataError
-from vsr.models.arch import Hyper, folded
+from vsr.models.arch import Hyper
 from vsr.models.catalog import ARCHS
 from vsr.training.branches import merge
 from vsr.training.ranges import from_signed
@@ -33,11 +33,6 @@ def plain(module: nn.Module, recipe: Recipe, hparams: Mapping[str, Hyper]) -> nn
 def rounded(module: nn.Module) -> nn.Module:
     """A copy whose weights have the precision that the file keeps, as float32."""
     return copy.deepcopy(module).half().float()
-
-
-def deployed(module: nn.Module) -> nn.Module:
-    """What loading the exported file gives: batch norms folded."""
-    return folded(module)
 
 
 def save(

@@ -13,7 +13,7 @@ import torch
 from vsr.errors import DataError
 from vsr.events import Saved
 from vsr.media.sheet import write_png
-from vsr.models.arch import make_upscaler
+from vsr.models.arch import folded, make_upscaler
 from vsr.options import EngineOptions
 from vsr.training import checkpoint, export
 from vsr.training.events import TrainingSink, Validated
@@ -63,7 +63,7 @@ class Output:
         training, recipe = self.training, self.training.recipe
         hparams = training.origin.hparams
         module = export.plain(training.task.ema.average, recipe, hparams)
-        shipped = export.deployed(export.rounded(module))
+        shipped = folded(export.rounded(module))
         upscaler = make_upscaler(shipped, name=recipe.name, arch=recipe.arch)
         place = EngineOptions(device=str(training.place.device), dtype=training.options.dtype)
         metrics, sheet = validate(upscaler, training.material.held, place, training.vgg)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ check: .venv/ready ## format, lint and types
 
 bench: .venv/ready ## how fast the pipeline is against the network alone
 	$(BIN)/python benchmarks/pipeline.py
+
+fuzz: .venv/ready ## damaged files by the thousand through the commands
+	$(BIN)/python -m fuzz
 
 clean: ## remove .venv and what demo made
 	rm -rf .venv demo

@@ -87,6 +87,9 @@ def probe(path: Path) -> MediaInfo:
     """Read a file's description and its first frame. Raises :class:`MediaError`."""
     with opened(path) as container:
         stream = _main_video(container, path)
+        # A context without a codec is one that FFmpeg does not know, whatever the stubs say.
+        if stream.codec_context is None or stream.codec_context.codec is None:  # pyright: ignore
+            raise MediaError(f"{path}: no decoder for its video", hint="it may be damaged")
         decoder = _decoder_for(container, stream)
         frame = _first_frame(container, stream, path)
         context = stream.codec_context
@@ -172,8 +175,6 @@ def _decoder_for(container: InputContainer, stream: VideoStream) -> str | None:
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
-    if stream.codec_context is None or stream.codec_context.codec is None:  # pyright: ignore
-        raise MediaError(f"{path}: no decoder for its video")
     problem = ""
     for packet in container.demux(stream):
         if packet.has_sidedata("encryption_info"):

@@ -11,6 +11,7 @@ import av
 import cv2
 import numpy as np
 import torch
+from av.error import FFmpegError
 from safetensors.torch import save  # pyright: ignore[reportUnknownVariableType]  # no stubs
 
 from vsr.models.catalog import ARCHS
@@ -53,7 +54,7 @@ def _is_small(path: Path) -> bool:
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             return all(s.width * s.height < 100_000 for s in container.streams.video)
-    except av.FFmpegError:
+    except FFmpegError:
         return True
 
 

@@ -50,7 +50,8 @@ class UpscaleOptions:
 
     At most one of ``scale``, ``size`` and ``height``/``width`` may be given; the network's own
     factor otherwise. ``start`` and ``end`` are seconds of the source's own clock. ``fps`` is for a
-    folder of frames that becomes a video, as a fraction: "24000/1001".
+    folder of frames that becomes a video, as a fraction: "24000/1001". ``allow_huge`` believes a
+    source that claims frames beyond ``media/limits.py``.
     """
 
     model: str = "auto"
@@ -74,6 +75,7 @@ class UpscaleOptions:
     deinterlace: Deinterlace = "auto"
     fps: str | None = None
     overwrite: bool = False
+    allow_huge: bool = False
 
     def __post_init__(self) -> None:
         if (

@@ -34,6 +34,7 @@ def upscale(
     deinterlace: params.DeinterlaceMode = "auto",
     fps: params.Fps = None,
     overwrite: params.Overwrite = False,
+    allow_huge: params.AllowHuge = False,
     dry_run: params.DryRun = False,
     json: params.Json = False,
     quiet: params.Quiet = False,
@@ -62,6 +63,7 @@ def upscale(
         deinterlace=cast(Any, deinterlace),
         fps=fps,
         overwrite=overwrite,
+        allow_huge=allow_huge,
     )
     # Torch's threads would spin while they wait, on cores that the encoder's threads need.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

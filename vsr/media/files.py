@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError, HTTPError, InvalidDataError
+from av.error import ArgumentError, FFmpegError, HTTPError, InvalidDataError
 
 from vsr.errors import MediaError
+from vsr.media.limits import FFMPEG_PIXELS
+
+# Formats that name other files, or places on a network, to read: never from a file of a stranger.
+_REFERRING = {
+    "applehttp", "concat", "concatf", "dash", "ffmetadata", "hls", "image2", "image2pipe", "imf",
+    "lavfi", "rtp", "rtsp", "sap", "sdp", "tty", "webm_dash_manifest",
+}  # fmt: skip
+_KINDS = {
+    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+}  # fmt: skip
+
+
+@cache
+def _formats() -> str:
+    return ",".join(sorted(av.formats_available - _REFERRING))
 
 
 @contextmanager
@@ -33,8 +51,27 @@ def translated(path: Path, doing: str) -> Generator[None]:
             f"{path} is not a video that can be read: {error.strerror}",
             hint="is it complete, and really a video? `vsr probe` says what is in a file",
         ) from error
+    except ArgumentError as error:
+        raise MediaError(
+            f"{path} is not a video that can be read: {error.strerror}",
+            hint="playlists and other lists of files are not followed: give the video itself",
+        ) from error
     except (OSError, FFmpegError) as error:
-        raise MediaError(f"cannot {doing} {path}: {error.strerror or error}") from error
+        hint = "it may be damaged, or claim frames too large without --allow-huge"
+        raise MediaError(
+            f"cannot {doing} {path}: {error.strerror or error}",
+            hint=hint if doing == "read" else None,
+        ) from error
+
+
+def check_regular(path: Path) -> None:
+    """Pipes and devices have no end, and nothing that could be sought or read twice."""
+    with translated(path, "read"):
+        kind = stat.S_IFMT(path.stat().st_mode)
+    if kind != stat.S_IFREG:
+        raise MediaError(
+            f"{path} is {_KINDS.get(kind, 'no file')}, not a file", hint="copy it to a file first"
+        )
 
 
 def url(path: Path) -> str:
@@ -42,18 +79,20 @@ def url(path: Path) -> str:
     return f"file:{path}"
 
 
-def open_file(path: Path) -> InputContainer:
+def open_file(path: Path, *, most_pixels: int = FFMPEG_PIXELS) -> InputContainer:
     """An input container. Only the opening's errors are translated: its reader has its own."""
+    check_regular(path)
+    options = {"format_whitelist": _formats(), "max_pixels": str(most_pixels)}
     with translated(path, "read"):
-        if path.is_dir():
-            raise IsADirectoryError
-        if path.exists() and path.stat().st_size == 0:
+        if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty (0 bytes)", hint="was its download or copy cut off?")
-        return av.open(url(path), "r", metadata_errors="replace")
+        return av.open(url(path), "r", options=options, metadata_errors="replace")
 
 
 @contextmanager
-def opened(path: Path) -> Generator[InputContainer, None, None]:
+def opened(
+    path: Path, *, most_pixels: int = FFMPEG_PIXELS
+) -> Generator[InputContainer, None, None]:
     """An input container that is closed again, all errors translated."""
-    with open_file(path) as container, translated(path, "read"):
+    with open_file(path, most_pixels=most_pixels) as container, translated(path, "read"):
         yield container

@@ -17,6 +17,7 @@ from vsr.errors import MediaError
 from vsr.media.clip import Clip
 from vsr.media.deinterlace import Deinterlacer
 from vsr.media.files import opened
+from vsr.media.limits import SOURCE_PIXELS
 from vsr.media.pixels import Unpacker
 from vsr.media.probe import MediaInfo
 from vsr.media.timestamps import Clock
@@ -148,6 +149,9 @@ class Reader:
         if self.info.decoder is not None:
             decoder = cast(VideoCodecContext, av.CodecContext.create(self.info.decoder, "r"))
             decoder.extradata = stream.codec_context.extradata
+        # A frame that claims more than the first did is damage, found before memory is spent on it.
+        most = max(SOURCE_PIXELS, self.info.size.pixels)
+        decoder.options = {**decoder.options, "max_pixels": str(most)}
         made = 0
         for packet in self._packets(container, stream):
             try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from vsr.cli.doctor import doctor
 from vsr.cli.extract import extract
 from vsr.cli.models import models
 from vsr.cli.probe import probe
@@ -60,10 +62,12 @@ def common(
 ) -> None:
     """Upscale videos and pictures four times: sharp, complete and on time."""
     del version  # its callback has answered
+    os.environ.setdefault("SVT_LOG", "1")  # or SVT-AV1 writes its settings to stderr
 
 
 app.command()(upscale)
 app.command()(probe)
 app.command()(extract)
 app.command()(train)
+app.command()(doctor)
 app.add_typer(models, name="models")

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from vsr.cli.doctor import doctor
+from vsr.cli.eval import evaluate
 from vsr.cli.extract import extract
 from vsr.cli.models import models
 from vsr.cli.probe import probe
@@ -70,4 +71,5 @@ app.command()(probe)
 app.command()(extract)
 app.command()(train)
 app.command()(doctor)
+app.command("eval")(evaluate)
 app.add_typer(models, name="models")

@@ -202,6 +202,10 @@ def _warnings(
         for carry in plan.carries
         if retimed[carry.stream.index]
     ]
+    if reader.jumps:
+        warnings.append(
+            f"times fell back in {reader.jumps} places: what follows was joined on without a gap"
+        )
     if reader.repaired:
         warnings.append(f"{reader.repaired} frames had missing or falling times, set in order")
     periods = (plan.timing.time_base, 1 / plan.timing.frame_rate)

@@ -159,7 +159,7 @@ class FolderReader:
     def __init__(
         self, info: MediaInfo, *, clip_frames: int, segment_frames: int, after: int | None = None
     ) -> None:
-        self.info, self.damaged, self.repaired = info, 0, 0
+        self.info, self.damaged, self.repaired, self.jumps = info, 0, 0, 0
         self._group = clip_frames
         self._segment_frames = segment_frames
         self._begin = 0 if after is None else after + 1

@@ -10,6 +10,7 @@ from typing import cast
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.format import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
@@ -52,6 +53,11 @@ class Reader:
         self._deinterlace = deinterlace
         self._first, self._last, self._after = first, last, after
         self._clock: Clock[av.VideoFrame] = Clock(round(1 / (info.frame_rate * info.time_base)))
+
+    @property
+    def jumps(self) -> int:
+        """Places where times fell back, as in a recording joined from several."""
+        return self._clock.jumps
 
     @property
     def repaired(self) -> int:
@@ -124,6 +130,8 @@ class Reader:
             stream = container.streams[self.info.video]
             assert isinstance(stream, VideoStream)
             if bound is not None:
+                if container.format.flags & Flags.ts_discont.value:
+                    raise MediaError("its times may begin anew: a place in it has no name")
                 container.seek(bound, stream=stream)
             yield from self._clock.order(self._decoded(container, stream))
 

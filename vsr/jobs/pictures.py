@@ -18,6 +18,7 @@ from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.jobs.plan import cut_of, deinterlacing, reader_for
+from vsr.media.files import check_unchanged
 from vsr.media.images import is_picture, pictures_in, read_picture, spec_for, write_picture
 from vsr.media.limits import check_target_size
 from vsr.media.probe import probe
@@ -92,6 +93,7 @@ def extract_frames(
             size,
             (*lost,),
         )
+        check_unchanged(source, info.stamp)
         return replace(report, damaged=reader.damaged, warnings=(*notes, *report.warnings))
 
 

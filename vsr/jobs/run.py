@@ -14,7 +14,7 @@ from vsr.infer.engine import Engine
 from vsr.jobs.journal import Journal
 from vsr.jobs.plan import Plan, reader_for
 from vsr.media.clip import Clip
-from vsr.media.files import translated
+from vsr.media.files import check_unchanged, translated
 from vsr.media.images import FolderReader
 from vsr.media.mux import join
 from vsr.media.reader import Reader
@@ -50,6 +50,7 @@ def run(plan: Plan, engine: Engine, options: UpscaleOptions, on_event: EventSink
             made = (sink.finished, plan.info, plan.encoding, plan.timing, plan.carries)
             retimed = join(*made, part, plan.cut)
             verify(part, *made, plan.cut)
+            check_unchanged(plan.info.path, plan.info.stamp)
             _put(part, plan.target)
         except VsrError:
             journal.remove()
@@ -203,8 +204,11 @@ def _warnings(
         if retimed[carry.stream.index]
     ]
     if reader.jumps:
+        warnings.append(f"places where times fell back, joined on without a gap: {reader.jumps}")
+    if reader.converted:
         warnings.append(
-            f"times fell back in {reader.jumps} places: what follows was joined on without a gap"
+            f"{reader.converted} frames changed pixel format in the middle: converted to the first "
+            f"one's, {plan.info.pix_fmt}"
         )
     if reader.repaired:
         warnings.append(f"{reader.repaired} frames had missing or falling times, set in order")

@@ -74,6 +74,25 @@ def check_regular(path: Path) -> None:
         )
 
 
+def stamp(path: Path) -> tuple[int, ...]:
+    """What tells that a file, or the files in a folder, are not what they were."""
+    with translated(path, "read"):
+        paths = [path]
+        if path.is_dir():  # a target in it is hidden while it is made
+            paths = [item for item in sorted(path.iterdir()) if item.name[0] != "."]
+        facts = [item.stat() for item in paths if not item.is_dir()]
+        return tuple(n for fact in facts for n in (fact.st_size, fact.st_mtime_ns, fact.st_ino))
+
+
+def check_unchanged(path: Path, before: tuple[int, ...]) -> None:
+    """Whether a source is still what it was. Raises :class:`MediaError`."""
+    if stamp(path) != before:
+        raise MediaError(
+            f"{path} changed while it was read: nothing was written",
+            hint="is it still being copied or recorded? run the same command when it is complete",
+        )
+
+
 def url(path: Path) -> str:
     """A path as FFmpeg takes it: without the prefix, a colon in a name would mean a protocol."""
     return f"file:{path}"

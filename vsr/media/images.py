@@ -17,7 +17,7 @@ from vsr.errors import MediaError
 from vsr.geometry import Size
 from vsr.media.atomic import write_whole
 from vsr.media.clip import Clip
-from vsr.media.files import check_regular, translated
+from vsr.media.files import check_regular, stamp, translated
 from vsr.media.limits import HINT, PICTURE_BYTES, SOURCE_PIXELS, check_claim
 from vsr.media.picture_header import claimed_size
 from vsr.media.probe import FOLDER, MediaInfo
@@ -150,6 +150,7 @@ def probe_folder(folder: Path, fps: Fraction, *, allow_huge: bool = False) -> Me
         streams=(),
         chapters=0,
         metadata={},
+        stamp=stamp(folder),
     )
 
 
@@ -160,6 +161,7 @@ class FolderReader:
         self, info: MediaInfo, *, clip_frames: int, segment_frames: int, after: int | None = None
     ) -> None:
         self.info, self.damaged, self.repaired, self.jumps = info, 0, 0, 0
+        self.converted = 0
         self._group = clip_frames
         self._segment_frames = segment_frames
         self._begin = 0 if after is None else after + 1

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from vsr.color import UNSPECIFIED, ColorSpec
 from vsr.errors import MediaError
 from vsr.geometry import Size
-from vsr.media.files import opened
+from vsr.media.files import opened, stamp
 from vsr.media.hdr import Hdr, read_hdr, side_data
 from vsr.media.limits import FFMPEG_PIXELS, HINT, SOURCE_PIXELS, check_claim
 from vsr.media.pixels import layout_of, nearest_planar
@@ -49,7 +49,8 @@ class MediaInfo:
 
     ``pix_fmt`` is what the decoder gives, ``read_as`` the planar format that frames are read in.
     ``frames`` is the container's claim and may be wrong or ``None``. ``display_matrix`` holds nine
-    integers as FFmpeg keeps them; ``rotation`` is the same in degrees, for people.
+    integers as FFmpeg keeps them; ``rotation`` is the same in degrees, for people. ``stamp`` tells
+    whether the file is still the same.
     """
 
     path: Path
@@ -76,6 +77,7 @@ class MediaInfo:
     streams: tuple[StreamInfo, ...]
     chapters: int
     metadata: dict[str, str]
+    stamp: tuple[int, ...]
 
     @property
     def is_folder(self) -> bool:
@@ -85,6 +87,7 @@ class MediaInfo:
 
 def probe(path: Path, *, allow_huge: bool = False) -> MediaInfo:
     """Read a file's description and its first frame. Raises :class:`MediaError`."""
+    before = stamp(path)
     most = FFMPEG_PIXELS if allow_huge else SOURCE_PIXELS
     with opened(path, most_pixels=most) as container:
         stream = _main_video(container, path)
@@ -148,6 +151,7 @@ def probe(path: Path, *, allow_huge: bool = False) -> MediaInfo:
             streams=tuple(_stream_info(item) for item in container.streams),
             chapters=len(container.chapters()),
             metadata=dict(container.metadata),
+            stamp=before,
         )
     return replace(info, color=replace(color, siting=read_siting(path, info.video)))
 

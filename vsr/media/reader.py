@@ -48,6 +48,7 @@ class Reader:
     ) -> None:
         self.info = info
         self.damaged = 0
+        self.converted = 0
         self.frames = 0
         self._clip_frames, self._segment_frames = clip_frames, segment_frames
         self._deinterlace = deinterlace
@@ -73,7 +74,8 @@ class Reader:
             if not group:
                 return
             planes = unpacker.empty(len(group))
-            for place, (frame, _) in enumerate(group):
+            for place, (frame, time) in enumerate(group):
+                self._check(frame, time)
                 unpacker.fill(planes, place, frame)
             self.frames += len(group)
             yield Clip(
@@ -83,6 +85,19 @@ class Reader:
                 durations=tuple(self._duration(frame) for frame, _ in group),
                 time_base=self.info.time_base,
             )
+
+    def _check(self, frame: av.VideoFrame, time: int) -> None:
+        """A frame of another size is an error, one of another pixel format is counted."""
+        info = self.info
+        if (frame.width, frame.height) != (info.size.width, info.size.height):
+            seconds = float(time * info.time_base) - info.start_seconds
+            raise MediaError(
+                f"the video changes size at {seconds:.3f} s, from {info.size} to "
+                f"{frame.width}x{frame.height}",
+                hint=f"take the part before with --end {seconds:.3f}, and cut the rest into a file "
+                "of its own",
+            )
+        self.converted += info.decoder is None and frame.format.name != info.pix_fmt
 
     def _duration(self, frame: av.VideoFrame) -> int:
         base = frame.time_base or self.info.time_base  # a filter may have changed it

@@ -269,3 +269,22 @@ def test_a_list_of_files_leads_nowhere(make_clip: MakeClip, tmp_path: Path) -> N
         with pytest.raises(MediaError, match="not a video that can be read") as caught:
             vsr.probe(tmp_path / name)
         assert "playlists" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("target", ["out.mkv", "out.mp4"])
+def test_a_crooked_display_matrix_is_kept_or_named(
+    target: str, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    source = make_clip(rotation=90)
+    data = source.read_bytes()
+    upright = struct.pack(">iiiiiiiii", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">iiiiiiiii", 0, -1 << 16, 0, 1 << 16, 0, 0, 0, 0, 1 << 30)
+    matrix = next(matrix for matrix in (upright, turned) if matrix in data)
+    crooked = struct.pack(">iiiiiiiii", 65535 << 8, 1 << 16, 0, -1 << 15, 0, 0, 0, 0, 1 << 30)
+    source.write_bytes(data.replace(matrix, crooked))
+    angle = vsr.probe(source).rotation
+    assert angle % 90
+    options = vsr.UpscaleOptions(model="nearest", preset="ultrafast")
+    report = vsr.upscale(source, tmp_path / target, options)
+    named = any(f"rotation by {angle} degrees" in lost for lost in report.dropped)
+    assert named or vsr.probe(tmp_path / target).rotation == angle

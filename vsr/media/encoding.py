@@ -19,6 +19,7 @@ from vsr.options import UpscaleOptions
 
 H264_PIXELS = 36864 * 256  # level 5.2's largest frame (H.264 table A-1), the most that players take
 NARROW = 64
+QUARTER_TURNS = ("matroska", "webm")  # what they can say of a display matrix
 HEVC_PIXELS = 35651584  # level 6.2's (H.265 table A.8)
 
 
@@ -88,6 +89,8 @@ def choose(info: MediaInfo, target: Path, size: Size, options: UpscaleOptions) -
         notes.append(
             f"sample aspect ratio {info.sample_aspect} (not kept by {name} in {container})"
         )
+    if info.rotation % 90 and container in QUARTER_TURNS:
+        notes.append(f"rotation by {info.rotation} degrees ({container} holds quarter turns)")
     return Encoding(
         codec=name,
         container=container,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from vsr.errors import MediaError, OptionsError
@@ -34,13 +34,15 @@ def upscale(
     target: PathLike,
     options: UpscaleOptions | None = None,
     on_event: EventSink = ignore,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Report:
     """Upscale a video, a picture or a folder of pictures.
 
     A video becomes a video, or a folder of png frames where ``target`` has no suffix; a folder
     becomes a folder, or a video where ``target`` has a video's suffix. ``on_event`` is called from
-    the threads of the pipeline, one event at a time. Raises a :class:`~vsr.errors.VsrError`; the
-    target is then what it was before.
+    the threads of the pipeline, one event at a time. ``should_stop`` is asked after each segment of
+    a video: if it says so, :class:`~vsr.errors.Stopped` is raised, and the same call goes on later.
+    Raises a :class:`~vsr.errors.VsrError`; the target is then what it was before.
     """
     options = options or UpscaleOptions()
     source, target = Path(source), Path(target)
@@ -55,7 +57,8 @@ def upscale(
         job = upscale_folder if source.is_dir() else extract_frames
         return job(source, target, make_engine(upscaler, options, on_event), options, on_event)
     plan = make_plan(source, target, options, upscaler.scale)
-    return run(plan, make_engine(upscaler, options, on_event), options, on_event)
+    engine = make_engine(upscaler, options, on_event)
+    return run(plan, engine, options, on_event, should_stop)
 
 
 def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Plan:

@@ -50,7 +50,9 @@ class UpscaleOptions:
 
     At most one of ``scale``, ``size`` and ``height``/``width`` may be given; the network's own
     factor otherwise. ``start`` and ``end`` are seconds of the source's own clock. ``fps`` is for a
-    folder of frames that becomes a video, as a fraction: "24000/1001".
+    folder of frames that becomes a video, as a fraction: "24000/1001". What an interrupted run of
+    the same settings finished is used again; of other settings it is an error, unless ``restart``
+    discards it. ``fresh`` discards it in any case.
     """
 
     model: str = "auto"
@@ -74,6 +76,8 @@ class UpscaleOptions:
     deinterlace: Deinterlace = "auto"
     fps: str | None = None
     overwrite: bool = False
+    restart: bool = False
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         if (
@@ -110,7 +114,8 @@ class UpscaleOptions:
 
     def as_json(self) -> dict[str, object]:
         """For a journal: everything that could change the result."""
-        return asdict(self)
+        about_the_run = ("overwrite", "restart", "fresh")
+        return {key: value for key, value in asdict(self).items() if key not in about_the_run}
 
     def target_size(self, source: Size, network_scale: int) -> Size:
         """The size asked for, before it is rounded to what a pixel format holds."""

@@ -70,6 +70,12 @@ Fps = Annotated[
     typer.Option("--fps", metavar="N|N/D", help="For a folder of frames that becomes a video."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the target if it exists.")]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Discard an interrupted run of other settings.")
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Begin anew, whatever an interrupted run had finished.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report.")]

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from vsr.cli import params
 from vsr.cli.console import Console, show_report, show_rows
+from vsr.cli.signals import wish_to_end
 from vsr.options import UpscaleOptions, parse_bytes, parse_seconds, parse_size
 
 
@@ -34,6 +35,8 @@ def upscale(
     deinterlace: params.DeinterlaceMode = "auto",
     fps: params.Fps = None,
     overwrite: params.Overwrite = False,
+    restart: params.Restart = False,
+    fresh: params.Fresh = False,
     dry_run: params.DryRun = False,
     json: params.Json = False,
     quiet: params.Quiet = False,
@@ -62,6 +65,8 @@ def upscale(
         deinterlace=cast(Any, deinterlace),
         fps=fps,
         overwrite=overwrite,
+        restart=restart,
+        fresh=fresh,
     )
     # Torch's threads would spin while they wait, on cores that the encoder's threads need.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -73,6 +78,6 @@ def upscale(
     if dry_run:
         show_rows(api.preview(source, target, options), json=json)
         return
-    with console:
-        report = api.upscale(source, target, options, console.on_event)
+    with console, wish_to_end(console.say_finishing) as stop:
+        report = api.upscale(source, target, options, console.on_event, stop)
     show_report(report, json=json, quiet=quiet)

@@ -15,6 +15,7 @@ from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
 from vsr.jobs.plan import Plan, check_target, make_plan
 from vsr.jobs.run import run
 from vsr.media.carry import plan_carry
+from vsr.media.files import check_regular
 from vsr.media.images import is_picture, picture_size, pictures_in
 from vsr.media.probe import MediaInfo
 from vsr.media.probe import probe as probe_file
@@ -95,17 +96,17 @@ def preview(source: PathLike, target: PathLike, options: UpscaleOptions) -> dict
     scale = load(options.model, options.device).scale
     pictures = [source] if is_picture(source) else pictures_in(source) if source.is_dir() else []
     if pictures:
-        low, frames = picture_size(pictures[0]), len(pictures)
+        low, frames = picture_size(pictures[0], allow_huge=options.allow_huge), len(pictures)
     else:
-        info = probe_file(source)
+        info = probe_file(source, allow_huge=options.allow_huge)
         low, frames = info.size, info.frames
     size = f"{low} to {options.target_size(low, scale)}"
     return {"source": str(source), "target": str(target), "size": size, "frames": frames}
 
 
-def probe(path: PathLike) -> MediaInfo:
+def probe(path: PathLike, *, allow_huge: bool = False) -> MediaInfo:
     """What is in a video file. Raises :class:`~vsr.errors.MediaError`."""
-    return probe_file(Path(path))
+    return probe_file(Path(path), allow_huge=allow_huge)
 
 
 def fate(info: MediaInfo) -> dict[str, list[str]]:
@@ -202,3 +203,5 @@ def _check_source(source: Path) -> None:
         raise MediaError(f"there is no file {source}", hint="check the path")
     if not os.access(source, os.R_OK):
         raise MediaError(f"no permission to read {source}", hint="check its owner and mode")
+    if not source.is_dir():
+        check_regular(source)

@@ -50,9 +50,10 @@ class UpscaleOptions:
 
     At most one of ``scale``, ``size`` and ``height``/``width`` may be given; the network's own
     factor otherwise. ``start`` and ``end`` are seconds of the source's own clock. ``fps`` is for a
-    folder of frames that becomes a video, as a fraction: "24000/1001". What an interrupted run of
-    the same settings finished is used again; of other settings it is an error, unless ``restart``
-    discards it. ``fresh`` discards it in any case.
+    folder of frames that becomes a video, as a fraction: "24000/1001". ``allow_huge`` believes a
+    source that claims frames beyond ``media/limits.py``. What an interrupted run of the same
+    settings finished is used again; of other settings it is an error, unless ``restart`` discards
+    it. ``fresh`` discards it in any case.
     """
 
     model: str = "auto"
@@ -78,6 +79,7 @@ class UpscaleOptions:
     overwrite: bool = False
     restart: bool = False
     fresh: bool = False
+    allow_huge: bool = False
 
     def __post_init__(self) -> None:
         if (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from vsr.cli.doctor import doctor
 from vsr.cli.eval import evaluate
 from vsr.cli.extract import extract
 from vsr.cli.models import models
@@ -64,11 +66,13 @@ def common(
 ) -> None:
     """Upscale videos and pictures four times: sharp, complete and on time."""
     del version  # its callback has answered
+    os.environ.setdefault("SVT_LOG", "1")  # or SVT-AV1 writes its settings to stderr
 
 
 app.command()(upscale)
 app.command()(probe)
 app.command()(extract)
 app.command()(train)
+app.command()(doctor)
 app.command("eval")(evaluate)
 app.add_typer(models, name="models")

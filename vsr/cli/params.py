@@ -76,6 +76,10 @@ Restart = Annotated[
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Begin anew, whatever an interrupted run had finished.")
 ]
+AllowHuge = Annotated[
+    bool,
+    typer.Option("--allow-huge", help="Believe frames of more than 128 million pixels."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report.")]

@@ -37,6 +37,7 @@ def upscale(
     overwrite: params.Overwrite = False,
     restart: params.Restart = False,
     fresh: params.Fresh = False,
+    allow_huge: params.AllowHuge = False,
     dry_run: params.DryRun = False,
     json: params.Json = False,
     quiet: params.Quiet = False,
@@ -67,6 +68,7 @@ def upscale(
         overwrite=overwrite,
         restart=restart,
         fresh=fresh,
+        allow_huge=allow_huge,
     )
     # Torch's threads would spin while they wait, on cores that the encoder's threads need.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

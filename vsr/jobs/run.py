@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from vsr.errors import DeviceError, MediaError, StorageError, VsrError
+from vsr.errors import DeviceError, StorageError, VsrError
 from vsr.events import EventSink, Finished, Report, Saved, Started, Warned
 from vsr.infer.engine import Engine
-from vsr.jobs.journal import Journal, stamp
+from vsr.jobs.journal import Journal
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments import STAGES, Segments, encode_all, reader_of
 from vsr.media.atomic import rename
-from vsr.media.files import translated
+from vsr.media.files import check_unchanged, translated
 from vsr.media.images import FolderReader
 from vsr.media.mux import join
 from vsr.media.reader import Reader
@@ -64,16 +64,15 @@ def _made(
     should_stop: Callable[[], bool],
     begun: float,
 ) -> Report:
-    before = stamp(plan.info.path)
     sink = Segments(plan, journal, on_event, should_stop)
     try:
         reader = reader_of(plan, sink.finished)
         waits = encode_all(plan, engine, reader, sink)
-        _check_unchanged(plan.info.path, before)
         part = journal.folder / f"joined{plan.target.suffix}"
         made = (sink.finished, plan.info, plan.encoding, plan.timing, plan.carries)
         retimed = join(*made, part, plan.cut)
         verify(part, *made, plan.cut)
+        check_unchanged(plan.info.path, plan.info.stamp)
         warnings = _warnings(plan, reader, sink.finished[-1], retimed)
         _warn(on_event, warnings)
         report = Report(
@@ -118,30 +117,18 @@ def _warn(on_event: EventSink, messages: Iterable[str]) -> None:
 
 def _identity(plan: Plan, engine: Engine, options: UpscaleOptions) -> dict[str, object]:
     """Whatever could change a segment's bytes."""
-    now = stamp(plan.info.path)
+    sizes, times = plan.info.stamp[0::3], plan.info.stamp[1::3]  # inodes differ where it moved
     return {
         "vsr": __version__,
         "source": str(plan.info.path.resolve()),
-        "bytes": now["bytes"],
-        "modified_ns": now["modified_ns"],
+        "bytes": sum(sizes),
+        "modified_ns": max(times, default=0),
         "options": options.as_json(),
         "model": engine.upscaler.fingerprint,
         "placement": str(engine.placement),
         "encoder": str(plan.encoding),
         "size": str(plan.encoding.size),
     }
-
-
-def _check_unchanged(source: Path, before: dict[str, int]) -> None:
-    """A source that changed while it was read is not the one that the segments are of."""
-    try:
-        same = stamp(source) == before
-    except OSError:
-        same = False
-    if not same:
-        raise MediaError(
-            f"{source} changed while it was read", hint="wait until it is written whole"
-        )
 
 
 def _put(part: Path, target: Path, journal: Journal, report: Report) -> None:
@@ -170,6 +157,13 @@ def _warnings(
         for carry in plan.carries
         if retimed[carry.stream.index]
     ]
+    if reader.jumps:
+        warnings.append(f"places where times fell back, joined on without a gap: {reader.jumps}")
+    if reader.converted:
+        warnings.append(
+            f"{reader.converted} frames changed pixel format in the middle: converted to the first "
+            f"one's, {plan.info.pix_fmt}"
+        )
     if reader.repaired:
         warnings.append(f"{reader.repaired} frames had missing or falling times, set in order")
     periods = (plan.timing.time_base, 1 / plan.timing.frame_rate)

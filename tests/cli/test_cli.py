@@ -125,8 +125,8 @@ def test_upscale_reports_on_stderr_and_in_json_on_stdout(folder: Path) -> None:
         "upscale", "in.mp4", "out.mp4", "--overwrite", "--json", "--quiet", "--preset", "ultrafast",
         folder=folder,
     )  # fmt: skip
-    report = json.loads(run.stdout)
-    assert report["frames"] == 12
+    last = json.loads(run.stdout.splitlines()[-1])
+    assert (last["event"], last["report"]["frames"]) == ("finished", 12)
     assert run.stderr == ""
 
 

@@ -70,6 +70,7 @@ Fps = Annotated[
     typer.Option("--fps", metavar="N|N/D", help="For a folder of frames that becomes a video."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the target if it exists.")]
+Events = Annotated[bool, typer.Option("--json", help="Write events to stdout, one a line.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report.")]

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from vsr.api import plan as plan
     from vsr.api import probe as probe
     from vsr.api import upscale as upscale
+    from vsr.api import upscale_batch as upscale_batch
     from vsr.infer.engine import Engine as Engine
+    from vsr.options import BatchOptions as BatchOptions
     from vsr.options import EngineOptions as EngineOptions
     from vsr.options import UpscaleOptions as UpscaleOptions
 
 _HOMES = {
+    "BatchOptions": "vsr.options",
     "Engine": "vsr.infer.engine",
     "EngineOptions": "vsr.options",
     "UpscaleOptions": "vsr.options",
@@ -25,8 +28,10 @@ _HOMES = {
     "plan": "vsr.api",
     "probe": "vsr.api",
     "upscale": "vsr.api",
+    "upscale_batch": "vsr.api",
 }
 __all__ = [
+    "BatchOptions",
     "Engine",
     "EngineOptions",
     "UpscaleOptions",
@@ -36,6 +41,7 @@ __all__ = [
     "plan",
     "probe",
     "upscale",
+    "upscale_batch",
 ]
 
 

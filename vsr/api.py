@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vsr.errors import MediaError, OptionsError
-from vsr.events import EventSink, Report, ignore
+from vsr.events import BatchReport, EventSink, Report, ignore
 from vsr.infer import device
 from vsr.infer.engine import Engine
+from vsr.jobs.batch import start
+from vsr.jobs.inputs import find, holds_videos
 from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
 from vsr.jobs.plan import Plan, check_target, make_plan
 from vsr.jobs.run import run
+from vsr.jobs.watch import watch
 from vsr.media.carry import plan_carry
+from vsr.media.codecs import CONTAINERS
 from vsr.media.images import is_picture, picture_size, pictures_in
 from vsr.media.probe import MediaInfo
 from vsr.media.probe import probe as probe_file
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
-from vsr.options import EngineOptions, UpscaleOptions
+from vsr.options import BatchOptions, EngineOptions, UpscaleOptions
 from vsr.weights import default_model as model_for
 from vsr.weights import index
 from vsr.weights import load as load_weights
@@ -53,6 +58,57 @@ def upscale(
         return job(source, target, make_engine(upscaler, options, on_event), options, on_event)
     plan = make_plan(source, target, options, upscaler.scale)
     return run(plan, make_engine(upscaler, options, on_event), options, on_event)
+
+
+def upscale_batch(
+    sources: Sequence[PathLike],
+    target: PathLike,
+    options: UpscaleOptions | None = None,
+    batch: BatchOptions | None = None,
+    on_event: EventSink = ignore,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> BatchReport:
+    """Upscale files and folders of videos into the folder ``target``, or go on with a folder's new
+    files until ``should_stop``.
+
+    A file that fails is an outcome in the report. What is wrong with the whole of it (no input, two
+    inputs of one name) raises a :class:`~vsr.errors.VsrError` before the first file.
+    """
+    options, batch = options or UpscaleOptions(), batch or BatchOptions()
+    inputs, out = [Path(source) for source in sources], Path(target)
+    if out.suffix.lower() in CONTAINERS and not out.is_dir():
+        raise OptionsError(
+            f"several files cannot become {out}", hint="give a folder as the target, or --to FOLDER"
+        )
+    if options.fps is not None:
+        raise OptionsError(
+            "--fps is for a folder of frames", hint="videos keep the times they have"
+        )
+    if batch.watch and not any(path.is_dir() for path in inputs):
+        raise OptionsError("--watch needs a folder to watch", hint="vsr upscale FOLDER OUT --watch")
+    finding = find(inputs, out, batch)
+    if not finding.files and not batch.watch:
+        raise OptionsError(
+            f"nothing to do: no videos in {', '.join(map(str, inputs))} "
+            f"({finding.others} other files)",
+            hint="--recursive looks into its folders too, --include says what to take",
+        )
+    upscaler = load(options.model, options.device)
+    made, items = start(finding, out, upscaler, options, batch, on_event, should_stop)
+    try:
+        if batch.watch:
+            watch(made, inputs, batch)
+        else:
+            made.work_off(items, stop_on_error=batch.on_error == "stop")
+    finally:
+        report = made.finish()
+    return report
+
+
+def is_batch(source: PathLike, target: PathLike) -> bool:
+    """Whether these two mean a folder of videos, each of which is to be made larger."""
+    folder, name = Path(source), Path(target)
+    return folder.is_dir() and name.suffix.lower() not in CONTAINERS and holds_videos(folder)
 
 
 def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Plan:

@@ -14,6 +14,8 @@ CodecName = Literal[
     "auto", "h264", "hevc", "av1", "prores", "ffv1", "h264_nvenc", "hevc_nvenc", "av1_nvenc"
 ]
 Deinterlace = Literal["auto", "on", "off"]
+OnError = Literal["continue", "stop"]
+Order = Literal["name", "size", "duration", "newest", "oldest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,31 @@ class UpscaleOptions:
             return Size(self.width, max(1, round(source.height * self.width / source.width)))
         factor = network_scale if self.scale is None else self.scale
         return Size(max(1, round(source.width * factor)), max(1, round(source.height * factor)))
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """How several files are found, named and gone through; see ``docs/guide/batch.md``.
+
+    ``include`` and ``exclude`` are patterns of names, or of paths below the input folder where they
+    hold a slash. ``watch`` goes on with new files, looked for every ``poll`` seconds, once they
+    stopped growing.
+    """
+
+    recursive: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    name: str = "{stem}{suffix}"
+    on_error: OnError = "continue"
+    order: Order = "name"
+    watch: bool = False
+    poll: float = 5.0
+
+    def __post_init__(self) -> None:
+        _one_of("on-error", self.on_error, get_args(OnError))
+        _one_of("order", self.order, get_args(Order))
+        if not 0 < self.poll <= 86400:
+            raise OptionsError(f"poll must be above 0 seconds and at most a day, got {self.poll:g}")
 
 
 def parse_bytes(text: str) -> int:

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from vsr.cli.lines import Lines, failure
+from vsr.cli.tables import batch_table
 from vsr.event_rows import Progress, follow, plain
 from vsr.events import (
     Advanced,
     BackedOff,
+    BatchFinished,
     Event,
     Failed,
+    Finished,
     Report,
     SegmentDone,
     Skipped,
@@ -92,8 +95,13 @@ class Console:
                 self._say(f"{self._place()}{_name(event.source)} failed: {event.message}")
                 if event.hint:
                     self._say(f"hint: {event.hint}")
+            case Finished():
+                self._close_bar()
             case Skipped():
                 self._say(f"{self._place()}{event.source.name}: {event.reason}")
+            case BatchFinished():
+                self._close_bar()
+                self._say(batch_table(event.report))
             case Waiting():
                 self._close_bar()
                 self._say(f"waiting for new files in {event.folder} (Ctrl-C ends)")

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 from vsr.cli import params
 from vsr.cli.console import Console, show_report, show_rows
-from vsr.options import UpscaleOptions, parse_bytes, parse_seconds, parse_size
+from vsr.options import BatchOptions, UpscaleOptions, parse_bytes, parse_seconds, parse_size
 
 
 def upscale(
-    source: params.Source,
-    target: params.Target,
+    places: params.Places,
+    to: params.To = None,
     model: params.Model = "auto",
     scale: params.Scale = None,
     height: params.Height = None,
@@ -33,13 +33,21 @@ def upscale(
     end: params.End = None,
     deinterlace: params.DeinterlaceMode = "auto",
     fps: params.Fps = None,
+    recursive: params.Recursive = False,
+    include: params.Include = None,
+    exclude: params.Exclude = None,
+    name: params.Name = "{stem}{suffix}",
+    on_error: params.Failing = "continue",
+    order: params.Sorting = "name",
+    watch: params.Watch = False,
+    poll: params.Poll = 5.0,
     overwrite: params.Overwrite = False,
     dry_run: params.DryRun = False,
     json: params.Events = False,
     quiet: params.Quiet = False,
     verbose: params.Verbose = False,
 ) -> None:
-    """Upscale a video, a picture or a folder of pictures."""
+    """Upscale a video, a picture, or a folder of either."""
     with Console(json=json, quiet=quiet, verbose=verbose) as console:
         options = UpscaleOptions(
             model=model,
@@ -64,15 +72,30 @@ def upscale(
             fps=fps,
             overwrite=overwrite,
         )
+        several = BatchOptions(
+            recursive=recursive,
+            include=tuple(include or ()),
+            exclude=tuple(exclude or ()),
+            name=name,
+            on_error=cast(Any, on_error),
+            order=cast(Any, order),
+            watch=watch,
+            poll=poll,
+        )
+        sources, target = params.sources_and_target(places, to)
         # Torch's threads would spin while they wait, on cores that the encoder's threads need.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from vsr import api  # torch takes seconds to import: not for --help
 
         if model == "auto":
             console.say_default(api.default_model(options))
-        if dry_run:
-            show_rows(api.preview(source, target, options), json=json)
+        if to is not None or several != BatchOptions() or api.is_batch(sources[0], target):
+            made = api.upscale_batch(sources, target, options, several, console.on_event)
+            params.check_complete(made)
             return
-        report = api.upscale(source, target, options, console.on_event)
+        if dry_run:
+            show_rows(api.preview(sources[0], target, options), json=json)
+            return
+        report = api.upscale(sources[0], target, options, console.on_event)
     if not quiet and not json:
         show_report(report)

@@ -14,7 +14,7 @@ FLOORS = [
     {"version", "errors", "events", "event_rows", "geometry", "chroma", "color", "metrics"},
     {"models", "pipeline", "options"},
     {"media", "infer", "weights"},
-    {"training", "comparison"},
+    {"training", "comparison", "evaluation"},
     {"jobs"},
     {"api", "report"},
     {"cli"},

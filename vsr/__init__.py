@@ -9,6 +9,7 @@ from vsr.version import __version__
 
 if TYPE_CHECKING:
     from vsr import errors as errors
+    from vsr.api import evaluate as evaluate
     from vsr.api import load as load
     from vsr.api import plan as plan
     from vsr.api import probe as probe
@@ -24,6 +25,7 @@ _HOMES = {
     "Engine": "vsr.infer.engine",
     "EngineOptions": "vsr.options",
     "UpscaleOptions": "vsr.options",
+    "evaluate": "vsr.api",
     "load": "vsr.api",
     "plan": "vsr.api",
     "probe": "vsr.api",
@@ -37,6 +39,7 @@ __all__ = [
     "UpscaleOptions",
     "__version__",
     "errors",
+    "evaluate",
     "load",
     "plan",
     "probe",

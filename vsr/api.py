@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from vsr.errors import MediaError, OptionsError
+from vsr.evaluation import Score, scores, sets_in
 from vsr.events import BatchReport, EventSink, Report, ignore
 from vsr.infer import device
 from vsr.infer.engine import Engine
-from vsr.jobs.batch import start
-from vsr.jobs.inputs import find, holds_videos
+from vsr.jobs.inputs import holds_videos
 from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
 from vsr.jobs.plan import Plan, check_target, make_plan
+from vsr.jobs.queue import upscale_many
 from vsr.jobs.run import run
-from vsr.jobs.watch import watch
 from vsr.media.carry import plan_carry
 from vsr.media.codecs import CONTAINERS
 from vsr.media.images import is_picture, picture_size, pictures_in
@@ -24,6 +24,7 @@ from vsr.media.probe import probe as probe_file
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
 from vsr.options import BatchOptions, EngineOptions, UpscaleOptions
+from vsr.training.vgg import load_vgg
 from vsr.weights import default_model as model_for
 from vsr.weights import index
 from vsr.weights import load as load_weights
@@ -75,34 +76,15 @@ def upscale_batch(
     inputs of one name) raises a :class:`~vsr.errors.VsrError` before the first file.
     """
     options, batch = options or UpscaleOptions(), batch or BatchOptions()
-    inputs, out = [Path(source) for source in sources], Path(target)
-    if out.suffix.lower() in CONTAINERS and not out.is_dir():
-        raise OptionsError(
-            f"several files cannot become {out}", hint="give a folder as the target, or --to FOLDER"
-        )
-    if options.fps is not None:
-        raise OptionsError(
-            "--fps is for a folder of frames", hint="videos keep the times they have"
-        )
-    if batch.watch and not any(path.is_dir() for path in inputs):
-        raise OptionsError("--watch needs a folder to watch", hint="vsr upscale FOLDER OUT --watch")
-    finding = find(inputs, out, batch)
-    if not finding.files and not batch.watch:
-        raise OptionsError(
-            f"nothing to do: no videos in {', '.join(map(str, inputs))} "
-            f"({finding.others} other files)",
-            hint="--recursive looks into its folders too, --include says what to take",
-        )
-    upscaler = load(options.model, options.device)
-    made, items = start(finding, out, upscaler, options, batch, on_event, should_stop)
-    try:
-        if batch.watch:
-            watch(made, inputs, batch)
-        else:
-            made.work_off(items, stop_on_error=batch.on_error == "stop")
-    finally:
-        report = made.finish()
-    return report
+    return upscale_many(
+        [Path(source) for source in sources],
+        Path(target),
+        lambda: load(options.model, options.device),
+        options,
+        batch,
+        on_event,
+        should_stop,
+    )
 
 
 def is_batch(source: PathLike, target: PathLike) -> bool:
@@ -168,15 +150,50 @@ def fate(info: MediaInfo) -> dict[str, list[str]]:
     return rows
 
 
+def evaluate(
+    models: Sequence[str],
+    data: Sequence[PathLike],
+    options: EngineOptions | None = None,
+    *,
+    vgg: str = "none",
+    crf: float | None = None,
+    frames: int = 16,
+) -> Iterator[Score]:
+    """How near models come to originals: a :class:`Score` for each model and each test set.
+
+    Without ``models``, bicubic and everything that is shipped.
+    ``data`` are folders with ``HR`` and ``LR``, pictures or videos; what has no ``LR`` is shrunk,
+    and compressed by x264 where ``crf`` is given. ``vgg`` is "none", "auto" or a path.
+    """
+    judge = load_vgg(vgg)
+    for model in models or ("bicubic", *index()):
+        engine = Engine(load(model, (options or EngineOptions()).device), options)
+        places = [Path(place) for place in data]
+        sets = sets_in(places, engine.upscaler.scale, frames=frames, crf=crf)
+        yield from scores(engine, sets, judge)
+
+
 def default_model(options: UpscaleOptions) -> str:
     """The model that ``auto`` means for these options."""
     return model_for(device.pick(options.device).type)
 
 
-def list_models() -> list[dict[str, str]]:
-    """Every model that has a name: ``name`` and ``about``, and for trained ones what they reach."""
-    rows = [
-        {"name": entry.name, "about": f"{entry.summary}; {entry.quality}; {entry.speed}"}
+def list_models() -> list[dict[str, object]]:
+    """Every model that has a name: ``name`` and ``about``.
+
+    Of trained ones also ``psnr`` (luma, on Set5, Set14, BSD100), ``milliseconds`` (for 160x90, two
+    CPU cores) and ``default_on``, the kinds of device that it is the default on.
+    """
+    rows: list[dict[str, object]] = [
+        {
+            "name": entry.name,
+            "psnr": entry.psnr,
+            "milliseconds": entry.milliseconds,
+            "default_on": [
+                kind for kind in ("cpu", "cuda", "mps") if model_for(kind) == entry.name
+            ],
+            "about": entry.summary,
+        }
         for entry in index().values()
     ]
     plain = [arch for arch in ARCHS.values() if not arch.trained]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from vsr.cli.eval import evaluate
 from vsr.cli.extract import extract
 from vsr.cli.models import models
 from vsr.cli.probe import probe
@@ -66,4 +67,5 @@ app.command()(upscale)
 app.command()(probe)
 app.command()(extract)
 app.command()(train)
+app.command("eval")(evaluate)
 app.add_typer(models, name="models")

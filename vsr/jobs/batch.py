@@ -16,18 +16,15 @@ from vsr.errors import MediaError, OptionsError, VsrError
 from vsr.events import (
     BatchFinished,
     BatchReport,
-    BatchStarted,
     EventSink,
     Failed,
     Outcome,
     Report,
     Skipped,
-    Warned,
 )
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
-from vsr.jobs.inputs import Finding
-from vsr.jobs.items import Item, named_items, refuse_clashes
+from vsr.jobs.items import Item
 from vsr.jobs.journal import Journal
 from vsr.jobs.pictures import upscale_picture
 from vsr.jobs.plan import check_target, make_plan
@@ -35,7 +32,7 @@ from vsr.jobs.record import Record, identify
 from vsr.jobs.run import run
 from vsr.media.images import is_picture, picture_size
 from vsr.models.arch import Upscaler
-from vsr.options import BatchOptions, UpscaleOptions
+from vsr.options import UpscaleOptions
 
 SHAPES = 4  # engines kept, one for each size of frames: what one learnt of memory is of no other
 
@@ -124,7 +121,7 @@ class Batch:
         if state not in ("new", "stale") and not self.options.overwrite:
             raise OptionsError(why, hint="give --overwrite to replace it, or another folder")
         options = replace(self.options, overwrite=self.options.overwrite or state == "stale")
-        _make_folder(target.parent)
+        make_folder(target.parent)
         check_target(source, target, options)
         self._record.begin(target, identity)
         try:
@@ -144,31 +141,8 @@ class Batch:
         return run(plan, self._engine_for(plan.info.size), options, self.on_event)
 
 
-def start(
-    finding: Finding,
-    out: Path,
-    upscaler: Upscaler,
-    options: UpscaleOptions,
-    batch: BatchOptions,
-    on_event: EventSink,
-    should_stop: Callable[[], bool],
-) -> tuple[Batch, list[Item]]:
-    """Everything that can be refused before the first file, and the batch ready to go."""
-    items = named_items(finding.files, out, options, batch, upscaler)
-    refuse_clashes(items)
-    if not out.absolute().parent.is_dir():
-        raise MediaError(f"there is no folder {out.absolute().parent}", hint="make it first")
-    if out.exists() and not out.is_dir():
-        raise OptionsError(f"{out} is a file, and a folder was asked for")
-    _make_folder(out)
-    made = Batch(out, upscaler, options, on_event, others=finding.others, should_stop=should_stop)
-    on_event(BatchStarted(out, None if batch.watch else len(items), finding.others))
-    for note in finding.notes:
-        on_event(Warned(note))
-    return made, items
-
-
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """A folder and those above it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -51,6 +51,7 @@ BATCH = BatchReport(
         Outcome(IN, OUT, "skipped", message="finished before"),
         Outcome(IN, None, "failed", message="no video", hint="look", exit_code=3),
         Outcome(IN, None, "left"),
+        Outcome(IN, OUT, "planned", 12, 4.0, 10),
     ),
     others=2,
     seconds=2.0,

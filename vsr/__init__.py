@@ -9,6 +9,7 @@ from vsr.version import __version__
 
 if TYPE_CHECKING:
     from vsr import errors as errors
+    from vsr.api import dry_run as dry_run
     from vsr.api import evaluate as evaluate
     from vsr.api import load as load
     from vsr.api import plan as plan
@@ -26,6 +27,7 @@ _HOMES = {
     "EngineOptions": "vsr.options",
     "UpscaleOptions": "vsr.options",
     "evaluate": "vsr.api",
+    "dry_run": "vsr.api",
     "load": "vsr.api",
     "plan": "vsr.api",
     "probe": "vsr.api",
@@ -38,6 +40,7 @@ __all__ = [
     "EngineOptions",
     "UpscaleOptions",
     "__version__",
+    "dry_run",
     "errors",
     "evaluate",
     "load",

@@ -8,9 +8,13 @@ from pathlib import Path
 
 from vsr.errors import MediaError, OptionsError
 from vsr.evaluation import Score, scores, sets_in
-from vsr.events import BatchReport, EventSink, Report, ignore
+from vsr.events import BatchReport, EventSink, Forecast, Report, ignore
 from vsr.infer import device
 from vsr.infer.engine import Engine
+from vsr.jobs.dry import dry_run as dry_run_of
+from vsr.jobs.dry import previewed
+from vsr.jobs.forecast import check_enough as check_enough
+from vsr.jobs.forecast import check_room
 from vsr.jobs.inputs import holds_videos
 from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
 from vsr.jobs.plan import Plan, check_target, make_plan
@@ -18,7 +22,7 @@ from vsr.jobs.queue import upscale_many
 from vsr.jobs.run import run
 from vsr.media.carry import plan_carry
 from vsr.media.codecs import CONTAINERS
-from vsr.media.images import is_picture, picture_size, pictures_in
+from vsr.media.images import is_picture
 from vsr.media.probe import MediaInfo
 from vsr.media.probe import probe as probe_file
 from vsr.models.arch import Upscaler
@@ -50,6 +54,8 @@ def upscale(
     _check_source(source)
     check_target(source, target, options)
     upscaler = load(options.model, options.device)
+    if options.preview is not None and (is_picture(source) or not target.suffix):
+        raise OptionsError("--preview is for a video that becomes one")
     if is_picture(source):
         return upscale_picture(
             source, target, make_engine(upscaler, options, on_event), options, on_event
@@ -57,8 +63,12 @@ def upscale(
     if not target.suffix:
         job = upscale_folder if source.is_dir() else extract_frames
         return job(source, target, make_engine(upscaler, options, on_event), options, on_event)
+    options = previewed(source, options, on_event)
     plan = make_plan(source, target, options, upscaler.scale)
-    return run(plan, make_engine(upscaler, options, on_event), options, on_event)
+    engine = make_engine(upscaler, options, on_event)
+    if not options.force:
+        check_room(plan, engine)
+    return run(plan, engine, options, on_event)
 
 
 def upscale_batch(
@@ -68,12 +78,15 @@ def upscale_batch(
     batch: BatchOptions | None = None,
     on_event: EventSink = ignore,
     should_stop: Callable[[], bool] = lambda: False,
+    *,
+    dry: bool = False,
 ) -> BatchReport:
     """Upscale files and folders of videos into the folder ``target``, or go on with a folder's new
     files until ``should_stop``.
 
     A file that fails is an outcome in the report. What is wrong with the whole of it (no input, two
-    inputs of one name) raises a :class:`~vsr.errors.VsrError` before the first file.
+    inputs of one name) raises a :class:`~vsr.errors.VsrError` before the first file. A ``dry`` run
+    only tells what each file would take.
     """
     options, batch = options or UpscaleOptions(), batch or BatchOptions()
     return upscale_many(
@@ -84,6 +97,7 @@ def upscale_batch(
         batch,
         on_event,
         should_stop,
+        dry=dry,
     )
 
 
@@ -104,35 +118,12 @@ def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = No
     return make_plan(source, target, options, load(options.model, options.device).scale)
 
 
-def preview(source: PathLike, target: PathLike, options: UpscaleOptions) -> dict[str, object]:
-    """What :func:`upscale` would do, of any kind of source and target, as plain rows."""
-    source, target = Path(source), Path(target)
-    if not is_picture(source) and target.suffix:
-        made = plan(source, target, options)
-        return {
-            "source": str(made.info.path),
-            "target": str(made.target),
-            "size": f"{made.info.size} to {made.encoding.size}",
-            "frames": made.frames,
-            "frame_rate": str(made.info.frame_rate),
-            "encoder": str(made.encoding),
-            "deinterlace": made.deinterlace,
-            "kept": list(made.kept),
-            "converted": list(made.converted),
-            "dropped": list(made.dropped),
-            "notes": list(made.notes),
-        }
-    _check_source(source)
-    check_target(source, target, options)
-    scale = load(options.model, options.device).scale
-    pictures = [source] if is_picture(source) else pictures_in(source) if source.is_dir() else []
-    if pictures:
-        low, frames = picture_size(pictures[0]), len(pictures)
-    else:
-        info = probe_file(source)
-        low, frames = info.size, info.frames
-    size = f"{low} to {options.target_size(low, scale)}"
-    return {"source": str(source), "target": str(target), "size": size, "frames": frames}
+def dry_run(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Forecast:
+    """What :func:`upscale` would do, and take: measured on some frames where it makes a video."""
+    options = options or UpscaleOptions()
+    _check_source(Path(source))
+    engine = make_engine(load(options.model, options.device), options)
+    return dry_run_of(Path(source), Path(target), options, engine)
 
 
 def probe(path: PathLike) -> MediaInfo:

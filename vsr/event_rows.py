@@ -88,6 +88,8 @@ def follow(progress: Progress, event: Event, now: float) -> Progress:
                 progress, source=event.source, target=event.target, total=event.frames,
                 done=0, fresh=0, begun=now, seconds=0.0, file=progress.file + 1, running=True,
             )  # fmt: skip
+        case Planned():
+            return replace(progress, file=progress.file + 1)
         case Skipped() | Failed(source=Path()):
             begun = progress.running and isinstance(event, Failed)
             return replace(progress, file=progress.file + (not begun), running=False)
@@ -120,7 +122,7 @@ def as_row(event: Event, progress: Progress) -> dict[str, object]:
         case BatchFinished():
             counts = {
                 state: event.report.count(state)
-                for state in ("finished", "skipped", "failed", "left")
+                for state in ("finished", "skipped", "failed", "left", "planned")
             }
             head |= {"target": event.report.target, "counts": counts, "report": event.report}
         case Planned():

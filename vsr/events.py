@@ -136,14 +136,14 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file of a batch; ``left`` was not reached.
+    """What became of one file of a batch; ``left`` was not reached, ``planned`` is a dry run's.
 
     ``message`` is why it was skipped, failed or left.
     """
 
     source: Path
     target: Path | None
-    state: Literal["finished", "skipped", "failed", "left"]
+    state: Literal["finished", "skipped", "failed", "left", "planned"]
     frames: int = 0
     seconds: float = 0.0
     bytes: int = 0

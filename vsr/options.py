@@ -52,7 +52,8 @@ class UpscaleOptions:
 
     At most one of ``scale``, ``size`` and ``height``/``width`` may be given; the network's own
     factor otherwise. ``start`` and ``end`` are seconds of the source's own clock. ``fps`` is for a
-    folder of frames that becomes a video, as a fraction: "24000/1001".
+    folder of frames that becomes a video, as a fraction: "24000/1001". ``preview`` makes so many
+    seconds of the liveliest stretch; ``force`` begins though the disk seems too small.
     """
 
     model: str = "auto"
@@ -75,7 +76,9 @@ class UpscaleOptions:
     end: float | None = None
     deinterlace: Deinterlace = "auto"
     fps: str | None = None
+    preview: float | None = None
     overwrite: bool = False
+    force: bool = False
 
     def __post_init__(self) -> None:
         if (
@@ -92,6 +95,8 @@ class UpscaleOptions:
         _at_least("width", self.width, 1)
         _one_of("codec", self.codec, get_args(CodecName))
         _one_of("deinterlace", self.deinterlace, get_args(Deinterlace))
+        if self.preview is not None and not 0 < self.preview < float("inf"):
+            raise OptionsError(f"preview must be above 0 seconds, got {self.preview:g}")
         for name, value in (("start", self.start), ("end", self.end), ("crf", self.crf)):
             if value is not None and not 0 <= value < float("inf"):
                 raise OptionsError(f"{name} must not be negative, got {value:g}")
@@ -112,7 +117,7 @@ class UpscaleOptions:
 
     def as_json(self) -> dict[str, object]:
         """For a journal: everything that could change the result."""
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if key != "force"}
 
     def target_size(self, source: Size, network_scale: int) -> Size:
         """The size asked for, before it is rounded to what a pixel format holds."""

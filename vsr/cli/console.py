@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from vsr.cli.lines import Lines, failure
-from vsr.cli.tables import batch_table
+from vsr.cli.tables import batch_table, forecast_line, forecast_rows
 from vsr.event_rows import Progress, follow, plain
 from vsr.events import (
     Advanced,
@@ -23,6 +23,7 @@ from vsr.events import (
     Event,
     Failed,
     Finished,
+    Planned,
     Report,
     SegmentDone,
     Skipped,
@@ -71,6 +72,8 @@ class Console:
             self._progress = follow(self._progress, event, time.monotonic())
             if self._lines is not None:
                 self._lines.tell(event, self._progress)
+            elif isinstance(event, Planned) and self._progress.files == 1:
+                show_rows(forecast_rows(event.forecast), json=False)
             if not self._quiet:
                 self._show(event)
 
@@ -104,6 +107,8 @@ class Console:
             case BatchFinished():
                 self._close_bar()
                 self._say(batch_table(event.report))
+            case Planned() if self._progress.files != 1:
+                self._say(f"{self._place()}{forecast_line(event.forecast)}")
             case Waiting():
                 self._close_bar()
                 self._say(f"waiting for new files in {event.folder} (Ctrl-C ends)")

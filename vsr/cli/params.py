@@ -78,44 +78,52 @@ Fps = Annotated[
 ]
 To = Annotated[
     Path | None,
-    typer.Option("--to", metavar="FOLDER", help="Batch: the folder that takes every target."),
+    typer.Option("--to", metavar="FOLDER", help="Folders: the folder that takes every target."),
 ]
 Recursive = Annotated[
-    bool, typer.Option("--recursive", "-r", help="Batch: look into folders; the tree is kept.")
+    bool, typer.Option("--recursive", "-r", help="Folders: look into folders; the tree is kept.")
 ]
 Include = Annotated[
     list[str] | None,
-    typer.Option("--include", metavar="PATTERN", help="Batch: take only such names; repeatable."),
+    typer.Option("--include", metavar="PATTERN", help="Folders: take only such names; repeatable."),
 ]
 Exclude = Annotated[
     list[str] | None,
-    typer.Option("--exclude", metavar="PATTERN", help="Batch: leave such names; repeatable."),
+    typer.Option("--exclude", metavar="PATTERN", help="Folders: leave such names; repeatable."),
 ]
 Name = Annotated[
     str,
     typer.Option(
         "--name",
         metavar="TEMPLATE",
-        help="Batch: names of targets, of {stem} {suffix} {extension} {width} {height} {scale} "
+        help="Folders: names of targets, of {stem} {suffix} {extension} {width} {height} {scale} "
         "{model}.",
     ),
 ]
 Failing = Annotated[
     str,
     typer.Option(
-        "--on-error", metavar="|".join(get_args(OnError)), help="Batch: after a file that failed."
+        "--on-error", metavar="|".join(get_args(OnError)), help="Folders: after a file that failed."
     ),
 ]
 Sorting = Annotated[
-    str, typer.Option("--order", metavar="|".join(get_args(Order)), help="Batch: which goes first.")
+    str,
+    typer.Option("--order", metavar="|".join(get_args(Order)), help="Folders: what goes first."),
 ]
-Watch = Annotated[bool, typer.Option("--watch", help="Batch: go on with new files, until Ctrl-C.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Folders: go on with new files.")]
 Poll = Annotated[
-    float, typer.Option("--poll", metavar="SECONDS", help="Batch: how often --watch looks.")
+    float, typer.Option("--poll", metavar="SECONDS", help="Folders: how often --watch looks.")
 ]
+Preview = Annotated[
+    float | None,
+    typer.Option("--preview", metavar="SECONDS", help="Make only the liveliest stretch, so long."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Begin though the disk seems too small.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the target if it exists.")]
 Events = Annotated[bool, typer.Option("--json", help="Write events to stdout, one a line.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would be done and what it takes.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report.")]
 Verbose = Annotated[

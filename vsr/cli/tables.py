@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from vsr.events import BatchReport, Outcome
+from vsr.events import BatchReport, Forecast, Outcome
+from vsr.units import amount, clock
 
-STATES = ("finished", "skipped", "failed", "left")
+STATES = ("finished", "skipped", "failed", "left", "planned")
 
 
 def batch_table(report: BatchReport) -> str:
@@ -22,18 +23,61 @@ def batch_table(report: BatchReport) -> str:
     counts = [f"{report.count(state)} {state}" for state in STATES if report.count(state)]
     if report.others:
         counts.append(f"{report.others} other files left alone")
-    lines.append(f"{', '.join(counts) or 'nothing done'}, in {clock(report.seconds)}")
+    planned = [outcome for outcome in report.outcomes if outcome.state == "planned"]
+    if planned:
+        seconds, size = sum(o.seconds for o in planned), sum(o.bytes for o in planned)
+        counts.append(f"which take {clock(seconds)} and {amount(size)}")
+        lines.append(", ".join(counts))
+    else:
+        lines.append(f"{', '.join(counts) or 'nothing done'}, in {clock(report.seconds)}")
     return "\n".join(lines)
 
 
-def clock(seconds: float) -> str:
-    """ "4.2 s", "12:05 min" or "3:04:05 h"."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}:{rest:02} min"
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02} h"
+def forecast_rows(told: Forecast) -> dict[str, object]:
+    """A dry run's answer, by rows; what is not known is left out."""
+    rows: dict[str, object] = {
+        "source": told.source,
+        "target": told.target,
+        "size": f"{told.size} to {told.target_size}",
+        "frames": told.frames,
+        "model": f"{told.model} on {told.device}",
+    }
+    if told.frame_rate is None:
+        return rows
+    rows |= {
+        "frame_rate": told.frame_rate,
+        "encoder": f"{told.encoder}, opens at {told.target_size}",
+        "deinterlace": told.deinterlace,
+        "kept": told.kept,
+        "converted": told.converted,
+        "dropped": told.dropped,
+        "notes": told.notes,
+    }
+    if told.frames_per_second is not None:
+        stages = told.stage_seconds or {}
+        parts = ", ".join(f"{stage} {1000 * seconds:.3g}" for stage, seconds in stages.items())
+        rows["speed"] = (
+            f"{told.frames_per_second:.3g} frames a second, measured on {told.measured_frames} "
+            f"({parts} ms a frame)"
+        )
+    if told.expected_seconds is not None:
+        rows["time"] = f"about {clock(told.expected_seconds)}"
+    if told.disk_bytes is not None and told.target_bytes is not None:
+        rows["disk"] = (
+            f"about {amount(told.target_bytes)}, at most {amount(told.disk_bytes)} on the way; "
+            f"{amount(told.disk_free_bytes or 0)} free"
+        )
+    return rows
+
+
+def forecast_line(told: Forecast) -> str:
+    """The same for a file among many."""
+    parts = [f"{told.source.name}: {told.size} to {told.target_size}"]
+    if told.expected_seconds is not None:
+        parts.append(f"{told.frames} frames in about {clock(told.expected_seconds)}")
+    if told.target_bytes is not None:
+        parts.append(f"about {amount(told.target_bytes)}")
+    return ", ".join(parts)
 
 
 def _common(folders: list[Path]) -> Path:
@@ -42,6 +86,6 @@ def _common(folders: list[Path]) -> Path:
 
 
 def _said(outcome: Outcome) -> str:
-    if outcome.state != "finished":
+    if outcome.state not in ("finished", "planned"):
         return outcome.message
-    return f"{outcome.frames} frames, {clock(outcome.seconds)}, {outcome.bytes / 1e6:.1f} MB"
+    return f"{outcome.frames} frames, {clock(outcome.seconds)}, {amount(outcome.bytes)}"

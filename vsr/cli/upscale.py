@@ -6,7 +6,8 @@ import os
 from typing import Any, cast
 
 from vsr.cli import params
-from vsr.cli.console import Console, show_report, show_rows
+from vsr.cli.console import Console, show_report
+from vsr.events import Planned
 from vsr.options import BatchOptions, UpscaleOptions, parse_bytes, parse_seconds, parse_size
 
 
@@ -33,6 +34,7 @@ def upscale(
     end: params.End = None,
     deinterlace: params.DeinterlaceMode = "auto",
     fps: params.Fps = None,
+    preview: params.Preview = None,
     recursive: params.Recursive = False,
     include: params.Include = None,
     exclude: params.Exclude = None,
@@ -42,6 +44,7 @@ def upscale(
     watch: params.Watch = False,
     poll: params.Poll = 5.0,
     overwrite: params.Overwrite = False,
+    force: params.Force = False,
     dry_run: params.DryRun = False,
     json: params.Events = False,
     quiet: params.Quiet = False,
@@ -70,7 +73,9 @@ def upscale(
             end=None if end is None else parse_seconds(end),
             deinterlace=cast(Any, deinterlace),
             fps=fps,
+            preview=preview,
             overwrite=overwrite,
+            force=force,
         )
         several = BatchOptions(
             recursive=recursive,
@@ -90,11 +95,16 @@ def upscale(
         if model == "auto":
             console.say_default(api.default_model(options))
         if to is not None or several != BatchOptions() or api.is_batch(sources[0], target):
-            made = api.upscale_batch(sources, target, options, several, console.on_event)
+            made = api.upscale_batch(
+                sources, target, options, several, console.on_event, dry=dry_run
+            )
             params.check_complete(made)
             return
         if dry_run:
-            show_rows(api.preview(sources[0], target, options), json=json)
+            forecast = api.dry_run(sources[0], target, options)
+            console.on_event(Planned(forecast))
+            if not force:
+                api.check_enough(forecast)
             return
         report = api.upscale(sources[0], target, options, console.on_event)
     if not quiet and not json:

@@ -18,17 +18,21 @@ from vsr.events import (
     BatchReport,
     EventSink,
     Failed,
+    Forecast,
     Outcome,
+    Planned,
     Report,
     Skipped,
 )
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
+from vsr.jobs.forecast import check_room, forecast
 from vsr.jobs.items import Item
 from vsr.jobs.journal import Journal
 from vsr.jobs.pictures import upscale_picture
 from vsr.jobs.plan import check_target, make_plan
 from vsr.jobs.record import Record, identify
+from vsr.jobs.rehearsal import Measured, rehearse
 from vsr.jobs.run import run
 from vsr.media.images import is_picture, picture_size
 from vsr.models.arch import Upscaler
@@ -53,6 +57,8 @@ class Batch:
         self.out, self.upscaler, self.options = out, upscaler, options
         self.on_event, self.others, self.should_stop = on_event, others, should_stop
         self.outcomes: list[Outcome] = []
+        self.forecasts: list[Forecast] = []
+        self._measured: dict[object, Measured] = {}
         self._begun = time.perf_counter()
         self._record = Record(out)
         self._fingerprint = upscaler.fingerprint
@@ -63,14 +69,17 @@ class Batch:
 
         self._engine_for: Callable[[Size], Engine] = lru_cache(SHAPES)(place)
 
-    def work_off(self, items: Sequence[Item], *, stop_on_error: bool) -> bool:
-        """Go through ``items``; whether the end was reached. An interruption passes through."""
+    def work_off(self, items: Sequence[Item], *, stop_on_error: bool, dry: bool = False) -> bool:
+        """Go through ``items``; whether the end was reached. An interruption passes through.
+
+        A ``dry`` run tells what each would take, and makes none.
+        """
         for place, item in enumerate(items):
             if self.should_stop():
                 self._leave(items[place:], "interrupted")
                 return False
             try:
-                outcome = self._outcome(item)
+                outcome = self._outcome(item, dry=dry)
             except BaseException:
                 self._leave(items[place:], "interrupted")
                 raise
@@ -90,10 +99,10 @@ class Batch:
     def _leave(self, items: Sequence[Item], why: str) -> None:
         self.outcomes += [Outcome(item.source, item.target, "left", message=why) for item in items]
 
-    def _outcome(self, item: Item) -> Outcome:
+    def _outcome(self, item: Item, *, dry: bool) -> Outcome:
         begun = time.perf_counter()
         try:
-            return self._one(item)
+            return self._one(item, dry=dry)
         except VsrError as error:
             if self.should_stop():
                 raise  # it is how the run says that it was interrupted
@@ -105,14 +114,14 @@ class Batch:
                 message=error.message, hint=error.hint, exit_code=error.exit_code,
             )  # fmt: skip
 
-    def _one(self, item: Item) -> Outcome:
+    def _one(self, item: Item, *, dry: bool) -> Outcome:
         if item.problem is not None:
             raise item.problem
         source, target = item.source, item.target
         assert target is not None, "an item has a target or a problem"
         identity = identify(source, self.options, self._fingerprint)
         state, why = self._record.judge(target, identity)
-        if state == "arrived":
+        if state == "arrived" and not dry:
             _forget_work(target)
             self._record.finish(target, identity, 0, 0.0)
         if state in ("arrived", "finished"):
@@ -121,6 +130,8 @@ class Batch:
         if state not in ("new", "stale") and not self.options.overwrite:
             raise OptionsError(why, hint="give --overwrite to replace it, or another folder")
         options = replace(self.options, overwrite=self.options.overwrite or state == "stale")
+        if dry:
+            return self._foreseen(source, target, options)
         make_folder(target.parent)
         check_target(source, target, options)
         self._record.begin(target, identity)
@@ -133,12 +144,33 @@ class Batch:
         self._record.finish(target, identity, report.frames, report.seconds)
         return Outcome(source, target, "finished", report.frames, report.seconds, report.bytes)
 
+    def _foreseen(self, source: Path, target: Path, options: UpscaleOptions) -> Outcome:
+        """What a file would take; the speed is measured once for all of one kind."""
+        if is_picture(source):
+            low = picture_size(source)
+            high = options.target_size(low, self.upscaler.scale)
+            told = Forecast(source, target, low, high, 1)
+        else:
+            plan = make_plan(source, target, options, self.upscaler.scale)
+            engine = self._engine_for(plan.info.size)
+            kind = (plan.info.size, plan.encoding.size, str(plan.encoding), plan.deinterlace)
+            if kind not in self._measured:
+                self._measured[kind] = rehearse(plan, engine)
+            told = forecast(plan, engine, self._measured[kind])
+        self.forecasts.append(told)
+        self.on_event(Planned(told))
+        frames, seconds, size = told.frames, told.expected_seconds, told.target_bytes
+        return Outcome(source, target, "planned", frames or 0, seconds or 0.0, size or 0)
+
     def _make(self, source: Path, target: Path, options: UpscaleOptions) -> Report:
         if is_picture(source):
             engine = self._engine_for(picture_size(source))
             return upscale_picture(source, target, engine, options, self.on_event)
         plan = make_plan(source, target, options, self.upscaler.scale)
-        return run(plan, self._engine_for(plan.info.size), options, self.on_event)
+        engine = self._engine_for(plan.info.size)
+        if not options.force:
+            check_room(plan, engine)
+        return run(plan, engine, options, self.on_event)
 
 
 def make_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from vsr.errors import MediaError, OptionsError
 from vsr.events import BatchReport, BatchStarted, EventSink, Warned
 from vsr.jobs.batch import Batch, make_folder
+from vsr.jobs.forecast import check_room_for_all
 from vsr.jobs.inputs import Finding, find
 from vsr.jobs.items import named_items, refuse_clashes
 from vsr.jobs.watch import watch
@@ -24,24 +25,32 @@ def upscale_many(
     several: BatchOptions,
     on_event: EventSink,
     should_stop: Callable[[], bool],
+    *,
+    dry: bool,
 ) -> BatchReport:
-    """Upscale every input into ``out``; files that fail are outcomes of the report."""
+    """Upscale every input into ``out``; files that fail are outcomes of the report.
+
+    A ``dry`` run tells what each would take, and raises where the disk would not hold them all.
+    """
     finding = checked(inputs, out, options, several)
     upscaler = load()
     items = named_items(finding.files, out, options, several, upscaler)
     refuse_clashes(items)
-    make_folder(out)
+    if not dry:
+        make_folder(out)
     batch = Batch(out, upscaler, options, on_event, others=finding.others, should_stop=should_stop)
-    on_event(BatchStarted(out, None if several.watch else len(items), finding.others))
+    on_event(BatchStarted(out, None if several.watch and not dry else len(items), finding.others))
     for note in finding.notes:
         on_event(Warned(note))
     try:
-        if several.watch:
+        if several.watch and not dry:
             watch(batch, inputs, several)
         else:
-            batch.work_off(items, stop_on_error=several.on_error == "stop")
+            batch.work_off(items, stop_on_error=several.on_error == "stop", dry=dry)
     finally:
         report = batch.finish()
+    if not options.force:
+        check_room_for_all(batch.forecasts)
     return report
 
 
@@ -60,6 +69,10 @@ def checked(
     if options.fps is not None:
         raise OptionsError(
             "--fps is for a folder of frames", hint="videos keep the times they have"
+        )
+    if options.preview is not None:
+        raise OptionsError(
+            "--preview is for one video", hint="vsr upscale VIDEO TARGET --preview 5"
         )
     if several.watch and not any(path.is_dir() for path in inputs):
         raise OptionsError("--watch needs a folder to watch", hint="vsr upscale FOLDER OUT --watch")

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from vsr.errors import MediaError, OptionsError
 from vsr.evaluation import Score, scores, sets_in
-from vsr.events import EventSink, Report, ignore
+from vsr.events import BatchReport, EventSink, Forecast, Report, ignore
 from vsr.infer import device
 from vsr.infer.engine import Engine
+from vsr.jobs.dry import dry_run as dry_run_of
+from vsr.jobs.dry import previewed
+from vsr.jobs.forecast import check_enough as check_enough
+from vsr.jobs.forecast import check_room
+from vsr.jobs.inputs import holds_videos
 from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
 from vsr.jobs.plan import Plan, check_target, make_plan
+from vsr.jobs.queue import upscale_many
 from vsr.jobs.run import run
 from vsr.media.carry import plan_carry
+from vsr.media.codecs import CONTAINERS
 from vsr.media.files import check_regular
-from vsr.media.images import is_picture, picture_size, pictures_in
+from vsr.media.images import is_picture
 from vsr.media.probe import MediaInfo
 from vsr.media.probe import probe as probe_file
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
-from vsr.options import EngineOptions, UpscaleOptions
+from vsr.options import BatchOptions, EngineOptions, UpscaleOptions
 from vsr.training.vgg import load_vgg
 from vsr.weights import default_model as model_for
 from vsr.weights import index
@@ -35,28 +42,73 @@ def upscale(
     target: PathLike,
     options: UpscaleOptions | None = None,
     on_event: EventSink = ignore,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Report:
     """Upscale a video, a picture or a folder of pictures.
 
     A video becomes a video, or a folder of png frames where ``target`` has no suffix; a folder
     becomes a folder, or a video where ``target`` has a video's suffix. ``on_event`` is called from
-    the threads of the pipeline, one event at a time. Raises a :class:`~vsr.errors.VsrError`; the
-    target is then what it was before.
+    the threads of the pipeline, one event at a time. ``should_stop`` is asked after each segment of
+    a video: if it says so, :class:`~vsr.errors.Stopped` is raised, and the same call goes on later.
+    Raises a :class:`~vsr.errors.VsrError`; the target is then what it was before.
     """
     options = options or UpscaleOptions()
     source, target = Path(source), Path(target)
     _check_source(source)
     check_target(source, target, options)
     upscaler = load(options.model, options.device)
+    if options.preview is not None and (is_picture(source) or not target.suffix):
+        raise OptionsError("--preview is for a video that becomes one")
     if is_picture(source):
         return upscale_picture(
             source, target, make_engine(upscaler, options, on_event), options, on_event
         )
     if not target.suffix:
         job = upscale_folder if source.is_dir() else extract_frames
-        return job(source, target, make_engine(upscaler, options, on_event), options, on_event)
+        engine = make_engine(upscaler, options, on_event)
+        return job(source, target, engine, options, on_event, should_stop)
+    options = previewed(source, options, on_event)
     plan = make_plan(source, target, options, upscaler.scale)
-    return run(plan, make_engine(upscaler, options, on_event), options, on_event)
+    engine = make_engine(upscaler, options, on_event)
+    if not options.force:
+        check_room(plan, engine)
+    return run(plan, engine, options, on_event, should_stop)
+
+
+def upscale_batch(
+    sources: Sequence[PathLike],
+    target: PathLike,
+    options: UpscaleOptions | None = None,
+    batch: BatchOptions | None = None,
+    on_event: EventSink = ignore,
+    should_stop: Callable[[], bool] = lambda: False,
+    *,
+    dry: bool = False,
+) -> BatchReport:
+    """Upscale files and folders of videos into the folder ``target``, or go on with a folder's new
+    files until ``should_stop``.
+
+    A file that fails is an outcome in the report. What is wrong with the whole of it (no input, two
+    inputs of one name) raises a :class:`~vsr.errors.VsrError` before the first file. A ``dry`` run
+    only tells what each file would take.
+    """
+    options, batch = options or UpscaleOptions(), batch or BatchOptions()
+    return upscale_many(
+        [Path(source) for source in sources],
+        Path(target),
+        lambda: load(options.model, options.device),
+        options,
+        batch,
+        on_event,
+        should_stop,
+        dry=dry,
+    )
+
+
+def is_batch(source: PathLike, target: PathLike) -> bool:
+    """Whether these two mean a folder of videos, each of which is to be made larger."""
+    folder, name = Path(source), Path(target)
+    return folder.is_dir() and name.suffix.lower() not in CONTAINERS and holds_videos(folder)
 
 
 def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Plan:
@@ -70,35 +122,12 @@ def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = No
     return make_plan(source, target, options, load(options.model, options.device).scale)
 
 
-def preview(source: PathLike, target: PathLike, options: UpscaleOptions) -> dict[str, object]:
-    """What :func:`upscale` would do, of any kind of source and target, as plain rows."""
-    source, target = Path(source), Path(target)
-    if not is_picture(source) and target.suffix:
-        made = plan(source, target, options)
-        return {
-            "source": str(made.info.path),
-            "target": str(made.target),
-            "size": f"{made.info.size} to {made.encoding.size}",
-            "frames": made.frames,
-            "frame_rate": str(made.info.frame_rate),
-            "encoder": str(made.encoding),
-            "deinterlace": made.deinterlace,
-            "kept": list(made.kept),
-            "converted": list(made.converted),
-            "dropped": list(made.dropped),
-            "notes": list(made.notes),
-        }
-    _check_source(source)
-    check_target(source, target, options)
-    scale = load(options.model, options.device).scale
-    pictures = [source] if is_picture(source) else pictures_in(source) if source.is_dir() else []
-    if pictures:
-        low, frames = picture_size(pictures[0], allow_huge=options.allow_huge), len(pictures)
-    else:
-        info = probe_file(source, allow_huge=options.allow_huge)
-        low, frames = info.size, info.frames
-    size = f"{low} to {options.target_size(low, scale)}"
-    return {"source": str(source), "target": str(target), "size": size, "frames": frames}
+def dry_run(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Forecast:
+    """What :func:`upscale` would do, and take: measured on some frames where it makes a video."""
+    options = options or UpscaleOptions()
+    _check_source(Path(source))
+    engine = make_engine(load(options.model, options.device), options)
+    return dry_run_of(Path(source), Path(target), options, engine)
 
 
 def probe(path: PathLike, *, allow_huge: bool = False) -> MediaInfo:

@@ -16,7 +16,7 @@ from vsr.cli.models import models
 from vsr.cli.probe import probe
 from vsr.cli.train import train
 from vsr.cli.upscale import upscale
-from vsr.errors import VsrError
+from vsr.errors import Stopped, VsrError
 from vsr.version import __version__
 
 
@@ -32,6 +32,9 @@ class VsrGroup(TyperGroup):
             if error.hint:
                 print(f"hint: {error.hint}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
+        except Stopped as stop:
+            print(f"\n{stop.message}", file=sys.stderr)
+            raise typer.Exit(stop.exit_code) from None
         except KeyboardInterrupt:
             print("\ninterrupted: give the same command again to go on", file=sys.stderr)
             raise typer.Exit(130) from None

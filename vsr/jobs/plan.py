@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vsr.color import ColorSpec
 from vsr.errors import MediaError, OptionsError
+from vsr.jobs.journal import is_saved, sweep
 from vsr.media.carry import Carry, plan_carry
 from vsr.media.deinterlace import looks_interlaced
 from vsr.media.encoding import Encoding, choose
@@ -92,7 +93,9 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
             f"{target} holds more than pictures and will not be replaced",
             hint="give a new folder",
         )
-    if target.exists() and not options.overwrite and not _is_empty_folder(target):
+    again = not options.restart and not options.fresh and is_saved(target)
+    if target.exists() and not (options.overwrite or again or _is_empty_folder(target)):
+        sweep(target)
         raise OptionsError(f"{target} exists already", hint="give --overwrite to replace it")
 
 

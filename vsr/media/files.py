@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,8 +13,19 @@ import av
 from av.container import InputContainer
 from av.error import ArgumentError, FFmpegError, HTTPError, InvalidDataError
 
-from vsr.errors import MediaError
+from vsr.errors import MediaError, StorageError
 from vsr.media.limits import FFMPEG_PIXELS
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+GONE = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EROFS,
+    errno.EIO,
+    errno.ESTALE,
+    errno.EACCES,
+    errno.EPERM,
+)
 
 # Formats that name other files, or places on a network, to read: never from a file of a stranger.
 _REFERRING = {
@@ -33,35 +45,42 @@ def _formats() -> str:
 
 @contextmanager
 def translated(path: Path, doing: str) -> Generator[None]:
-    """FFmpeg's and the system's errors about ``path`` as :class:`MediaError`, said once, here."""
+    """FFmpeg's and the system's errors about ``path``, said once, here.
+
+    :class:`MediaError`, and :class:`StorageError` where ``doing`` is "write" and the disk is why.
+    """
     try:
         yield
     except HTTPError as error:
         raise MediaError(f"cannot {doing} {path}: {error.strerror}") from error
-    except FileNotFoundError as error:
-        raise MediaError(f"there is no file {path}", hint="check the path") from error
-    except PermissionError as error:
-        raise MediaError(
-            f"no permission to {doing} {path}", hint="check its owner and mode"
-        ) from error
-    except IsADirectoryError as error:
-        raise MediaError(f"{path} is a folder, not a file") from error
-    except InvalidDataError as error:
-        raise MediaError(
+    except (OSError, FFmpegError) as error:
+        raise _told(path, doing, error) from error
+
+
+def _told(path: Path, doing: str, error: OSError | FFmpegError) -> MediaError:
+    if doing == "write" and error.errno in (*FULL, *GONE):
+        hint = "free some space" if error.errno in FULL else "is its folder there, and writable?"
+        return StorageError(f"cannot write {path}: {error.strerror}", hint=hint)
+    if isinstance(error, FileNotFoundError):
+        return MediaError(f"there is no file {path}", hint="check the path")
+    if isinstance(error, PermissionError):
+        return MediaError(f"no permission to {doing} {path}", hint="check its owner and mode")
+    if isinstance(error, IsADirectoryError):
+        return MediaError(f"{path} is a folder, not a file")
+    if isinstance(error, InvalidDataError):
+        return MediaError(
             f"{path} is not a video that can be read: {error.strerror}",
             hint="is it complete, and really a video? `vsr probe` says what is in a file",
-        ) from error
-    except ArgumentError as error:
-        raise MediaError(
+        )
+    if isinstance(error, ArgumentError):
+        return MediaError(
             f"{path} is not a video that can be read: {error.strerror}",
             hint="playlists and other lists of files are not followed: give the video itself",
-        ) from error
-    except (OSError, FFmpegError) as error:
-        hint = "it may be damaged, or claim frames too large without --allow-huge"
-        raise MediaError(
-            f"cannot {doing} {path}: {error.strerror or error}",
-            hint=hint if doing == "read" else None,
-        ) from error
+        )
+    hint = "it may be damaged, or claim frames too large without --allow-huge"
+    return MediaError(
+        f"cannot {doing} {path}: {error.strerror or error}", hint=hint if doing == "read" else None
+    )
 
 
 def check_regular(path: Path) -> None:

@@ -41,7 +41,7 @@ def pictures_in(folder: Path) -> list[Path]:
     found = [path for path in folder.iterdir() if is_picture(path) and path.is_file()]
     if not found:
         raise MediaError(f"{folder} holds no pictures", hint=f"they end in {', '.join(SUFFIXES)}")
-    return sorted(found, key=_natural)
+    return sorted(found, key=lambda path: natural(path.name))
 
 
 def read_picture(path: Path, *, allow_huge: bool = False) -> tuple[tuple[Tensor, ...], ColorSpec]:
@@ -195,6 +195,7 @@ def _kind(size: Size, color: ColorSpec) -> str:
     return f"{size} {color.layout}{' with alpha' if color.alpha else ''} of {color.depth} bits"
 
 
-def _natural(path: Path) -> list[tuple[int, int | str]]:
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [(1, int(part)) if part.isdigit() else (0, part) for part in parts]
+def natural(name: str) -> list[tuple[int, int | str]]:
+    """A key that sorts names with their numbers counted as numbers."""
+    parts = re.split(r"(\d+)", name.lower())
+    return [(1, int(part)) if part.isdecimal() else (0, part) for part in parts]

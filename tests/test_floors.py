@@ -26,7 +26,7 @@ FLOORS = [
     {"media", "infer", "weights"},
     {"training", "comparison", "evaluation"},
     {"jobs"},
-    {"api", "report"},
+    {"api", "report", "doctor"},
     {"cli"},
     {"__main__"},
 ]

@@ -22,6 +22,7 @@ from vsr.jobs.queue import upscale_many
 from vsr.jobs.run import run
 from vsr.media.carry import plan_carry
 from vsr.media.codecs import CONTAINERS
+from vsr.media.files import check_regular
 from vsr.media.images import is_picture
 from vsr.media.probe import MediaInfo
 from vsr.media.probe import probe as probe_file
@@ -41,13 +42,15 @@ def upscale(
     target: PathLike,
     options: UpscaleOptions | None = None,
     on_event: EventSink = ignore,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Report:
     """Upscale a video, a picture or a folder of pictures.
 
     A video becomes a video, or a folder of png frames where ``target`` has no suffix; a folder
     becomes a folder, or a video where ``target`` has a video's suffix. ``on_event`` is called from
-    the threads of the pipeline, one event at a time. Raises a :class:`~vsr.errors.VsrError`; the
-    target is then what it was before.
+    the threads of the pipeline, one event at a time. ``should_stop`` is asked after each segment of
+    a video: if it says so, :class:`~vsr.errors.Stopped` is raised, and the same call goes on later.
+    Raises a :class:`~vsr.errors.VsrError`; the target is then what it was before.
     """
     options = options or UpscaleOptions()
     source, target = Path(source), Path(target)
@@ -68,7 +71,7 @@ def upscale(
     engine = make_engine(upscaler, options, on_event)
     if not options.force:
         check_room(plan, engine)
-    return run(plan, engine, options, on_event)
+    return run(plan, engine, options, on_event, should_stop)
 
 
 def upscale_batch(
@@ -126,9 +129,9 @@ def dry_run(source: PathLike, target: PathLike, options: UpscaleOptions | None =
     return dry_run_of(Path(source), Path(target), options, engine)
 
 
-def probe(path: PathLike) -> MediaInfo:
+def probe(path: PathLike, *, allow_huge: bool = False) -> MediaInfo:
     """What is in a video file. Raises :class:`~vsr.errors.MediaError`."""
-    return probe_file(Path(path))
+    return probe_file(Path(path), allow_huge=allow_huge)
 
 
 def fate(info: MediaInfo) -> dict[str, list[str]]:
@@ -225,3 +228,5 @@ def _check_source(source: Path) -> None:
         raise MediaError(f"there is no file {source}", hint="check the path")
     if not os.access(source, os.R_OK):
         raise MediaError(f"no permission to read {source}", hint="check its owner and mode")
+    if not source.is_dir():
+        check_regular(source)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 from vsr.geometry import Size
 
@@ -86,6 +86,18 @@ class Report:
     model: str = ""
     device: str = ""
     encoder: str = ""
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Report:
+        """The report that ``asdict`` made ``row`` of, after its way through JSON."""
+        values: dict[str, Any] = {
+            key: tuple(cast("list[str]", value)) if isinstance(value, list) else value
+            for key, value in row.items()
+        }
+        values["target"] = Path(row["target"])
+        for key in ("size", "target_size"):
+            values[key] = Size(**row[key])
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,9 @@ class UpscaleOptions:
     factor otherwise. ``start`` and ``end`` are seconds of the source's own clock. ``fps`` is for a
     folder of frames that becomes a video, as a fraction: "24000/1001". ``preview`` makes so many
     seconds of the liveliest stretch; ``force`` begins though the disk seems too small.
+    ``allow_huge`` believes a source that claims frames beyond ``media/limits.py``. What an
+    interrupted run of the same settings finished is used again; of other settings it is an error,
+    unless ``restart`` discards it. ``fresh`` discards it in any case.
     """
 
     model: str = "auto"
@@ -79,6 +82,9 @@ class UpscaleOptions:
     preview: float | None = None
     overwrite: bool = False
     force: bool = False
+    restart: bool = False
+    fresh: bool = False
+    allow_huge: bool = False
 
     def __post_init__(self) -> None:
         if (
@@ -117,7 +123,8 @@ class UpscaleOptions:
 
     def as_json(self) -> dict[str, object]:
         """For a journal: everything that could change the result."""
-        return {key: value for key, value in asdict(self).items() if key != "force"}
+        about_the_run = ("overwrite", "force", "restart", "fresh")
+        return {key: value for key, value in asdict(self).items() if key not in about_the_run}
 
     def target_size(self, source: Size, network_scale: int) -> Size:
         """The size asked for, before it is rounded to what a pixel format holds."""

@@ -66,6 +66,10 @@ class Console:
         """One line about the model that was chosen for the person."""
         self._say(f"model: {model} (the default; see `vsr models list`)")
 
+    def say_finishing(self) -> None:
+        """One line after the first Ctrl-C."""
+        self._say("finishing this segment; press Ctrl-C again to stop at once")
+
     def on_event(self, event: Event) -> None:
         """Show one event, from whatever thread it comes."""
         with self._lock:

@@ -7,7 +7,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from vsr.errors import BatchIncomplete, OptionsError
+from vsr.errors import BatchIncomplete, OptionsError, Stopped
 from vsr.events import BatchReport
 from vsr.options import CodecName, Deinterlace, DtypeName, OnError, Order
 
@@ -120,6 +120,16 @@ Preview = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Begin though the disk seems too small.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the target if it exists.")]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Discard an interrupted run of other settings.")
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Begin anew, whatever an interrupted run had finished.")
+]
+AllowHuge = Annotated[
+    bool,
+    typer.Option("--allow-huge", help="Believe frames of more than 128 million pixels."),
+]
 Events = Annotated[bool, typer.Option("--json", help="Write events to stdout, one a line.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only say what would be done and what it takes.")
@@ -168,8 +178,10 @@ def sources_and_target(places: list[Path], to: Path | None) -> tuple[list[Path],
     return places[:1], places[1]
 
 
-def check_complete(report: BatchReport) -> None:
-    """Raise :class:`BatchIncomplete` where files failed; each was told when it did."""
+def check_complete(report: BatchReport, *, stopped: int | None) -> None:
+    """Raise :class:`Stopped` where files are left, :class:`BatchIncomplete` where some failed."""
+    if stopped is not None and report.count("left"):
+        raise Stopped(f"stopped, {report.count('left')} files are left", exit_code=stopped)
     failed = report.count("failed")
     if failed:
         raise BatchIncomplete(

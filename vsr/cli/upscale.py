@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from vsr.cli import params
 from vsr.cli.console import Console, show_report
+from vsr.cli.signals import wish_to_end
 from vsr.events import Planned
 from vsr.options import BatchOptions, UpscaleOptions, parse_bytes, parse_seconds, parse_size
 
@@ -45,6 +46,9 @@ def upscale(
     poll: params.Poll = 5.0,
     overwrite: params.Overwrite = False,
     force: params.Force = False,
+    restart: params.Restart = False,
+    fresh: params.Fresh = False,
+    allow_huge: params.AllowHuge = False,
     dry_run: params.DryRun = False,
     json: params.Events = False,
     quiet: params.Quiet = False,
@@ -76,6 +80,9 @@ def upscale(
             preview=preview,
             overwrite=overwrite,
             force=force,
+            restart=restart,
+            fresh=fresh,
+            allow_huge=allow_huge,
         )
         several = BatchOptions(
             recursive=recursive,
@@ -95,10 +102,11 @@ def upscale(
         if model == "auto":
             console.say_default(api.default_model(options))
         if to is not None or several != BatchOptions() or api.is_batch(sources[0], target):
-            made = api.upscale_batch(
-                sources, target, options, several, console.on_event, dry=dry_run
-            )
-            params.check_complete(made)
+            with wish_to_end(console.say_finishing) as stop:
+                made = api.upscale_batch(
+                    sources, target, options, several, console.on_event, stop, dry=dry_run
+                )
+            params.check_complete(made, stopped=stop.exit_code if stop() else None)
             return
         if dry_run:
             forecast = api.dry_run(sources[0], target, options)
@@ -106,6 +114,7 @@ def upscale(
             if not force:
                 api.check_enough(forecast)
             return
-        report = api.upscale(sources[0], target, options, console.on_event)
+        with wish_to_end(console.say_finishing) as stop:
+            report = api.upscale(sources[0], target, options, console.on_event, stop)
     if not quiet and not json:
         show_report(report)

@@ -18,7 +18,9 @@ from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.jobs.plan import cut_of, deinterlacing, reader_for
+from vsr.media.files import check_unchanged
 from vsr.media.images import is_picture, pictures_in, read_picture, spec_for, write_picture
+from vsr.media.limits import check_target_size
 from vsr.media.probe import probe
 from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
@@ -41,7 +43,7 @@ def upscale_picture(
         raise OptionsError(
             f"a picture cannot become {target.name}", hint="end the target in .png, .jpg or .webp"
         )
-    first = _read(source, target)
+    first = _read(source, target, options)
     return _run(iter([first]), 1, first, source, target, engine, options, on_event)
 
 
@@ -50,9 +52,9 @@ def upscale_folder(
 ) -> Report:
     """Every picture of a folder, names and kinds kept; sizes may differ from one to the next."""
     paths = pictures_in(source)
-    first = _read(paths[0], paths[0])
+    first = _read(paths[0], paths[0], options)
     with _filled(target) as part:
-        pictures = (_read(path, part / path.name) for path in paths)
+        pictures = (_read(path, part / path.name, options) for path in paths)
         return _run(pictures, len(paths), first, source, target, engine, options, on_event)
 
 
@@ -60,7 +62,7 @@ def extract_frames(
     source: Path, target: Path, engine: Engine, options: UpscaleOptions, on_event: EventSink
 ) -> Report:
     """A video's frames, enlarged, as numbered png pictures in the order shown."""
-    info = probe(source)
+    info = probe(source, allow_huge=options.allow_huge)
     color = info.color.resolved(info.size.height)
     deinterlace, notes = deinterlacing(info, options)
     reader = reader_for(info, cut_of(info, options), deinterlace=deinterlace, clip_frames=1)
@@ -91,6 +93,7 @@ def extract_frames(
             size,
             (*lost,),
         )
+        check_unchanged(source, info.stamp)
         return replace(report, damaged=reader.damaged, warnings=(*notes, *report.warnings))
 
 
@@ -116,6 +119,7 @@ def _run(
         spec = spec_for(picture.path, picture.color)
         height, width = picture.planes[0].shape[-2:]
         goal = options.target_size(Size(width, height), scale)
+        check_target_size(goal, allow_huge=options.allow_huge)
         planes = engine.enlarge(picture.planes, picture.color.resolved(height), spec, goal)
         return _Picture(picture.path, planes, spec)
 
@@ -159,8 +163,8 @@ def _run(
     return report
 
 
-def _read(path: Path, target: Path) -> _Picture:
-    planes, color = read_picture(path)
+def _read(path: Path, target: Path, options: UpscaleOptions) -> _Picture:
+    planes, color = read_picture(path, allow_huge=options.allow_huge)
     return _Picture(target, planes, color)
 
 

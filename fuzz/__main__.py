@@ -78,6 +78,10 @@ def run_case(case: Case, made: Seeds, place: Path, limit: float) -> tuple[list[s
     for arguments, target, check in _commands(case, folder, made):
         before = {path.name for path in folder.iterdir()}
         outcome = command(arguments, folder, limit)
+        if outcome.code is None:  # a hang, or a machine that is busy? a hang has no end at all
+            for path in set(folder.iterdir()) - {folder / name for name in before}:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            outcome = command(arguments, folder, 10 * limit)
         found = judge(outcome, folder, before, target)
         if outcome.code == 0 and target is not None and not found:
             checked = forked(partial(check, folder / target, outcome.stdout), folder, limit)

@@ -65,7 +65,8 @@ def upscale(
         )
     if not target.suffix:
         job = upscale_folder if source.is_dir() else extract_frames
-        return job(source, target, make_engine(upscaler, options, on_event), options, on_event)
+        engine = make_engine(upscaler, options, on_event)
+        return job(source, target, engine, options, on_event, should_stop)
     options = previewed(source, options, on_event)
     plan = make_plan(source, target, options, upscaler.scale)
     engine = make_engine(upscaler, options, on_event)

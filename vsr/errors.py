@@ -50,12 +50,14 @@ class OutOfMemory(DeviceError):
     """Memory ran out even at the smallest tile and a batch of one."""
 
 
-class TrainingDiverged(VsrError):
-    """A training ended because its loss was not finite again and again, or ran away."""
-
-
 class DataError(VsrError):
     """Training data cannot be used."""
+
+    exit_code = 6
+
+
+class TrainingDiverged(VsrError):
+    """A training ended because its loss was not finite again and again, or ran away."""
 
     exit_code = 6
 

@@ -81,10 +81,10 @@ class UpscaleOptions:
     fps: str | None = None
     preview: float | None = None
     overwrite: bool = False
-    force: bool = False
     restart: bool = False
     fresh: bool = False
     allow_huge: bool = False
+    force: bool = False
 
     def __post_init__(self) -> None:
         if (
@@ -123,7 +123,7 @@ class UpscaleOptions:
 
     def as_json(self) -> dict[str, object]:
         """For a journal: everything that could change the result."""
-        about_the_run = ("overwrite", "force", "restart", "fresh")
+        about_the_run = ("overwrite", "restart", "fresh", "force")
         return {key: value for key, value in asdict(self).items() if key not in about_the_run}
 
     def target_size(self, source: Size, network_scale: int) -> Size:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from vsr import doctor
+from vsr import doctor, weights
 from vsr.media.codecs import CODECS
 
 ROOT = Path(__file__).parents[2]
@@ -30,25 +26,24 @@ def test_a_sound_installation_is_sound() -> None:
         assert "4 of 4 frames" in checks[f"codec {name}"].said
 
 
-def test_altered_weights_are_found_and_the_command_exits_with_1(tmp_path: Path) -> None:
+def altered_copy(folder: Path) -> Path:
     """A copy of the package with one bit of its weights flipped."""
     for name in ("vsr", "weights"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    path = tmp_path / "weights" / "compact.safetensors"
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    path = folder / "weights" / "compact.safetensors"
     data = bytearray(path.read_bytes())
     data[-100] ^= 1
     path.write_bytes(data)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-m", "vsr", "doctor", "--json"]
-    run = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
-    )
-    assert run.returncode == 1, run.stderr
-    checks = [json.loads(line) for line in run.stdout.splitlines()]
-    wrong = [check for check in checks if check["state"] == "wrong"]
-    assert [check["name"] for check in wrong] == ["model compact"]
-    assert "not the file that was shipped" in wrong[0]["said"]
-    assert wrong[0]["hint"]
+    return folder
+
+
+def test_altered_weights_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = altered_copy(tmp_path) / "weights"
+    monkeypatch.setattr(weights, "folder", lambda: folder)
+    wrong = [check for check in doctor.examine() if check.state == "wrong"]
+    assert [check.name for check in wrong] == ["model compact"]
+    assert "not the file that was shipped" in wrong[0].said
+    assert wrong[0].hint
 
 
 def test_colours_that_shift_and_codecs_that_fail_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ class VsrGroup(TyperGroup):
                 print(f"hint: {error.hint}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
         except Stopped as stop:
-            print(f"\n{stop.message}: the same command goes on", file=sys.stderr)
+            print(f"\n{stop.message}", file=sys.stderr)
             raise typer.Exit(stop.exit_code) from None
         except KeyboardInterrupt:
             print("\ninterrupted: give the same command again to go on", file=sys.stderr)

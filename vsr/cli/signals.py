@@ -41,7 +41,7 @@ def wish_to_end(
         del frame
         again, wish.number = wish(), number
         if again or number not in patient:
-            raise Stopped("stopped at once", exit_code=wish.exit_code)
+            raise Stopped("stopped at once: the same command goes on", exit_code=wish.exit_code)
         first()
 
     names = ("SIGINT", "SIGTERM", "SIGHUP")

@@ -45,10 +45,10 @@ def upscale(
     watch: params.Watch = False,
     poll: params.Poll = 5.0,
     overwrite: params.Overwrite = False,
-    force: params.Force = False,
     restart: params.Restart = False,
     fresh: params.Fresh = False,
     allow_huge: params.AllowHuge = False,
+    force: params.Force = False,
     dry_run: params.DryRun = False,
     json: params.Events = False,
     quiet: params.Quiet = False,
@@ -79,9 +79,9 @@ def upscale(
             fps=fps,
             preview=preview,
             overwrite=overwrite,
-            force=force,
             restart=restart,
             fresh=fresh,
+            force=force,
             allow_huge=allow_huge,
         )
         several = BatchOptions(

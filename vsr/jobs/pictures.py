@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from vsr.color import ColorSpec
-from vsr.errors import MediaError, OptionsError
+from vsr.errors import MediaError, OptionsError, Stopped
 from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone, Started, Warned
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
@@ -26,6 +26,11 @@ from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
 
 
+def never() -> bool:
+    """Nobody asks this run to stop."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class _Picture:
     """Planes of one picture on their way, and the file they belong to."""
@@ -33,6 +38,18 @@ class _Picture:
     path: Path
     planes: tuple[Tensor, ...]
     color: ColorSpec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """What every picture of one run shares."""
+
+    source: Path
+    target: Path
+    engine: Engine
+    options: UpscaleOptions
+    on_event: EventSink
+    should_stop: Callable[[], bool] = never
 
 
 def upscale_picture(
@@ -44,22 +61,34 @@ def upscale_picture(
             f"a picture cannot become {target.name}", hint="end the target in .png, .jpg or .webp"
         )
     first = _read(source, target, options)
-    return _run(iter([first]), 1, first, source, target, engine, options, on_event)
+    job = _Job(source, target, engine, options, on_event)
+    return _run(job, iter([first]), first, 1)
 
 
 def upscale_folder(
-    source: Path, target: Path, engine: Engine, options: UpscaleOptions, on_event: EventSink
+    source: Path,
+    target: Path,
+    engine: Engine,
+    options: UpscaleOptions,
+    on_event: EventSink,
+    should_stop: Callable[[], bool] = never,
 ) -> Report:
     """Every picture of a folder, names and kinds kept; sizes may differ from one to the next."""
     paths = pictures_in(source)
     first = _read(paths[0], paths[0], options)
     with _filled(target) as part:
         pictures = (_read(path, part / path.name, options) for path in paths)
-        return _run(pictures, len(paths), first, source, target, engine, options, on_event)
+        job = _Job(source, target, engine, options, on_event, should_stop)
+        return _run(job, pictures, first, len(paths))
 
 
 def extract_frames(
-    source: Path, target: Path, engine: Engine, options: UpscaleOptions, on_event: EventSink
+    source: Path,
+    target: Path,
+    engine: Engine,
+    options: UpscaleOptions,
+    on_event: EventSink,
+    should_stop: Callable[[], bool] = never,
 ) -> Report:
     """A video's frames, enlarged, as numbered png pictures in the order shown."""
     info = probe(source, allow_huge=options.allow_huge)
@@ -81,38 +110,26 @@ def extract_frames(
             lost.append(f"the sample aspect ratio {info.sample_aspect}")
         for note in notes:
             on_event(Warned(note))
-        report = _run(
-            pictures(),
-            info.frames,
-            first,
-            source,
-            target,
-            engine,
-            options,
-            on_event,
-            size,
-            (*lost,),
-        )
+        job = _Job(source, target, engine, options, on_event, should_stop)
+        report = _run(job, pictures(), first, info.frames, size=size, dropped=(*lost,))
         check_unchanged(source, info.stamp)
         return replace(report, damaged=reader.damaged, warnings=(*notes, *report.warnings))
 
 
 def _run(
+    job: _Job,
     pictures: Iterator[_Picture],
-    count: int | None,
     first: _Picture,
-    source: Path,
-    target: Path,
-    engine: Engine,
-    options: UpscaleOptions,
-    on_event: EventSink,
+    count: int | None,
+    *,
     size: Size | None = None,
     dropped: tuple[str, ...] = (),
 ) -> Report:
+    target, engine, options, on_event = job.target, job.engine, job.options, job.on_event
     begun = time.perf_counter()
     low = size or Size(first.planes[0].shape[-1], first.planes[0].shape[-2])
     scale = engine.upscaler.scale
-    on_event(Started(source, target, count, low, options.target_size(low, scale)))
+    on_event(Started(job.source, target, count, low, options.target_size(low, scale)))
     done = 0
 
     def enlarge(picture: _Picture) -> _Picture:
@@ -128,6 +145,8 @@ def _run(
         write_picture(picture.path, picture.planes)
         done += 1
         on_event(Advanced(1, ""))
+        if job.should_stop():
+            raise Stopped(f"stopped after {done} pictures, which are not kept")
 
     kept = spec_for(first.path, first.color)
     if first.color.alpha and not kept.alpha:
@@ -139,7 +158,7 @@ def _run(
     pipeline: Pipeline[_Picture, _Picture] = Pipeline(pictures, enlarge, save)
     waits = pipeline.run()
     if not done:
-        raise MediaError(f"not one frame of {source} could be read")
+        raise MediaError(f"not one frame of {job.source} could be read")
     total = max(waits.total_seconds, 1e-9)
     on_event(SegmentDone(0, done, resumed=False))
     on_event(Saved(target))

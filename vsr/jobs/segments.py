@@ -47,7 +47,9 @@ class Segments:
         if self._writer.frames >= self._plan.segment_frames:
             self.close_segment()
             if self._should_stop():
-                raise Stopped(f"stopped with {len(self.finished)} segments finished")
+                raise Stopped(
+                    f"stopped with {len(self.finished)} segments finished: the same command goes on"
+                )
 
     def close_segment(self) -> None:
         """Put what was written on the disk and in the journal."""

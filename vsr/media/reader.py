@@ -124,6 +124,9 @@ class Reader:
         bound = self._first if self._after is None else self._after
         if bound is None or self._deinterlace:  # a filter would have to have seen what came before
             return None
+        kind = av.ContainerFormat(self.info.container.split(",")[0], "r")
+        if kind.flags & Flags.ts_discont.value:  # its times may begin anew: they name no place
+            return None
         try:
             frames = self._timed(bound)
             for frame, time in frames:
@@ -145,8 +148,6 @@ class Reader:
             stream = container.streams[self.info.video]
             assert isinstance(stream, VideoStream)
             if bound is not None:
-                if container.format.flags & Flags.ts_discont.value:
-                    raise MediaError("its times may begin anew: a place in it has no name")
                 container.seek(bound, stream=stream)
             yield from self._clock.order(self._decoded(container, stream))
 

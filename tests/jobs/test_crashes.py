@@ -172,14 +172,14 @@ def test_a_full_disk_keeps_what_is_finished_and_more_room_lets_it_go_on(
     source: Path, small_disk: Path
 ) -> None:
     target = small_disk / "out.mp4"
-    full = run(command(source, target, "--crf", "2"))
+    full = run(command(source, target, "--crf", "2", "--force"))
     assert full.returncode == 3
     assert full.stderr.splitlines()[-2].startswith("error: cannot write")
     assert "free some space" in full.stderr
     assert "finished segments are kept: the same command goes on" in full.stderr
     assert not target.exists()
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
-    rest = run(command(source, target, "--crf", "2"))
+    rest = run(command(source, target, "--crf", "2", "--force"))
     assert rest.returncode == 0, rest.stderr
     assert "earlier run" in rest.stderr
     assert len(times_of(target)) == 240

@@ -1,4 +1,4 @@
-"""Peak signal-to-noise ratio, on luma as the super-resolution literature counts it."""
+"""Peak signal-to-noise ratio, on luma as the super-resolution literature counts it, or on RGB."""
 
 from __future__ import annotations
 
@@ -51,5 +51,19 @@ def psnr(first: Tensor, second: Tensor, shave: int = SHAVE) -> float:
     """
     same_shape(first, second)
     one, two = (shaved(luma(rounded(picture)), shave) for picture in (first, second))
-    error = float((one - two).square().mean())
+    return _decibels(one - two)
+
+
+def psnr_rgb(first: Tensor, second: Tensor, shave: int = SHAVE) -> float:
+    """Decibels between two (3, h, w) RGB pictures 0..1 as 8-bit files would hold them.
+
+    10 log10(255^2 / MSE), the mean over all three channels; infinite for equal pictures.
+    """
+    same_shape(first, second)
+    one, two = (shaved(rounded(picture), shave) * 255 for picture in (first, second))
+    return _decibels(one - two)
+
+
+def _decibels(difference: Tensor) -> float:
+    error = float(difference.square().mean())
     return 10 * math.log10(255**2 / error) if error else math.inf

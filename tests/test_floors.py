@@ -14,7 +14,7 @@ FLOORS = [
     {"version", "errors", "events", "geometry", "chroma", "color", "metrics"},
     {"models", "pipeline", "options"},
     {"media", "infer", "weights"},
-    {"training", "comparison"},
+    {"training", "comparing"},
     {"jobs"},
     {"api", "report"},
     {"cli"},

@@ -9,28 +9,34 @@ from vsr.version import __version__
 
 if TYPE_CHECKING:
     from vsr import errors as errors
+    from vsr.api import compare as compare
     from vsr.api import load as load
     from vsr.api import plan as plan
     from vsr.api import probe as probe
     from vsr.api import upscale as upscale
+    from vsr.comparing.options import CompareOptions as CompareOptions
     from vsr.infer.engine import Engine as Engine
     from vsr.options import EngineOptions as EngineOptions
     from vsr.options import UpscaleOptions as UpscaleOptions
 
 _HOMES = {
+    "CompareOptions": "vsr.comparing.options",
     "Engine": "vsr.infer.engine",
     "EngineOptions": "vsr.options",
     "UpscaleOptions": "vsr.options",
+    "compare": "vsr.api",
     "load": "vsr.api",
     "plan": "vsr.api",
     "probe": "vsr.api",
     "upscale": "vsr.api",
 }
 __all__ = [
+    "CompareOptions",
     "Engine",
     "EngineOptions",
     "UpscaleOptions",
     "__version__",
+    "compare",
     "errors",
     "load",
     "plan",

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from vsr.comparing.files import compare_files
+from vsr.comparing.models import compare_models
+from vsr.comparing.options import COMMON, CompareOptions
+from vsr.comparing.result import Comparison
 from vsr.errors import MediaError, OptionsError
 from vsr.events import EventSink, Report, ignore
 from vsr.infer import device
@@ -19,6 +24,7 @@ from vsr.media.probe import probe as probe_file
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions, UpscaleOptions
+from vsr.report.targets import ReportTargets
 from vsr.weights import default_model as model_for
 from vsr.weights import index
 from vsr.weights import load as load_weights
@@ -95,6 +101,47 @@ def preview(source: PathLike, target: PathLike, options: UpscaleOptions) -> dict
         low, frames = info.size, info.frames
     size = f"{low} to {options.target_size(low, scale)}"
     return {"source": str(source), "target": str(target), "size": size, "frames": frames}
+
+
+def compare(
+    reference: PathLike,
+    candidates: Sequence[PathLike] = (),
+    options: CompareOptions | None = None,
+    on_event: EventSink = ignore,
+    *,
+    models: Sequence[str] | None = None,
+    targets: ReportTargets | None = None,
+) -> Comparison:
+    """Films, pictures or folders of pictures against a reference, frame by frame.
+
+    With ``models`` there are no candidates: ``reference`` is an input that goes through each of
+    them, by name or path. ``targets`` are the reports to write. Raises a
+    :class:`~vsr.errors.VsrError`; no report is then written.
+    """
+    options, targets = options or CompareOptions(), targets or ReportTargets()
+    source, others = Path(reference), [Path(path) for path in candidates]
+    if models is None and not others:
+        raise OptionsError(
+            "give a reference and what to compare with it",
+            hint="vsr compare original.mp4 large.mp4, or vsr compare --models A,B in.mp4",
+        )
+    if models is not None and (others or not models):
+        raise OptionsError(
+            "--models takes names and one input",
+            hint="such as vsr compare --models bicubic,compact in.mp4",
+        )
+    if models is None and options.shrink:
+        raise OptionsError("--shrink is for models", hint="name some with --models")
+    for path in (source, *others):
+        _check_source(path)
+    targets.check()
+    if models is None:
+        comparison = compare_files(source, others, options, on_event)
+    else:
+        upscalers = [load(name, options.device) for name in dict.fromkeys(models)]
+        comparison = compare_models(source, upscalers, options, on_event)
+    targets.write(comparison, whole_sheet=options.crop not in (None, COMMON))
+    return comparison
 
 
 def probe(path: PathLike) -> MediaInfo:

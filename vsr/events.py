@@ -94,7 +94,17 @@ class Finished:
     report: Report
 
 
-Event = Started | Advanced | BackedOff | SegmentDone | Warned | Saved | Finished
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """A comparison begins. ``frames`` is an estimate; ``reference`` is ``None`` without one."""
+
+    reference: str | None
+    candidates: tuple[str, ...]
+    frames: int | None
+    size: Size
+
+
+Event = Started | Comparing | Advanced | BackedOff | SegmentDone | Warned | Saved | Finished
 EventSink = Callable[[Event], None]
 
 

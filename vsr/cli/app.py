@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from vsr.cli.compare import compare
 from vsr.cli.extract import extract
 from vsr.cli.models import models
 from vsr.cli.probe import probe
@@ -63,6 +64,7 @@ def common(
 
 
 app.command()(upscale)
+app.command()(compare)
 app.command()(probe)
 app.command()(extract)
 app.command()(train)

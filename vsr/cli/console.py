@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from vsr.events import Advanced, BackedOff, Event, Report, SegmentDone, Started, Warned
+from vsr.events import Advanced, BackedOff, Comparing, Event, Report, SegmentDone, Started, Warned
 
 if TYPE_CHECKING:
     from vsr.media.probe import MediaInfo
@@ -44,9 +44,11 @@ class Console:
             return
         if isinstance(event, Started):
             self._say(f"{event.source.name}: {event.size} to {event.target_size}")
-            self._bar = tqdm(
-                total=event.frames, unit=" frames", file=sys.stderr, dynamic_ncols=True
-            )
+            self._begin(event.frames)
+        elif isinstance(event, Comparing):
+            against = "" if event.reference is None else f" against {event.reference}"
+            self._say(f"{', '.join(event.candidates)}{against}: {event.size}")
+            self._begin(event.frames)
         elif isinstance(event, Advanced) and self._bar is not None:
             if event.bottleneck:
                 self._bar.set_postfix_str(f"waiting for: {event.bottleneck}", refresh=False)
@@ -63,6 +65,9 @@ class Console:
             )
         elif self._verbose:
             self._say(str(event))
+
+    def _begin(self, frames: int | None) -> None:
+        self._bar = tqdm(total=frames, unit=" frames", file=sys.stderr, dynamic_ncols=True)
 
     def _say(self, text: str) -> None:
         if not self._quiet:

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vsr import weights
 from vsr.errors import WeightsError
+from vsr.weights import read_file
 
 PUBLISHED = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 """torchvision's VGG19_Weights.IMAGENET1K_V1; the end of its name is the start of its sha256."""
@@ -115,7 +115,7 @@ def load_vgg(choice: str) -> Vgg | None:
     path = Path(choice)
     try:
         if path.suffix == ".safetensors" and path.exists():
-            return from_state(weights.read_file(path)[1], choice)
+            return from_state(read_file(path)[1], choice)
         state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise WeightsError(

@@ -1,9 +1,10 @@
 # Everything here works from a bare clone: the first target that needs it makes .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+VGG = --vgg $$VSR_MEDIA/weights/vgg19_distilled_relu5_1.safetensors
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench quality clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,11 @@ check: .venv/ready ## format, lint and types
 
 bench: .venv/ready ## how fast the pipeline is against the network alone
 	$(BIN)/python benchmarks/pipeline.py
+
+quality: .venv/ready ## measure every model on the test sets of $$VSR_MEDIA
+	@test -n "$$VSR_MEDIA" || { echo "error: VSR_MEDIA names no folder with data/bench" >&2; exit 2; }
+	$(BIN)/vsr eval $(VGG) --data $$VSR_MEDIA/data/bench --data $$VSR_MEDIA/media/calendar
+	$(BIN)/vsr eval $(VGG) --data $$VSR_MEDIA/media/clips --frames 8 --crf 28
 
 clean: ## remove .venv and what demo made
 	rm -rf .venv demo

@@ -14,7 +14,7 @@ FLOORS = [
     {"version", "errors", "events", "geometry", "chroma", "color", "metrics"},
     {"models", "pipeline", "options"},
     {"media", "infer", "weights"},
-    {"training", "comparing"},
+    {"training", "comparing", "evaluation"},
     {"jobs"},
     {"api", "report"},
     {"cli"},

@@ -10,6 +10,7 @@ from vsr.version import __version__
 if TYPE_CHECKING:
     from vsr import errors as errors
     from vsr.api import compare as compare
+    from vsr.api import evaluate as evaluate
     from vsr.api import load as load
     from vsr.api import plan as plan
     from vsr.api import probe as probe
@@ -25,6 +26,7 @@ _HOMES = {
     "EngineOptions": "vsr.options",
     "UpscaleOptions": "vsr.options",
     "compare": "vsr.api",
+    "evaluate": "vsr.api",
     "load": "vsr.api",
     "plan": "vsr.api",
     "probe": "vsr.api",
@@ -38,6 +40,7 @@ __all__ = [
     "__version__",
     "compare",
     "errors",
+    "evaluate",
     "load",
     "plan",
     "probe",

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vsr.comparing.files import compare_files
+from vsr.comparing.footage import Footage
 from vsr.comparing.models import compare_models
 from vsr.comparing.options import COMMON, CompareOptions
 from vsr.comparing.result import Comparison
+from vsr.comparing.witness import Witness
 from vsr.errors import MediaError, OptionsError
-from vsr.events import EventSink, Report, ignore
+from vsr.evaluation import Score, scores, sets_in
+from vsr.events import EventSink, Report, Saved, Warned, ignore
 from vsr.infer import device
 from vsr.infer.engine import Engine
 from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
 from vsr.jobs.plan import Plan, check_target, make_plan
+from vsr.jobs.preview import rows_of
 from vsr.jobs.run import run
 from vsr.media.carry import plan_carry
-from vsr.media.images import is_picture, picture_size, pictures_in
+from vsr.media.images import is_picture
 from vsr.media.probe import MediaInfo
 from vsr.media.probe import probe as probe_file
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions, UpscaleOptions
 from vsr.report.targets import ReportTargets
+from vsr.training.vgg import load_vgg
 from vsr.weights import default_model as model_for
 from vsr.weights import index
 from vsr.weights import load as load_weights
@@ -49,16 +54,39 @@ def upscale(
     source, target = Path(source), Path(target)
     _check_source(source)
     check_target(source, target, options)
+    page = ReportTargets(html=options.compare, overwrite=options.overwrite)
+    page.check()
     upscaler = load(options.model, options.device)
+    witness = None
+    if options.compare is not None:
+        witness = Witness(upscaler.name, Footage(source).frames)
+    report = _upscale(source, target, upscaler, options, on_event, witness)
+    if witness is not None and witness.saw_nothing:
+        on_event(Warned(f"no {options.compare}: not one frame was made in this run"))
+    elif witness is not None:
+        made_by = {"model": report.model, "device": report.device, "encoder": report.encoder}
+        page.write(witness.report({name: text for name, text in made_by.items() if text}))
+        on_event(Saved(page.paths[0]))
+    return report
+
+
+def _upscale(
+    source: Path,
+    target: Path,
+    upscaler: Upscaler,
+    options: UpscaleOptions,
+    on_event: EventSink,
+    witness: Witness | None,
+) -> Report:
+    """The kind of job that source and target ask for."""
+    engine = make_engine(upscaler, options, on_event)
     if is_picture(source):
-        return upscale_picture(
-            source, target, make_engine(upscaler, options, on_event), options, on_event
-        )
+        return upscale_picture(source, target, engine, options, on_event, witness)
     if not target.suffix:
         job = upscale_folder if source.is_dir() else extract_frames
-        return job(source, target, make_engine(upscaler, options, on_event), options, on_event)
+        return job(source, target, engine, options, on_event, witness)
     plan = make_plan(source, target, options, upscaler.scale)
-    return run(plan, make_engine(upscaler, options, on_event), options, on_event)
+    return run(plan, engine, options, on_event, witness)
 
 
 def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Plan:
@@ -75,32 +103,9 @@ def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = No
 def preview(source: PathLike, target: PathLike, options: UpscaleOptions) -> dict[str, object]:
     """What :func:`upscale` would do, of any kind of source and target, as plain rows."""
     source, target = Path(source), Path(target)
-    if not is_picture(source) and target.suffix:
-        made = plan(source, target, options)
-        return {
-            "source": str(made.info.path),
-            "target": str(made.target),
-            "size": f"{made.info.size} to {made.encoding.size}",
-            "frames": made.frames,
-            "frame_rate": str(made.info.frame_rate),
-            "encoder": str(made.encoding),
-            "deinterlace": made.deinterlace,
-            "kept": list(made.kept),
-            "converted": list(made.converted),
-            "dropped": list(made.dropped),
-            "notes": list(made.notes),
-        }
     _check_source(source)
     check_target(source, target, options)
-    scale = load(options.model, options.device).scale
-    pictures = [source] if is_picture(source) else pictures_in(source) if source.is_dir() else []
-    if pictures:
-        low, frames = picture_size(pictures[0]), len(pictures)
-    else:
-        info = probe_file(source)
-        low, frames = info.size, info.frames
-    size = f"{low} to {options.target_size(low, scale)}"
-    return {"source": str(source), "target": str(target), "size": size, "frames": frames}
+    return rows_of(source, target, options, load(options.model, options.device).scale)
 
 
 def compare(
@@ -159,15 +164,50 @@ def fate(info: MediaInfo) -> dict[str, list[str]]:
     return rows
 
 
+def evaluate(
+    models: Sequence[str],
+    data: Sequence[PathLike],
+    options: EngineOptions | None = None,
+    *,
+    vgg: str = "none",
+    crf: float | None = None,
+    frames: int = 16,
+) -> Iterator[Score]:
+    """How near models come to originals: a :class:`Score` for each model and each test set.
+
+    Without ``models``, bicubic and everything that is shipped.
+    ``data`` are folders with ``HR`` and ``LR``, pictures or videos; what has no ``LR`` is shrunk,
+    and compressed by x264 where ``crf`` is given. ``vgg`` is "none", "auto" or a path.
+    """
+    judge = load_vgg(vgg)
+    for model in models or ("bicubic", *index()):
+        engine = Engine(load(model, (options or EngineOptions()).device), options)
+        places = [Path(place) for place in data]
+        sets = sets_in(places, engine.upscaler.scale, frames=frames, crf=crf)
+        yield from scores(engine, sets, judge)
+
+
 def default_model(options: UpscaleOptions) -> str:
     """The model that ``auto`` means for these options."""
     return model_for(device.pick(options.device).type)
 
 
-def list_models() -> list[dict[str, str]]:
-    """Every model that has a name: ``name`` and ``about``, and for trained ones what they reach."""
-    rows = [
-        {"name": entry.name, "about": f"{entry.summary}; {entry.quality}; {entry.speed}"}
+def list_models() -> list[dict[str, object]]:
+    """Every model that has a name: ``name`` and ``about``.
+
+    Of trained ones also ``psnr`` (luma, on Set5, Set14, BSD100), ``milliseconds`` (for 160x90, two
+    CPU cores) and ``default_on``, the kinds of device that it is the default on.
+    """
+    rows: list[dict[str, object]] = [
+        {
+            "name": entry.name,
+            "psnr": entry.psnr,
+            "milliseconds": entry.milliseconds,
+            "default_on": [
+                kind for kind in ("cpu", "cuda", "mps") if model_for(kind) == entry.name
+            ],
+            "about": entry.summary,
+        }
         for entry in index().values()
     ]
     plain = [arch for arch in ARCHS.values() if not arch.trained]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from vsr.errors import OptionsError
@@ -50,7 +51,8 @@ class UpscaleOptions:
 
     At most one of ``scale``, ``size`` and ``height``/``width`` may be given; the network's own
     factor otherwise. ``start`` and ``end`` are seconds of the source's own clock. ``fps`` is for a
-    folder of frames that becomes a video, as a fraction: "24000/1001".
+    folder of frames that becomes a video, as a fraction: "24000/1001". ``compare`` is a page to
+    write, with some frames before and after.
     """
 
     model: str = "auto"
@@ -73,6 +75,7 @@ class UpscaleOptions:
     end: float | None = None
     deinterlace: Deinterlace = "auto"
     fps: str | None = None
+    compare: Path | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -110,7 +113,7 @@ class UpscaleOptions:
 
     def as_json(self) -> dict[str, object]:
         """For a journal: everything that could change the result."""
-        return asdict(self)
+        return {**asdict(self), "compare": None if self.compare is None else str(self.compare)}
 
     def target_size(self, source: Size, network_scale: int) -> Size:
         """The size asked for, before it is rounded to what a pixel format holds."""

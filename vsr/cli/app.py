@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from vsr.cli.compare import compare
+from vsr.cli.eval import evaluate
 from vsr.cli.extract import extract
 from vsr.cli.models import models
 from vsr.cli.probe import probe
@@ -68,4 +69,5 @@ app.command()(compare)
 app.command()(probe)
 app.command()(extract)
 app.command()(train)
+app.command("eval")(evaluate)
 app.add_typer(models, name="models")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import logging
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, fields, is_dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from vsr.events import Advanced, BackedOff, Comparing, Event, Report, SegmentDone, Started, Warned
 
 if TYPE_CHECKING:
+    from vsr.evaluation import Score
     from vsr.media.probe import MediaInfo
 
 
@@ -95,6 +97,36 @@ def show_report(report: Report, *, json: bool, quiet: bool) -> None:
         if items:
             lines.append(f"  {title}: " + "; ".join(items))
     print("\n".join(lines), file=sys.stderr)
+
+
+def show_scores(scores: Iterable[Score], *, json: bool) -> None:
+    """One line a score as soon as it is there: JSON, or a table that Markdown understands."""
+    if not json:
+        print("| model | data | pictures | PSNR | SSIM | perceptual | drift | ms for 160x90 |")
+        print("|---|---|---|---|---|---|---|---|")
+    for score in scores:
+        if json:
+            print(as_json(score), flush=True)
+            continue
+        perceptual = "-" if score.perceptual is None else f"{score.perceptual:.3f}"
+        print(
+            f"| {score.model} | {score.data} | {score.pictures} | {score.psnr:.2f} "
+            f"| {score.ssim:.3f} | {perceptual} | {score.drift:.2f} | {score.milliseconds:.0f} |",
+            flush=True,
+        )
+
+
+def show_models(rows: list[dict[str, Any]]) -> None:
+    """Name, quality and speed, purpose; on stdout."""
+    width = max(len(row["name"]) for row in rows)
+    print(f"{'':{width}}  Set5   Set14  BSD100  ms for 160x90 on two cores")
+    for row in rows:
+        figures = " " * 30
+        if "psnr" in row:
+            decibels = "  ".join(f"{value:5.2f}" for value in row["psnr"])
+            figures = f"{decibels}   {row['milliseconds']:5.0f}"
+        note = f" (the default on {', '.join(row['default_on'])})" if row.get("default_on") else ""
+        print(f"{row['name']:{width}}  {figures:30}  {row['about']}{note}")
 
 
 def show_rows(rows: dict[str, Any], *, json: bool) -> None:

@@ -15,15 +15,13 @@ models = typer.Typer(no_args_is_help=True, help="List the models, or describe on
 def list_models(json: params.Json = False) -> None:
     """List every model that can be given by name."""
     from vsr import api
-    from vsr.cli.console import as_json
+    from vsr.cli.console import as_json, show_models
 
     rows = api.list_models()
     if json:
         print(as_json(rows))
         return
-    width = max(len(row["name"]) for row in rows)
-    for row in rows:
-        print(f"{row['name']:{width}}  {row['about']}")
+    show_models(rows)
 
 
 @models.command("info")

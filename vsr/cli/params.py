@@ -69,6 +69,10 @@ Fps = Annotated[
     str | None,
     typer.Option("--fps", metavar="N|N/D", help="For a folder of frames that becomes a video."),
 ]
+Compare = Annotated[
+    Path | None,
+    typer.Option("--compare", metavar="FILE.html", help="Write a page of frames before and after."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the target if it exists.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")]

@@ -33,6 +33,7 @@ def upscale(
     end: params.End = None,
     deinterlace: params.DeinterlaceMode = "auto",
     fps: params.Fps = None,
+    compare: params.Compare = None,
     overwrite: params.Overwrite = False,
     dry_run: params.DryRun = False,
     json: params.Json = False,
@@ -61,6 +62,7 @@ def upscale(
         end=None if end is None else parse_seconds(end),
         deinterlace=cast(Any, deinterlace),
         fps=fps,
+        compare=compare,
         overwrite=overwrite,
     )
     # Torch's threads would spin while they wait, on cores that the encoder's threads need.

@@ -31,7 +31,7 @@ from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.metrics.psnr import rounded
 from vsr.models.arch import Upscaler
-from vsr.training.degrade.video_codec import Quality, through_codec
+from vsr.training.degrade.video_codec import Quality, through
 
 FRAMES = 24
 """Frames that are looked at unless told: eight places of three frames each."""
@@ -112,7 +112,7 @@ def compressed(lows: Sequence[Tensor], crf: float) -> list[Tensor]:
     # Even sides, as 4:2:0 wants: a line or a column at the end is repeated, and cut off again.
     even = functional.pad(torch.stack(list(lows)), (0, width % 2, 0, height % 2), mode="replicate")
     planes = from_rgb(even, _CODED)
-    decoded = through_codec(
+    decoded = through(
         planes,
         Quality("libx264", "h264", crf, crf, 1),
         {"crf": f"{crf:g}", "preset": "medium", "threads": "1"},

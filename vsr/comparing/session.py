@@ -61,6 +61,11 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def frames(self) -> int:
+        """How many were added."""
+        return len(self._times)
+
     def add(
         self,
         seconds: float,

@@ -8,16 +8,19 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from torch import Tensor
 
 from vsr.color import ColorSpec
+from vsr.comparing.witness import Witness
 from vsr.errors import MediaError, OptionsError
 from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone, Started, Warned
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.jobs.plan import cut_of, deinterlacing, reader_for
+from vsr.media.clip import Clip
 from vsr.media.images import is_picture, pictures_in, read_picture, spec_for, write_picture
 from vsr.media.probe import probe
 from vsr.options import UpscaleOptions
@@ -34,7 +37,12 @@ class _Picture:
 
 
 def upscale_picture(
-    source: Path, target: Path, engine: Engine, options: UpscaleOptions, on_event: EventSink
+    source: Path,
+    target: Path,
+    engine: Engine,
+    options: UpscaleOptions,
+    on_event: EventSink,
+    witness: Witness | None = None,
 ) -> Report:
     """One still picture to another, of any of the kinds that are written."""
     if not is_picture(target):
@@ -42,22 +50,34 @@ def upscale_picture(
             f"a picture cannot become {target.name}", hint="end the target in .png, .jpg or .webp"
         )
     first = _read(source, target)
-    return _run(iter([first]), 1, first, source, target, engine, options, on_event)
+    return _run(iter([first]), 1, first, source, target, engine, options, on_event, witness=witness)
 
 
 def upscale_folder(
-    source: Path, target: Path, engine: Engine, options: UpscaleOptions, on_event: EventSink
+    source: Path,
+    target: Path,
+    engine: Engine,
+    options: UpscaleOptions,
+    on_event: EventSink,
+    witness: Witness | None = None,
 ) -> Report:
     """Every picture of a folder, names and kinds kept; sizes may differ from one to the next."""
     paths = pictures_in(source)
     first = _read(paths[0], paths[0])
     with _filled(target) as part:
         pictures = (_read(path, part / path.name) for path in paths)
-        return _run(pictures, len(paths), first, source, target, engine, options, on_event)
+        return _run(
+            pictures, len(paths), first, source, target, engine, options, on_event, witness=witness
+        )
 
 
 def extract_frames(
-    source: Path, target: Path, engine: Engine, options: UpscaleOptions, on_event: EventSink
+    source: Path,
+    target: Path,
+    engine: Engine,
+    options: UpscaleOptions,
+    on_event: EventSink,
+    witness: Witness | None = None,
 ) -> Report:
     """A video's frames, enlarged, as numbered png pictures in the order shown."""
     info = probe(source)
@@ -90,6 +110,7 @@ def extract_frames(
             on_event,
             size,
             (*lost,),
+            witness,
         )
         return replace(report, damaged=reader.damaged, warnings=(*notes, *report.warnings))
 
@@ -105,6 +126,7 @@ def _run(
     on_event: EventSink,
     size: Size | None = None,
     dropped: tuple[str, ...] = (),
+    witness: Witness | None = None,
 ) -> Report:
     begun = time.perf_counter()
     low = size or Size(first.planes[0].shape[-1], first.planes[0].shape[-2])
@@ -116,7 +138,14 @@ def _run(
         spec = spec_for(picture.path, picture.color)
         height, width = picture.planes[0].shape[-2:]
         goal = options.target_size(Size(width, height), scale)
-        planes = engine.enlarge(picture.planes, picture.color.resolved(height), spec, goal)
+        read_as = picture.color.resolved(height)
+        planes = engine.enlarge(picture.planes, read_as, spec, goal)
+        if witness is not None:
+            low, high = (
+                Clip(some, color, (witness.seen,), (1,), Fraction(1))
+                for some, color in ((picture.planes, read_as), (planes, spec))
+            )
+            witness.see(low, read_as, high, picture.path.stem)
         return _Picture(picture.path, planes, spec)
 
     def save(picture: _Picture) -> None:

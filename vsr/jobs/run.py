@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from vsr.comparing.witness import Witness
 from vsr.errors import MediaError, VsrError
 from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone, Started, Warned
 from vsr.infer.engine import Engine
@@ -27,7 +28,13 @@ from vsr.version import __version__
 STAGES = ("decode", "enlarge", "encode")
 
 
-def run(plan: Plan, engine: Engine, options: UpscaleOptions, on_event: EventSink) -> Report:
+def run(
+    plan: Plan,
+    engine: Engine,
+    options: UpscaleOptions,
+    on_event: EventSink,
+    witness: Witness | None = None,
+) -> Report:
     """Upscale one video to a verified file. What an interrupted run finished is used again.
 
     On failure the target is what it was before and the work folder is gone; an interruption
@@ -46,7 +53,7 @@ def run(plan: Plan, engine: Engine, options: UpscaleOptions, on_event: EventSink
         try:
             sink = _Segments(plan, journal, on_event)
             reader = _reader(plan, sink.finished)
-            waits = _encode_all(plan, engine, reader, sink)
+            waits = _encode_all(plan, engine, reader, sink, witness)
             made = (sink.finished, plan.info, plan.encoding, plan.timing, plan.carries)
             retimed = join(*made, part, plan.cut)
             verify(part, *made, plan.cut)
@@ -121,11 +128,16 @@ class _Segments:
                 pass
 
 
-def _encode_all(plan: Plan, engine: Engine, clips: Iterable[Clip], sink: _Segments) -> Waits:
+def _encode_all(
+    plan: Plan, engine: Engine, clips: Iterable[Clip], sink: _Segments, witness: Witness | None
+) -> Waits:
     def enlarge(clip: Clip) -> Clip:
         encoding = plan.encoding
         planes = engine.enlarge(clip.planes, plan.source, encoding.color, encoding.size)
-        return Clip(planes, encoding.color, clip.pts, clip.durations, clip.time_base)
+        made = Clip(planes, encoding.color, clip.pts, clip.durations, clip.time_base)
+        if witness is not None:
+            witness.see(clip, plan.source, made)
+        return made
 
     pipeline = Pipeline(clips, enlarge, sink.write)
     sink.pipeline = pipeline
@@ -169,7 +181,7 @@ def _identity(plan: Plan, engine: Engine, options: UpscaleOptions) -> dict[str, 
         "source": str(plan.info.path.resolve()),
         "bytes": stat.st_size,
         "modified_ns": stat.st_mtime_ns,
-        "options": {**options.as_json(), "overwrite": None},
+        "options": {**options.as_json(), "overwrite": None, "compare": None},
         "model": engine.upscaler.fingerprint,
         "placement": str(engine.placement),
         "encoder": str(plan.encoding),

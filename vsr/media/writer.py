@@ -95,6 +95,7 @@ class SegmentWriter:
             self._stream = cast(VideoStream, stream)
             self._stream.time_base = timing.time_base
             configure(self._stream.codec_context, encoding, timing)
+            open_encoder(self._stream.codec_context)
 
     def __enter__(self) -> SegmentWriter:
         return self
@@ -166,6 +167,23 @@ def configure(context: VideoCodecContext, encoding: Encoding, timing: Timing) ->
     describe(context, encoding, timing)
 
 
+def open_encoder(context: VideoCodecContext) -> None:
+    """Open it at the scheduling that this process has.
+
+    SVT-AV1, opened by root, puts the whole process above everything else on the machine
+    (``SCHED_FIFO`` at 99), where nobody else's work gets a turn any more.
+    """
+    if not hasattr(os, "sched_getscheduler"):  # not on macOS and Windows
+        context.open()
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    context.open()
+    if os.sched_getscheduler(0) != policy:
+        for thread in os.listdir("/proc/self/task"):
+            with suppress(ProcessLookupError):  # a thread that has just ended
+                os.sched_setscheduler(int(thread), policy, parameters)
+
+
 def describe(context: VideoCodecContext, encoding: Encoding, timing: Timing) -> None:
     """The shape of pixels and the colour tags, for an encoder or for a container's header."""
     color = encoding.color
@@ -182,7 +200,7 @@ def check_opens(encoding: Encoding, timing: Timing) -> None:
     try:
         context = cast(VideoCodecContext, av.CodecContext.create(encoding.entry.encoder, "w"))
         configure(context, encoding, timing)
-        context.open()
+        open_encoder(context)
         unknown = list(context.options)
     except (FFmpegError, OSError, ValueError) as error:
         if encoding.codec.endswith("_nvenc"):

@@ -100,8 +100,8 @@ def measure(module: nn.Module) -> tuple[int, int]:
     """Scale and receptive-field radius of a convolutional module, in input pixels.
 
     Every convolution of kernel k and dilation d that runs at s times the input's size adds
-    d * (k - 1) / 2 / s; a layer with a ``radius`` (an interpolation) adds that. Branches side by
-    side are added up too, so the radius is exact for a chain and never too small.
+    d * (k - 1) / 2 / s; a layer with a ``radius`` of its own (an interpolation) adds that. Branches
+    side by side are added up too, so the radius is exact for a chain and never too small.
     """
     side, radius = 16, 0.0
 
@@ -109,7 +109,7 @@ def measure(module: nn.Module) -> tuple[int, int]:
         nonlocal radius
         del output
         reach = float(getattr(layer, "radius", 0))
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d) and not reach:
             spans = zip(layer.dilation, layer.kernel_size, strict=True)
             reach = max(dilation * (kernel - 1) / 2 for dilation, kernel in spans)
         radius += reach / (args[0].shape[-1] / side)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
@@ -52,12 +54,51 @@ class SRResNet(nn.Module):
                 for _ in range(stages)
             )
         )
-        self.tail = nn.Conv2d(features, 3, 9, padding=4)
+        self.tail = Tail(features, 3, 9, padding=4)
 
     def forward(self, pixels: Tensor) -> Tensor:
         x = self.head(pixels.to(self.tail.weight.dtype))  # (n, features, h, w)
         x = x + self.join(self.blocks(x))
-        return self.tail(self.enlarge(x))  # (n, 3, h * scale, w * scale)
+        last = self.enlarge[-1]
+        assert isinstance(last, nn.Sequential)
+        convolution, shuffle, activation = last
+        x = self.enlarge[:-1](x)
+        # The last shuffle waits until three channels are left: the activation has one slope for all
+        # places, and the tail reads the unshuffled grid.
+        return shuffle(self.tail(activation(convolution(x))))  # (n, 3, h * scale, w * scale)
+
+
+class Tail(nn.Conv2d):
+    """The 9x9 convolution behind a x2 pixel shuffle, computed before the shuffle.
+
+    (n, 4 * features, h, w) to (n, 12, h, w). Equal, and faster: twelve channels fill the lanes of a
+    processor that three leave idle, and 64 channels are never laid out at the enlarged size.
+    """
+
+    radius = 2.0  # of the 5x5 kernel that it runs with
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name that nn.Conv2d has
+        """``shuffle(tail(x))`` is the plain convolution of ``shuffle(x)``."""
+        assert self.bias is not None
+        bias = self.bias.repeat_interleave(4)
+        return functional.conv2d(input, phases(self.weight), bias, padding=2)
+
+
+def phases(kernel: Tensor) -> Tensor:
+    """A 9x9 kernel after a x2 pixel shuffle, as a 5x5 kernel before one: no more wasted lanes.
+
+    (o, c, 9, 9) to (4 * o, 4 * c, 5, 5): for each place in a 2x2 cell of the output, which places
+    of which cells of the input it sees; where it sees none there is 0. With ``padding=2`` in place
+    of 4 it gives the same sums: ``shuffle(conv(x, phases(k))) == conv(shuffle(x), k)``.
+    """
+    o, c = kernel.shape[:2]
+    wide = functional.pad(kernel, (1, 1, 1, 1))  # (o, c, 11, 11)
+    cells = torch.stack([
+        wide[..., 1 - a : 11 - a, 1 - b : 11 - b].reshape(o, c, 5, 2, 5, 2)
+        for a in (0, 1)
+        for b in (0, 1)
+    ])  # (4, o, c, 5, 2, 5, 2)  # fmt: skip
+    return cells.permute(1, 0, 2, 4, 6, 3, 5).reshape(4 * o, 4 * c, 5, 5)
 
 
 def _detect(state: State) -> dict[str, Hyper] | None:

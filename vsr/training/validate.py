@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,32 +64,40 @@ def trials(
         rng = np.random.default_rng([seed, 3, number])
         film = np.stack([high] * base.frames_wanted(chain))
         low = base.run(chain, film, rng)[-1]
-        made.append(Trial(path.name, _tensor(low), _tensor(high)))
+        made.append(Trial(path.name, as_tensor(low), as_tensor(high)))
     return made
 
 
 def trials_in(folder: Path, scale: int, chain: Sequence[Degradation], seed: int) -> list[Trial]:
     """Of ``--val DIR``: pictures, or ``HR`` and ``LR`` folders with one name on both sides."""
-    if (folder / "HR").is_dir() and (folder / "LR").is_dir():
-        highs = files_in([folder / "HR"], PICTURE_ENDINGS)
-        pairs = [(path, folder / "LR" / path.name) for path in highs]
-        made = [
-            Trial(high.name, _tensor(read(low)), _tensor(read(high)))
-            for high, low in pairs
-            if low.exists()
-        ]
-        for trial in made:
-            fits = [side * scale for side in trial.low.shape[-2:]] == list(trial.high.shape[-2:])
-            if not fits:
-                raise DataError(
-                    f"{trial.name} in {folder}: HR must be {scale} times as large as LR, got "
-                    f"{tuple(trial.high.shape[-2:])} and {tuple(trial.low.shape[-2:])}"
-                )
-    else:
-        made = trials(files_in([folder], PICTURE_ENDINGS), scale, chain, seed)
+    if is_pairs(folder):
+        return list(pairs_in(folder, scale))
+    made = trials(files_in([folder], PICTURE_ENDINGS), scale, chain, seed)
     if not made:
         raise DataError(f"{folder} holds no pictures to validate with")
     return made
+
+
+def is_pairs(folder: Path) -> bool:
+    """Whether it is laid out as the test sets are: ``HR`` and ``LR``, one name on both sides."""
+    return (folder / "HR").is_dir() and (folder / "LR").is_dir()
+
+
+def pairs_in(folder: Path, scale: int) -> Iterator[Trial]:
+    """The pairs of such a folder, one at a time. Raises :class:`DataError` if there is none."""
+    highs = files_in([folder / "HR"], PICTURE_ENDINGS)
+    pairs = [(high, folder / "LR" / high.name) for high in highs]
+    pairs = [(high, low) for high, low in pairs if low.exists()]
+    if not pairs:
+        raise DataError(f"{folder} holds no picture that is both in HR and in LR")
+    for high, low in pairs:
+        trial = Trial(high.name, as_tensor(read(low)), as_tensor(read(high)))
+        if [side * scale for side in trial.low.shape[-2:]] != list(trial.high.shape[-2:]):
+            raise DataError(
+                f"{trial.name} in {folder}: HR must be {scale} times as large as LR, got "
+                f"{tuple(trial.high.shape[-2:])} and {tuple(trial.low.shape[-2:])}"
+            )
+        yield trial
 
 
 def validate(
@@ -137,7 +145,8 @@ def _row(trial: Trial, made: Tensor) -> list[Pixels]:
     return [_pixels(picture) for picture in (low, *large)]
 
 
-def _tensor(pixels: Pixels) -> Tensor:
+def as_tensor(pixels: Pixels) -> Tensor:
+    """(h, w, 3) uint8 to (1, 3, h, w) 0..1."""
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 255
 
 

@@ -65,7 +65,7 @@ class VideoCodec:
         height, width = frames.shape[1:3]
         padded = _padded(frames, self.least_side)
         options = _options(chosen.encoder, level, preset)
-        decoded = through_codec(to_planes(padded, spec), chosen, options, key_interval)
+        decoded = through(to_planes(padded, spec), chosen, options, key_interval)
         return to_frames(decoded, spec)[:, :height, :width]
 
 
@@ -94,7 +94,7 @@ def _options(encoder: str, level: float, preset: str) -> Mapping[str, str]:
     return {"qmin": quantiser, "qmax": quantiser, "threads": "1"}
 
 
-def through_codec(
+def through(
     planes: tuple[Tensor, ...], quality: Quality, options: Mapping[str, str], key_interval: int
 ) -> tuple[Tensor, ...]:
     """Planes of 4:2:0, each (t, h, w), through an encoder and a decoder that know no file."""

@@ -1,0 +1,198 @@
+"""Measure models against originals: test sets, folders of pictures, videos. It prints nothing.
+
+The figures are those of the literature: PSNR and SSIM on luma, 4 px shaved, means over pictures.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsr.color import SMPTE170M, ColorSpec, to_rgb
+from vsr.errors import DataError
+from vsr.infer.engine import Engine
+from vsr.media.probe import probe
+from vsr.media.reader import Reader
+from vsr.metrics.psnr import psnr
+from vsr.metrics.ssim import ssim
+from vsr.training.degrade.base import Frames
+from vsr.training.degrade.chroma import LEFT, LIMITED_RANGE, to_frames, to_planes
+from vsr.training.degrade.resize import bicubic
+from vsr.training.degrade.video_codec import QUALITIES, through
+from vsr.training.pictures import PICTURE_ENDINGS, VIDEO_ENDINGS, read
+from vsr.training.validate import Trial, as_tensor, is_pairs, pairs_in, perceived
+from vsr.training.vgg import Vgg
+
+KEY_INTERVAL = 250
+"""Frames between key frames of a compressed set: x264's own."""
+FIRST = 1 / 3
+"""Where in a video its frames are taken from: films begin black."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestSet:
+    """Pictures with their originals, read anew each time ``trials`` is called."""
+
+    name: str
+    trials: Callable[[], Iterator[Trial]]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Means of one model on one set.
+
+    ``perceptual`` is the distance of VGG features, where there was a VGG. ``drift`` is the largest
+    change of a picture's mean colour against its input, over pictures and channels, in code values.
+    ``milliseconds`` are for one picture of 160x90, whatever the set.
+    """
+
+    model: str
+    data: str
+    pictures: int
+    psnr: float
+    ssim: float
+    perceptual: float | None
+    drift: float
+    milliseconds: float
+
+
+def sets_in(
+    places: Iterable[Path], scale: int, *, frames: int = 16, crf: float | None = None
+) -> list[TestSet]:
+    """The sets of ``places``, each named by its file or folder.
+
+    A folder with ``HR`` and ``LR`` is one as it lies. Other pictures and ``frames`` consecutive
+    ones of a video are originals: they are shrunk by antialiased bicubic, and with ``crf`` they go
+    through x264 as one film. A folder of folders or of videos holds one set each.
+    Raises :class:`DataError` where there is nothing to measure with.
+    """
+    found: list[TestSet] = []
+    for place in places:
+        if not place.exists():
+            raise DataError(f"there is no file or folder {place}", hint="check the path")
+        found += _sets(place, scale, frames, crf)
+    if not found:
+        raise DataError("nothing to measure with", hint="--data takes pictures, videos, folders")
+    return found
+
+
+def scores(engine: Engine, sets: Iterable[TestSet], vgg: Vgg | None = None) -> Iterator[Score]:
+    """Enlarge every picture of each set, and compare."""
+    speed = milliseconds(engine)
+    for data in sets:
+        yield _score(engine, data, vgg, speed)
+
+
+def _score(engine: Engine, data: TestSet, vgg: Vgg | None, speed: float) -> Score:
+    rows: list[tuple[float, float, float, float]] = []
+    for trial in data.trials():
+        made = engine.upscale(trial.low).clamp_(0, 1)
+        rows.append((
+            psnr(made[0], trial.high[0]),
+            ssim(made[0], trial.high[0]),
+            perceived(made, trial.high, vgg) if vgg is not None else math.nan,
+            drift(trial.low, made),
+        ))  # fmt: skip
+    sums = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
+    return Score(
+        model=engine.upscaler.name,
+        data=data.name,
+        pictures=len(rows),
+        psnr=sums[0],
+        ssim=sums[1],
+        perceptual=sums[2] if vgg is not None else None,
+        drift=max(row[3] for row in rows),
+        milliseconds=speed,
+    )
+
+
+def drift(low: Tensor, made: Tensor) -> float:
+    """How far the mean of a channel moved, in code values of 255: (1, 3, h, w) pictures 0..1."""
+    return float((made.mean((2, 3)) - low.mean((2, 3))).abs().max()) * 255
+
+
+def milliseconds(engine: Engine, height: int = 90, width: int = 160, repeats: int = 7) -> float:
+    """The median time for one small picture, as published tables have it, after one to warm up."""
+    pixels = torch.rand(1, 3, height, width)
+    engine.upscale(pixels)
+    times: list[float] = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        engine.upscale(pixels)
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times) * 1000
+
+
+def _sets(place: Path, scale: int, frames: int, crf: float | None) -> list[TestSet]:
+    if place.is_file():
+        if place.suffix.lower() in VIDEO_ENDINGS:
+            return [TestSet(place.stem, lambda: _shrunk(_video(place, frames), scale, crf))]
+        if place.suffix.lower() in PICTURE_ENDINGS:
+            return [TestSet(place.stem, lambda: _shrunk(_pictures([place]), scale, crf))]
+        return []
+    if is_pairs(place):
+        return [TestSet(place.name, lambda: pairs_in(place, scale))]
+    inside = sorted(path for path in place.iterdir() if not path.name.startswith("."))
+    pictures = [path for path in inside if path.suffix.lower() in PICTURE_ENDINGS]
+    if pictures:
+        return [TestSet(place.name, lambda: _shrunk(_pictures(pictures), scale, crf))]
+    below = [path for path in inside if path.is_dir() or path.suffix.lower() in VIDEO_ENDINGS]
+    return [data for path in below for data in _sets(path, scale, frames, crf)]
+
+
+def _pictures(paths: list[Path]) -> Iterator[tuple[str, Frames]]:
+    for path in paths:
+        yield path.name, read(path)[None]
+
+
+def _video(path: Path, frames: int) -> Iterator[tuple[str, Frames]]:
+    """The RGB of consecutive frames, (1, h, w, 3) each."""
+    info = probe(path)
+    spec = info.color.resolved(info.size.height)
+    base = info.time_base
+    first = round((info.start_seconds + (info.duration_seconds or 0.0) * FIRST) / base)
+    for number, clip in enumerate(islice(Reader(info, clip_frames=1, first=first), frames)):
+        pixels = to_rgb(clip.planes, spec)[:, :3].clamp(0, 1).mul(255).round().to(torch.uint8)
+        yield f"{path.stem}:{number}", pixels.permute(0, 2, 3, 1).numpy()
+
+
+def _shrunk(
+    originals: Iterable[tuple[str, Frames]], scale: int, crf: float | None
+) -> Iterator[Trial]:
+    """Pairs made of originals: their sides cut to a multiple of what a small 4:2:0 picture has."""
+    step = scale if crf is None else 2 * scale
+    names: list[str] = []
+    lows: list[Frames] = []
+    highs: list[Frames] = []
+    for name, pixels in originals:
+        height, width = (side // step * step for side in pixels.shape[1:3])
+        high = pixels[:, :height, :width]
+        low = bicubic(high, height // scale, width // scale)
+        if crf is None:
+            yield Trial(name, as_tensor(low[0]), as_tensor(high[0]))
+        else:
+            names.append(name)
+            lows.append(low)
+            highs.append(high)
+    if crf is None:
+        return
+    if len({low.shape for low in lows}) > 1:
+        raise DataError("pictures of several sizes do not make a film", hint="leave out --crf")
+    for name, low, high in zip(names, _compressed(np.concatenate(lows), crf), highs, strict=True):
+        yield Trial(name, as_tensor(low), as_tensor(high[0]))
+
+
+def _compressed(film: Frames, crf: float) -> Frames:
+    """(t, h, w, 3) through x264, 4:2:0, BT.601, preset medium."""
+    spec = ColorSpec(shift=(1, 1), matrix=SMPTE170M, range=LIMITED_RANGE, siting=LEFT)
+    options = {"crf": f"{crf:g}", "preset": "medium"}
+    return to_frames(through(to_planes(film, spec), QUALITIES[0], options, KEY_INTERVAL), spec)

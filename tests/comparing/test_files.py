@@ -11,6 +11,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 
 import vsr
 from tests.conftest import MakeClip, picture
@@ -18,6 +19,10 @@ from vsr.comparing.options import CompareOptions, parse_crop
 from vsr.comparing.result import Comparison
 from vsr.errors import MediaError, OptionsError
 from vsr.events import Advanced, Comparing, Event
+from vsr.metrics.ms_ssim import ms_ssim
+from vsr.metrics.psnr import psnr, psnr_rgb
+from vsr.metrics.sharpness import sharpness
+from vsr.metrics.ssim import ssim, ssim_rgb
 
 QUICK = CompareOptions(metrics=("psnr", "ssim", "psnr_rgb"))
 LOSSLESS = {"crf": "0", "preset": "ultrafast"}
@@ -231,3 +236,17 @@ def test_natural_films_of_two_kinds_of_tags(media: Path) -> None:
     path = media / "tricky" / "bt709_full_range.mp4"
     found = vsr.compare(path, [path], replace(QUICK, frames=3))
     assert mean(found, "psnr") == 100
+
+
+def test_numbers_are_those_of_the_metrics_themselves(tmp_path: Path) -> None:
+    one, two = picture(200, 190, 0.2), picture(200, 190, 0.4)
+    for name, pixels in (("one", one), ("two", two)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), pixels[..., ::-1])
+    found = vsr.compare(tmp_path / "one.png", [tmp_path / "two.png"], CompareOptions(vmaf=False))
+    first, second = (torch.from_numpy(p).permute(2, 0, 1).float() / 255 for p in (one, two))
+    for name, metric in (
+        ("psnr", psnr), ("ssim", ssim), ("psnr_rgb", psnr_rgb), ("ssim_rgb", ssim_rgb),
+        ("ms_ssim", ms_ssim),
+    ):  # fmt: skip
+        assert mean(found, name) == pytest.approx(metric(second, first, 4), abs=1e-9), name
+    assert mean(found, "sharpness") == pytest.approx(sharpness(second))

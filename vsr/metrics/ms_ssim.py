@@ -25,12 +25,18 @@ def ms_ssim(first: Tensor, second: Tensor, shave: int = SHAVE) -> float:
     """
     same_shape(first, second)
     one, two = (shaved(luma(rounded(picture)), shave) for picture in (first, second))
+    return multiscale(one, two)
+
+
+def multiscale(one: Tensor, two: Tensor, finest: tuple[float, float] | None = None) -> float:
+    """MS-SSIM of two (h, w) planes of 8-bit code values; ``finest`` is the first scale if known."""
     if min(one.shape[-2:]) < LEAST:
         width, height = one.shape[-1], one.shape[-2]
         raise OptionsError(f"MS-SSIM needs at least {LEAST} px a side, got {width}x{height}")
     factors: list[float] = []
     for scale, weight in enumerate(WEIGHTS, start=1):
-        whole, part = similarity(one, two)
+        known = finest if scale == 1 else None
+        whole, part = known or similarity(one, two)
         factors.append(max(0.0, whole if scale == len(WEIGHTS) else part) ** weight)
         one, two = _halved(one), _halved(two)
     return math.prod(factors)

@@ -51,7 +51,7 @@ def psnr(first: Tensor, second: Tensor, shave: int = SHAVE) -> float:
     """
     same_shape(first, second)
     one, two = (shaved(luma(rounded(picture)), shave) for picture in (first, second))
-    return _decibels(one - two)
+    return decibels(one, two)
 
 
 def psnr_rgb(first: Tensor, second: Tensor, shave: int = SHAVE) -> float:
@@ -61,9 +61,10 @@ def psnr_rgb(first: Tensor, second: Tensor, shave: int = SHAVE) -> float:
     """
     same_shape(first, second)
     one, two = (shaved(rounded(picture), shave) * 255 for picture in (first, second))
-    return _decibels(one - two)
+    return decibels(one, two)
 
 
-def _decibels(difference: Tensor) -> float:
-    error = float(difference.square().mean())
+def decibels(one: Tensor, two: Tensor) -> float:
+    """10 log10(255^2 / MSE) of two tensors of 8-bit code values; infinite where they are equal."""
+    error = float((one - two).square_().mean())
     return 10 * math.log10(255**2 / error) if error else math.inf

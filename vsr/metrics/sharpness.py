@@ -15,7 +15,11 @@ def sharpness(picture: Tensor) -> float:
     2013), in squared 8-bit code values, over all pixels with four neighbours. Noise, ringing and
     blocks count as detail too: set it against the reference's own.
     """
-    plane = luma(rounded(picture))
+    return laplacian_variance(luma(rounded(picture)))
+
+
+def laplacian_variance(plane: Tensor) -> float:
+    """The variance of the Laplacian of a (h, w) plane, in its own units squared."""
     if min(plane.shape[-2:]) < 3:
         raise OptionsError("sharpness needs at least 3 px a side")
     around = plane[1:-1, :-2] + plane[1:-1, 2:] + plane[:-2, 1:-1] + plane[2:, 1:-1]

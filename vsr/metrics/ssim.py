@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from vsr.errors import OptionsError
@@ -31,23 +30,33 @@ def ssim_rgb(first: Tensor, second: Tensor, shave: int = SHAVE) -> float:
     return math.fsum(similarity(a, b)[0] for a, b in zip(one, two, strict=True)) / 3
 
 
-@torch.inference_mode()
-def similarity(one: Tensor, two: Tensor) -> tuple[float, float]:
+Moments = tuple[Tensor, Tensor]
+"""Of a plane: the mean under the window, and the mean of squares."""
+
+
+def moments(plane: Tensor) -> Moments:
+    """What :func:`similarity` needs of one plane alone: a reference's need only be found once."""
+    if min(plane.shape[-2:]) < WINDOW:
+        width, height = plane.shape[-1], plane.shape[-2]
+        raise OptionsError(f"SSIM needs at least {WINDOW} px a side, got {width}x{height}")
+    return _blurred(plane), _blurred(plane * plane)
+
+
+def similarity(one: Tensor, two: Tensor, of_two: Moments | None = None) -> tuple[float, float]:
     """SSIM of two (h, w) planes of 8-bit code values, and its part without the luminance term.
 
     Both are means over the places of the window, equations 13 and (for the part) 9 and 10.
+    ``of_two`` are the :func:`moments` of ``two`` where they are known.
     """
-    if min(one.shape[-2:]) < WINDOW:
-        width, height = one.shape[-1], one.shape[-2]
-        raise OptionsError(f"SSIM needs at least {WINDOW} px a side, got {width}x{height}")
-    mean_one, mean_two = _blurred(one), _blurred(two)
+    mean_one, square_one = moments(one)
+    mean_two, square_two = moments(two) if of_two is None else of_two
     product = mean_one * mean_two
-    squares = mean_one.square_().add_(mean_two.square_())
-    variances = _blurred(one * one).add_(_blurred(two * two)).sub_(squares)
+    squares = mean_one.square_().add_(mean_two * mean_two)
+    variances = square_one.add_(square_two).sub_(squares)
     covariance = _blurred(one * two).sub_(product)
     part = covariance.mul_(2).add_(C2).div_(variances.add_(C2))
     luminance = product.mul_(2).add_(C1).div_(squares.add_(C1))
-    return float((luminance * part).mean()), float(part.mean())
+    return float(luminance.mul_(part).mean()), float(part.mean())
 
 
 def _blurred(plane: Tensor) -> Tensor:

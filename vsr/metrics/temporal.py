@@ -38,7 +38,12 @@ def motion(before: Tensor, after: Tensor) -> Motion:
     OpenCV's DIS (Kroeger et al., ECCV 2016), checked forwards and backwards.
     """
     same_shape(before, after)
-    first, second = (_plane(picture) for picture in (before, after))
+    return motion_of(luma(rounded(before)), luma(rounded(after)))
+
+
+def motion_of(before: Tensor, after: Tensor) -> Motion:
+    """:func:`motion` of two (h, w) planes of 8-bit code values."""
+    first, second = (_bytes(plane) for plane in (before, after))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(0)  # to the pixel: at half size, fine texture would count as flicker
     back = _flow(search, second, first)
@@ -63,15 +68,20 @@ def warping_error(before: Tensor, after: Tensor, moved: Motion) -> float:
     reference's own.
     """
     same_shape(before, after)
-    one, two = (luma(rounded(picture)).float().cpu().numpy() for picture in (before, after))
+    return unexplained(luma(rounded(before)), luma(rounded(after)), moved)
+
+
+def unexplained(before: Tensor, after: Tensor, moved: Motion) -> float:
+    """:func:`warping_error` of two (h, w) planes of 8-bit code values."""
+    one, two = (plane.float().cpu().numpy() for plane in (before, after))
     difference = (two - _moved(one, moved.source))[moved.valid]
     return (
         float(np.sqrt(np.square(difference, dtype=np.float64).mean())) if difference.size else 0.0
     )
 
 
-def _plane(picture: Tensor) -> Plane:
-    return luma(rounded(picture)).round().to(torch.uint8).cpu().numpy()
+def _bytes(plane: Tensor) -> Plane:
+    return plane.round().to(torch.uint8).cpu().numpy()
 
 
 def _flow(search: cv2.DISOpticalFlow, first: Plane, second: Plane) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vsr.comparing.files import compare_files
 from vsr.comparing.footage import Footage
+from vsr.comparing.labels import labelled
 from vsr.comparing.models import compare_models
 from vsr.comparing.options import COMMON, CompareOptions
 from vsr.comparing.result import Comparison
@@ -65,6 +66,7 @@ def upscale(
         on_event(Warned(f"no {options.compare}: not one frame was made in this run"))
     elif witness is not None:
         made_by = {"model": report.model, "device": report.device, "encoder": report.encoder}
+        made_by["input"] = source.name
         page.write(witness.report({name: text for name, text in made_by.items() if text}))
         on_event(Saved(page.paths[0]))
     return report
@@ -131,10 +133,7 @@ def compare(
             hint="vsr compare original.mp4 large.mp4, or vsr compare --models A,B in.mp4",
         )
     if models is not None and (others or not models):
-        raise OptionsError(
-            "--models takes names and one input",
-            hint="such as vsr compare --models bicubic,compact in.mp4",
-        )
+        raise OptionsError("--models takes names and one input", hint="--models A,B in.mp4")
     if models is None and options.shrink:
         raise OptionsError("--shrink is for models", hint="name some with --models")
     for path in (source, *others):
@@ -143,8 +142,9 @@ def compare(
     if models is None:
         comparison = compare_files(source, others, options, on_event)
     else:
-        upscalers = [load(name, options.device) for name in dict.fromkeys(models)]
-        comparison = compare_models(source, upscalers, options, on_event)
+        comparison = compare_models(
+            source, labelled(models, lambda name: load(name, options.device)), options, on_event
+        )
     targets.write(comparison, whole_sheet=options.crop not in (None, COMMON))
     return comparison
 

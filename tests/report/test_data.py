@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import picture
 from vsr.comparing.keeper import Keeper, decoded, encoded
+from vsr.comparing.labels import labels
 from vsr.comparing.result import Comparison, Shown, Track
 from vsr.errors import MediaError, OptionsError
 from vsr.geometry import Size
@@ -154,3 +155,9 @@ def test_targets_are_checked_before_the_work(tmp_path: Path) -> None:
     assert there.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert cv2.imread(str(tmp_path / "s.png")) is not None
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_labels_are_short_and_no_two_alike() -> None:
+    assert labels([Path("x/a.mkv"), Path("y/b.mkv")]) == ["a.mkv", "b.mkv"]
+    assert labels([Path("x/a.mkv"), Path("y/a.mkv")]) == ["x/a.mkv", "y/a.mkv"]
+    assert labels([Path("a.mkv"), Path("a.mkv"), Path("b")]) == ["a.mkv", "a.mkv (2)", "b"]

@@ -120,9 +120,10 @@ class _Timed:
 
 
 def _lonely(has: Footage, lacks: Footage, time: Fraction, before: int) -> OptionsError:
+    damage = f"; {lacks.path.name} is damaged or cut off" if lacks.damaged else ""
     return OptionsError(
         f"{has.path} has a frame at {float(time):.3f} s after its first, {lacks.path} has none "
-        f"there ({before} frames agree until then)",
+        f"there ({before} frames have partners until then){damage}",
         hint="--align overlap compares the frames that all have, --align number or shift goes by "
         "their order",
     )

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from vsr.color import PQ, ColorSpec
 from vsr.comparing.align import Group, groups
-from vsr.comparing.footage import Footage, labels
+from vsr.comparing.footage import Footage
+from vsr.comparing.labels import labels
 from vsr.comparing.options import COMMON, CompareOptions
 from vsr.comparing.result import Comparison
 from vsr.comparing.session import Session
@@ -191,6 +192,7 @@ def _settings(options: CompareOptions, reference: Footage) -> dict[str, str]:
     if crop is not None and crop is not COMMON:
         region = f"{crop.width}x{crop.height} from {crop.x},{crop.y}"
     return {
+        "input": reference.path.name,
         "paired by": "name" if reference.kind == "folder" else options.align,
         "region": region,
         "border left out": f"{options.border} px (PSNR, SSIM, MS-SSIM)",

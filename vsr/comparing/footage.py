@@ -116,14 +116,3 @@ class Footage:
 def _frame(clip: Clip, place: int, number: int, rotation: int) -> Frame:
     planes = tuple(plane[place : place + 1] for plane in clip.planes)
     return Frame(number, clip.pts[place] * clip.time_base, "", planes, clip.color, rotation)
-
-
-def labels(paths: list[Path]) -> list[str]:
-    """A short name for each path: the file's own, with folders before it where two are the same."""
-    parts = 1
-    while parts < max(len(path.parts) for path in paths):
-        names = ["/".join(path.parts[-parts:]) for path in paths]
-        if len(set(names)) == len(set(paths)):
-            return names
-        parts += 1
-    return [str(path) for path in paths]

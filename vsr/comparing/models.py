@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from vsr.color import SMPTE170M, ColorSpec, from_rgb, to_rgb
 from vsr.comparing.files import BURST
-from vsr.comparing.footage import Footage, Frame, labels
+from vsr.comparing.footage import Footage, Frame
 from vsr.comparing.options import COMMON, CompareOptions
 from vsr.comparing.result import Comparison
 from vsr.comparing.session import Session
@@ -41,27 +41,30 @@ _GROUP = 12
 
 
 def compare_models(
-    source: Path, upscalers: Sequence[Upscaler], options: CompareOptions, on_event: EventSink
+    source: Path,
+    models: Mapping[str, Upscaler],
+    options: CompareOptions,
+    on_event: EventSink,
 ) -> Comparison:
-    """One input through several models. See the module; raises a :class:`VsrError`."""
+    """One input through several models, by name. See the module; raises a :class:`VsrError`."""
+    names, upscalers = list(models), list(models.values())
     scale = upscalers[0].scale
     if any(upscaler.scale != scale for upscaler in upscalers):
         raise OptionsError("models with different factors cannot be compared on one reference")
     if options.crop is COMMON:
         raise OptionsError("--crop common is for files of different sizes")
     footage = Footage(source)
-    wanted = FRAMES if options.frames is None else options.frames
     frames = footage.frames
+    # A folder of pictures is looked at whole: they are not neighbours of each other.
+    usual = FRAMES if footage.info is not None or frames is None else frames
+    wanted = usual if options.frames is None else options.frames
     count = wanted if frames is None else min(wanted, frames)
     size = footage.first.size
     size = Size(size.width // scale * scale, size.height // scale * scale) if options.shrink else (
         size.scaled(scale)
     )  # fmt: skip
     _check_crop(options, size)
-    names = labels([Path(upscaler.name) for upscaler in upscalers])
-    films = [(name, upscaler.card.get("about", upscaler.arch)) for name, upscaler in zip(
-        names, upscalers, strict=True
-    )]  # fmt: skip
+    films = [(name, model.card.get("about", model.arch)) for name, model in models.items()]
     engines = [Engine(upscaler, options.engine, on_event) for upscaler in upscalers]
     clocks = [_Clock() for _ in upscalers]
     reference = source.name if options.shrink else None
@@ -87,7 +90,7 @@ def compare_models(
                 session.add(seconds, guide, pictures, follows=follows, name=frame.name)
         return session.finish(
             notes=_notes(footage, source),
-            settings=_settings(options, scale, engines, wanted, frames),
+            settings=_settings(options, scale, engines, footage, wanted),
             seconds=[clock.seconds for clock in clocks],
         )
 
@@ -213,12 +216,15 @@ def _notes(footage: Footage, source: Path) -> list[str]:
 
 
 def _settings(
-    options: CompareOptions, scale: int, engines: Sequence[Engine], wanted: int, frames: int | None
+    options: CompareOptions, scale: int, engines: Sequence[Engine], footage: Footage, wanted: int
 ) -> dict[str, str]:
+    frames, info = footage.frames, footage.info
     coded = "" if options.crf is None else f", then x264 at crf {options.crf:g}"
     how = f"the input shrunk by {scale} (bicubic){coded}" if options.shrink else "the input"
     crop = options.crop
+    spread = info is not None and info.duration_seconds is not None
     return {
+        "input": footage.path.name,
         "upscaled": how,
         "reference": "the input" if options.shrink else "none",
         "region": "whole frames"
@@ -227,7 +233,9 @@ def _settings(
         "border left out": f"{options.border} px (PSNR, SSIM, MS-SSIM)",
         "frames": "all"
         if frames is not None and frames <= wanted
-        else f"{wanted}, spread over the film in threes",
+        else f"{wanted}, spread over the film in threes"
+        if spread
+        else f"the first {wanted}",
         "device": ", ".join(sorted({str(engine.placement) for engine in engines})),
         "VGG": options.vgg,
     }

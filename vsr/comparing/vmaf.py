@@ -65,8 +65,9 @@ class Vmaf:
             "[main][reference]libvmaf=log_fmt=json:log_path=log"
         )
         command = [
-            ffmpeg, "-hide_banner", "-nostdin", "-f", "rawvideo", "-pix_fmt", "yuv444p", "-s", both,
-            "-r", "25", "-i", "pipe:0", "-lavfi", graph, "-f", "null", "-",
+            ffmpeg, "-hide_banner", "-loglevel", "error", "-f", "rawvideo",
+            "-pix_fmt", "yuv444p", "-s", both, "-r", "25", "-i", "pipe:0",
+            "-lavfi", graph, "-f", "null", "-",
         ]  # fmt: skip
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._words,

@@ -71,7 +71,9 @@ def _own(name: str) -> str:
 
 def _title(comparison: Comparison) -> str:
     names = [track.name for track in comparison.tracks]
-    against = f" against {comparison.reference.name}" if comparison.reference is not None else ""
+    source = comparison.settings.get("input")
+    on = "" if source is None else f" on {source}"
+    against = on if comparison.reference is None else f" against {comparison.reference.name}"
     return ", ".join(names) + against
 
 

@@ -4,7 +4,7 @@ BIN := .venv/bin
 VGG = --vgg $$VSR_MEDIA/weights/vgg19_distilled_relu5_1.safetensors
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench quality clean
+.PHONY: help setup demo test check bench fuzz quality soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,10 +33,16 @@ check: .venv/ready ## format, lint and types
 bench: .venv/ready ## how fast the pipeline is against the network alone
 	$(BIN)/python benchmarks/pipeline.py
 
+fuzz: .venv/ready ## damaged files by the thousand through the commands
+	$(BIN)/python -m fuzz
+
 quality: .venv/ready ## measure every model on the test sets of $$VSR_MEDIA
 	@test -n "$$VSR_MEDIA" || { echo "error: VSR_MEDIA names no folder with data/bench" >&2; exit 2; }
 	$(BIN)/vsr eval $(VGG) --data $$VSR_MEDIA/data/bench --data $$VSR_MEDIA/media/calendar
 	$(BIN)/vsr eval $(VGG) --data $$VSR_MEDIA/media/clips --frames 8 --crf 28
+
+soak: .venv/ready ## kill two hundred runs at random, and hold what they end in to one left alone
+	$(BIN)/python -m tests.jobs.killing --kills 200 --frames 160
 
 clean: ## remove .venv and what demo made
 	rm -rf .venv demo

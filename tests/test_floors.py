@@ -11,12 +11,22 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "vsr"
 FLOORS = [
-    {"version", "errors", "events", "geometry", "chroma", "color", "metrics"},
+    {
+        "version",
+        "errors",
+        "events",
+        "event_rows",
+        "units",
+        "geometry",
+        "chroma",
+        "color",
+        "metrics",
+    },
     {"models", "pipeline", "options"},
     {"media", "infer", "weights"},
     {"training", "comparing", "evaluation"},
     {"jobs"},
-    {"api", "report"},
+    {"api", "report", "doctor"},
     {"cli"},
     {"__main__"},
 ]

@@ -11,23 +11,24 @@ import pytest
 from vsr.cli.upscale import upscale
 from vsr.errors import OptionsError
 from vsr.geometry import Size
-from vsr.options import UpscaleOptions, parse_bytes, parse_seconds, parse_size
+from vsr.options import BatchOptions, UpscaleOptions, parse_bytes, parse_seconds, parse_size
 
 # What the command has beside the library's options, and the one whose flag is in the singular.
-ONLY_COMMAND = {"source", "target", "dry_run", "json", "quiet", "verbose"}
+ONLY_COMMAND = {"places", "to", "dry_run", "json", "quiet", "verbose"}
 RENAMED = {"encoder_option": "encoder_options"}
 
 
 def test_every_option_has_a_flag_with_help_and_the_same_default() -> None:
     parameters = inspect.signature(upscale, eval_str=True).parameters
     named = {RENAMED.get(name, name) for name in parameters} - ONLY_COMMAND
-    assert named == {field.name for field in fields(UpscaleOptions)}
-    defaults = UpscaleOptions()
+    kinds = (UpscaleOptions, BatchOptions)
+    assert named == {field.name for kind in kinds for field in fields(kind)}
+    defaults = {field.name: getattr(kind(), field.name) for kind in kinds for field in fields(kind)}
     for name, parameter in parameters.items():
         assert parameter.annotation.__metadata__[0].help, name
         if name in ONLY_COMMAND or name in RENAMED:
             continue
-        default = getattr(defaults, name)
+        default = defaults[name] or None if isinstance(defaults[name], tuple) else defaults[name]
         assert parameter.default in (default, "auto" if default is None else default), name
 
 

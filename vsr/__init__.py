@@ -9,42 +9,51 @@ from vsr.version import __version__
 
 if TYPE_CHECKING:
     from vsr import errors as errors
-    from vsr.api import compare as compare
+    from vsr.api import dry_run as dry_run
     from vsr.api import evaluate as evaluate
     from vsr.api import load as load
     from vsr.api import plan as plan
     from vsr.api import probe as probe
     from vsr.api import upscale as upscale
+    from vsr.api import upscale_batch as upscale_batch
     from vsr.comparing.options import CompareOptions as CompareOptions
     from vsr.infer.engine import Engine as Engine
+    from vsr.options import BatchOptions as BatchOptions
     from vsr.options import EngineOptions as EngineOptions
     from vsr.options import UpscaleOptions as UpscaleOptions
+    from vsr.report.front import compare as compare
 
 _HOMES = {
     "CompareOptions": "vsr.comparing.options",
+    "BatchOptions": "vsr.options",
     "Engine": "vsr.infer.engine",
     "EngineOptions": "vsr.options",
     "UpscaleOptions": "vsr.options",
-    "compare": "vsr.api",
+    "compare": "vsr.report.front",
     "evaluate": "vsr.api",
+    "dry_run": "vsr.api",
     "load": "vsr.api",
     "plan": "vsr.api",
     "probe": "vsr.api",
     "upscale": "vsr.api",
+    "upscale_batch": "vsr.api",
 }
 __all__ = [
+    "BatchOptions",
     "CompareOptions",
     "Engine",
     "EngineOptions",
     "UpscaleOptions",
     "__version__",
     "compare",
+    "dry_run",
     "errors",
     "evaluate",
     "load",
     "plan",
     "probe",
     "upscale",
+    "upscale_batch",
 ]
 
 

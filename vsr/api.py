@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from vsr.comparing.files import compare_files
 from vsr.comparing.footage import Footage
-from vsr.comparing.labels import labelled
-from vsr.comparing.models import compare_models
-from vsr.comparing.options import COMMON, CompareOptions
-from vsr.comparing.result import Comparison
 from vsr.comparing.witness import Witness
 from vsr.errors import MediaError, OptionsError
 from vsr.evaluation import Score, scores, sets_in
-from vsr.events import EventSink, Report, Saved, Warned, ignore
+from vsr.events import BatchReport, EventSink, Forecast, Report, ignore
 from vsr.infer import device
 from vsr.infer.engine import Engine
+from vsr.jobs.dry import dry_run as dry_run_of
+from vsr.jobs.dry import previewed
+from vsr.jobs.forecast import check_enough as check_enough
+from vsr.jobs.forecast import check_room
+from vsr.jobs.inputs import holds_videos
 from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
 from vsr.jobs.plan import Plan, check_target, make_plan
-from vsr.jobs.preview import rows_of
+from vsr.jobs.queue import upscale_many
 from vsr.jobs.run import run
-from vsr.media.carry import plan_carry
+from vsr.media.carry import fate as fate
+from vsr.media.codecs import CONTAINERS
+from vsr.media.files import check_regular
 from vsr.media.images import is_picture
 from vsr.media.probe import MediaInfo
 from vsr.media.probe import probe as probe_file
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
-from vsr.options import EngineOptions, UpscaleOptions
+from vsr.options import BatchOptions, EngineOptions, UpscaleOptions
+from vsr.report.front import write_page
 from vsr.report.targets import ReportTargets
 from vsr.training.vgg import load_vgg
 from vsr.weights import default_model as model_for
@@ -43,52 +46,93 @@ def upscale(
     target: PathLike,
     options: UpscaleOptions | None = None,
     on_event: EventSink = ignore,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Report:
     """Upscale a video, a picture or a folder of pictures.
 
     A video becomes a video, or a folder of png frames where ``target`` has no suffix; a folder
     becomes a folder, or a video where ``target`` has a video's suffix. ``on_event`` is called from
-    the threads of the pipeline, one event at a time. Raises a :class:`~vsr.errors.VsrError`; the
-    target is then what it was before.
+    the threads of the pipeline, one event at a time. ``should_stop`` is asked after each segment of
+    a video: if it says so, :class:`~vsr.errors.Stopped` is raised, and the same call goes on later.
+    Raises a :class:`~vsr.errors.VsrError`; the target is then what it was before.
     """
     options = options or UpscaleOptions()
     source, target = Path(source), Path(target)
     _check_source(source)
     check_target(source, target, options)
+    upscaler = load(options.model, options.device)
+    if options.preview is not None and (is_picture(source) or not target.suffix):
+        raise OptionsError("--preview is for a video that becomes one")
     page = ReportTargets(html=options.compare, overwrite=options.overwrite)
     page.check()
-    upscaler = load(options.model, options.device)
-    witness = None
-    if options.compare is not None:
-        witness = Witness(upscaler.name, Footage(source).frames)
-    report = _upscale(source, target, upscaler, options, on_event, witness)
-    if witness is not None and witness.saw_nothing:
-        on_event(Warned(f"no {options.compare}: not one frame was made in this run"))
-    elif witness is not None:
-        made_by = {"model": report.model, "device": report.device, "encoder": report.encoder}
-        made_by["input"] = source.name
-        page.write(witness.report({name: text for name, text in made_by.items() if text}))
-        on_event(Saved(page.paths[0]))
+    engine = make_engine(upscaler, options, on_event)
+    report = _upscale(source, target, engine, options, on_event, should_stop)
+    if isinstance(engine, Witness):
+        write_page(engine, page, source, report, on_event)
     return report
 
 
 def _upscale(
     source: Path,
     target: Path,
-    upscaler: Upscaler,
+    engine: Engine,
     options: UpscaleOptions,
     on_event: EventSink,
-    witness: Witness | None,
+    should_stop: Callable[[], bool],
 ) -> Report:
     """The kind of job that source and target ask for."""
-    engine = make_engine(upscaler, options, on_event)
+    if isinstance(engine, Witness) and (is_picture(source) or not target.suffix):
+        engine.expect(Footage(source).frames)
     if is_picture(source):
-        return upscale_picture(source, target, engine, options, on_event, witness)
+        return upscale_picture(source, target, engine, options, on_event)
     if not target.suffix:
         job = upscale_folder if source.is_dir() else extract_frames
-        return job(source, target, engine, options, on_event, witness)
-    plan = make_plan(source, target, options, upscaler.scale)
-    return run(plan, engine, options, on_event, witness)
+        return job(source, target, engine, options, on_event, should_stop)
+    options = previewed(source, options, on_event)
+    plan = make_plan(source, target, options, engine.upscaler.scale)
+    if not options.force:
+        check_room(plan, engine)
+    if isinstance(engine, Witness):
+        engine.expect(plan.frames)
+    return run(plan, engine, options, on_event, should_stop)
+
+
+def upscale_batch(
+    sources: Sequence[PathLike],
+    target: PathLike,
+    options: UpscaleOptions | None = None,
+    batch: BatchOptions | None = None,
+    on_event: EventSink = ignore,
+    should_stop: Callable[[], bool] = lambda: False,
+    *,
+    dry: bool = False,
+) -> BatchReport:
+    """Upscale files and folders of videos into the folder ``target``, or go on with a folder's new
+    files until ``should_stop``.
+
+    A file that fails is an outcome in the report. What is wrong with the whole of it (no input, two
+    inputs of one name) raises a :class:`~vsr.errors.VsrError` before the first file. A ``dry`` run
+    only tells what each file would take.
+    """
+    options, batch = options or UpscaleOptions(), batch or BatchOptions()
+    if options.compare is not None:
+        raise OptionsError("--compare is for one source", hint="vsr upscale in.mp4 out.mp4")
+    return upscale_many(
+        [Path(source) for source in sources],
+        Path(target),
+        lambda: load(options.model, options.device),
+        options,
+        batch,
+        on_event,
+        should_stop,
+        dry=dry,
+    )
+
+
+def is_batch(source: PathLike, target: PathLike) -> bool:
+    """Whether these two mean a folder of videos, each of which is to be made larger."""
+    folder, name = Path(source), Path(target)
+    return folder.is_dir() and name.suffix.lower() not in CONTAINERS and holds_videos(folder)
 
 
 def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Plan:
@@ -102,66 +146,17 @@ def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = No
     return make_plan(source, target, options, load(options.model, options.device).scale)
 
 
-def preview(source: PathLike, target: PathLike, options: UpscaleOptions) -> dict[str, object]:
-    """What :func:`upscale` would do, of any kind of source and target, as plain rows."""
-    source, target = Path(source), Path(target)
-    _check_source(source)
-    check_target(source, target, options)
-    return rows_of(source, target, options, load(options.model, options.device).scale)
+def dry_run(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Forecast:
+    """What :func:`upscale` would do, and take: measured on some frames where it makes a video."""
+    options = options or UpscaleOptions()
+    _check_source(Path(source))
+    engine = make_engine(load(options.model, options.device), options)
+    return dry_run_of(Path(source), Path(target), options, engine)
 
 
-def compare(
-    reference: PathLike,
-    candidates: Sequence[PathLike] = (),
-    options: CompareOptions | None = None,
-    on_event: EventSink = ignore,
-    *,
-    models: Sequence[str] | None = None,
-    targets: ReportTargets | None = None,
-) -> Comparison:
-    """Films, pictures or folders of pictures against a reference, frame by frame.
-
-    With ``models`` there are no candidates: ``reference`` is an input that goes through each of
-    them, by name or path. ``targets`` are the reports to write. Raises a
-    :class:`~vsr.errors.VsrError`; no report is then written.
-    """
-    options, targets = options or CompareOptions(), targets or ReportTargets()
-    source, others = Path(reference), [Path(path) for path in candidates]
-    if models is None and not others:
-        raise OptionsError(
-            "give a reference and what to compare with it",
-            hint="vsr compare original.mp4 large.mp4, or vsr compare --models A,B in.mp4",
-        )
-    if models is not None and (others or not models):
-        raise OptionsError("--models takes names and one input", hint="--models A,B in.mp4")
-    if models is None and options.shrink:
-        raise OptionsError("--shrink is for models", hint="name some with --models")
-    for path in (source, *others):
-        _check_source(path)
-    targets.check()
-    if models is None:
-        comparison = compare_files(source, others, options, on_event)
-    else:
-        comparison = compare_models(
-            source, labelled(models, lambda name: load(name, options.device)), options, on_event
-        )
-    targets.write(comparison, whole_sheet=options.crop not in (None, COMMON))
-    return comparison
-
-
-def probe(path: PathLike) -> MediaInfo:
+def probe(path: PathLike, *, allow_huge: bool = False) -> MediaInfo:
     """What is in a video file. Raises :class:`~vsr.errors.MediaError`."""
-    return probe_file(Path(path))
-
-
-def fate(info: MediaInfo) -> dict[str, list[str]]:
-    """What an upscale of ``info`` would do with each stream, for each kind of target."""
-    rows: dict[str, list[str]] = {}
-    for suffix, container in (("mp4", "mp4"), ("mkv", "matroska")):
-        carries = plan_carry(info, container)
-        for action in ("keep", "convert", "drop"):
-            rows[f"{action}_in_{suffix}"] = [str(c) for c in carries if c.action == action]
-    return rows
+    return probe_file(Path(path), allow_huge=allow_huge)
 
 
 def evaluate(
@@ -239,8 +234,10 @@ def make_engine(
     upscaler: Upscaler, options: UpscaleOptions | EngineOptions, on_event: EventSink = ignore
 ) -> Engine:
     """An upscaler placed on the device that the options ask for."""
-    asked = options.engine if isinstance(options, UpscaleOptions) else options
-    return Engine(upscaler, asked, on_event)
+    if isinstance(options, EngineOptions):
+        return Engine(upscaler, options, on_event)
+    kind = Engine if options.compare is None else Witness
+    return kind(upscaler, options.engine, on_event)
 
 
 def _check_source(source: Path) -> None:
@@ -248,3 +245,5 @@ def _check_source(source: Path) -> None:
         raise MediaError(f"there is no file {source}", hint="check the path")
     if not os.access(source, os.R_OK):
         raise MediaError(f"no permission to read {source}", hint="check its owner and mode")
+    if not source.is_dir():
+        check_regular(source)

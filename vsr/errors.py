@@ -30,6 +30,10 @@ class MediaError(VsrError):
     exit_code = 3
 
 
+class StorageError(MediaError):
+    """A disk is full, a folder is gone, or may not be written to: the same run can go on later."""
+
+
 class WeightsError(VsrError):
     """Weights are missing, damaged, or do not fit the network they name."""
 
@@ -46,12 +50,14 @@ class OutOfMemory(DeviceError):
     """Memory ran out even at the smallest tile and a batch of one."""
 
 
-class TrainingDiverged(VsrError):
-    """A training ended because its loss was not finite again and again, or ran away."""
-
-
 class DataError(VsrError):
     """Training data cannot be used."""
+
+    exit_code = 6
+
+
+class TrainingDiverged(VsrError):
+    """A training ended because its loss was not finite again and again, or ran away."""
 
     exit_code = 6
 
@@ -72,3 +78,15 @@ class VerificationFailed(VsrError):
     """The written file, opened again, is not what it should be. The target was left untouched."""
 
     exit_code = 9
+
+
+class Stopped(KeyboardInterrupt):
+    """A run ended early because it was asked to. What it finished is kept, and is gone on with.
+
+    Not a :class:`VsrError`: whoever goes on after errors must not go on after this.
+    """
+
+    def __init__(self, message: str = "stopped", *, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = exit_code

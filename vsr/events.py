@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, cast
 
 from vsr.geometry import Size
 
@@ -86,6 +87,18 @@ class Report:
     device: str = ""
     encoder: str = ""
 
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Report:
+        """The report that ``asdict`` made ``row`` of, after its way through JSON."""
+        values: dict[str, Any] = {
+            key: tuple(cast("list[str]", value)) if isinstance(value, list) else value
+            for key, value in row.items()
+        }
+        values["target"] = Path(row["target"])
+        for key in ("size", "target_size"):
+            values[key] = Size(**row[key])
+        return cls(**values)
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -95,16 +108,136 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparing:
-    """A comparison begins. ``frames`` is an estimate; ``reference`` is ``None`` without one."""
+class Failed:
+    """A run ended without its target, or a file of a batch did, which then has its ``source``."""
 
-    reference: str | None
-    candidates: tuple[str, ...]
-    frames: int | None
+    message: str
+    hint: str | None
+    exit_code: int
+    source: Path | None = None
+    target: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file of a batch needs no work, and why."""
+
+    source: Path
+    target: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStarted:
+    """A batch begins: so many files, ``None`` where a folder is watched.
+
+    ``others`` counts what lies beside the videos and is left alone: subtitles, texts, posters.
+    """
+
+    target: Path
+    files: int | None
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A watched folder holds nothing new."""
+
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file of a batch; ``left`` was not reached, ``planned`` is a dry run's.
+
+    ``message`` is why it was skipped, failed or left.
+    """
+
+    source: Path
+    target: Path | None
+    state: Literal["finished", "skipped", "failed", "left", "planned"]
+    frames: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+    message: str = ""
+    hint: str | None = None
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """What a batch did, one outcome for each file."""
+
+    target: Path
+    outcomes: tuple[Outcome, ...]
+    others: int
+    seconds: float
+
+    def count(self, state: str) -> int:
+        """How many files ended so."""
+        return sum(outcome.state == state for outcome in self.outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFinished:
+    """A batch came to its end, or was interrupted."""
+
+    report: BatchReport
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a run would do and take; ``None`` where it cannot be known.
+
+    ``stage_seconds`` maps a stage (decode, enlarge, encode) to its measured seconds a frame.
+    ``disk_bytes`` is the most that the run needs at once where the target will lie.
+    """
+
+    source: Path
+    target: Path
     size: Size
+    target_size: Size
+    frames: int | None
+    frame_rate: str | None = None
+    model: str = ""
+    device: str = ""
+    encoder: str = ""
+    deinterlace: bool = False
+    kept: tuple[str, ...] = ()
+    converted: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    measured_frames: int = 0
+    stage_seconds: dict[str, float] | None = None
+    frames_per_second: float | None = None
+    expected_seconds: float | None = None
+    target_bytes: int | None = None
+    disk_bytes: int | None = None
+    disk_free_bytes: int | None = None
 
 
-Event = Started | Comparing | Advanced | BackedOff | SegmentDone | Warned | Saved | Finished
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A dry run's answer."""
+
+    forecast: Forecast
+
+
+Event = (
+    Started
+    | Advanced
+    | BackedOff
+    | SegmentDone
+    | Warned
+    | Saved
+    | Finished
+    | Failed
+    | Skipped
+    | BatchStarted
+    | BatchFinished
+    | Waiting
+    | Planned
+)
 EventSink = Callable[[Event], None]
 
 

@@ -15,6 +15,8 @@ CodecName = Literal[
     "auto", "h264", "hevc", "av1", "prores", "ffv1", "h264_nvenc", "hevc_nvenc", "av1_nvenc"
 ]
 Deinterlace = Literal["auto", "on", "off"]
+OnError = Literal["continue", "stop"]
+Order = Literal["name", "size", "duration", "newest", "oldest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,11 @@ class UpscaleOptions:
     At most one of ``scale``, ``size`` and ``height``/``width`` may be given; the network's own
     factor otherwise. ``start`` and ``end`` are seconds of the source's own clock. ``fps`` is for a
     folder of frames that becomes a video, as a fraction: "24000/1001". ``compare`` is a page to
-    write, with some frames before and after.
+    write, with some frames before and after. ``preview`` makes so many
+    seconds of the liveliest stretch; ``force`` begins though the disk seems too small.
+    ``allow_huge`` believes a source that claims frames beyond ``media/limits.py``. What an
+    interrupted run of the same settings finished is used again; of other settings it is an error,
+    unless ``restart`` discards it. ``fresh`` discards it in any case.
     """
 
     model: str = "auto"
@@ -76,7 +82,12 @@ class UpscaleOptions:
     deinterlace: Deinterlace = "auto"
     fps: str | None = None
     compare: Path | None = None
+    preview: float | None = None
     overwrite: bool = False
+    restart: bool = False
+    fresh: bool = False
+    allow_huge: bool = False
+    force: bool = False
 
     def __post_init__(self) -> None:
         if (
@@ -93,6 +104,8 @@ class UpscaleOptions:
         _at_least("width", self.width, 1)
         _one_of("codec", self.codec, get_args(CodecName))
         _one_of("deinterlace", self.deinterlace, get_args(Deinterlace))
+        if self.preview is not None and not 0 < self.preview < float("inf"):
+            raise OptionsError(f"preview must be above 0 seconds, got {self.preview:g}")
         for name, value in (("start", self.start), ("end", self.end), ("crf", self.crf)):
             if value is not None and not 0 <= value < float("inf"):
                 raise OptionsError(f"{name} must not be negative, got {value:g}")
@@ -113,7 +126,8 @@ class UpscaleOptions:
 
     def as_json(self) -> dict[str, object]:
         """For a journal: everything that could change the result."""
-        return {**asdict(self), "compare": None if self.compare is None else str(self.compare)}
+        about_the_run = ("compare", "overwrite", "restart", "fresh", "force")
+        return {key: value for key, value in asdict(self).items() if key not in about_the_run}
 
     def target_size(self, source: Size, network_scale: int) -> Size:
         """The size asked for, before it is rounded to what a pixel format holds."""
@@ -127,6 +141,31 @@ class UpscaleOptions:
             return Size(self.width, max(1, round(source.height * self.width / source.width)))
         factor = network_scale if self.scale is None else self.scale
         return Size(max(1, round(source.width * factor)), max(1, round(source.height * factor)))
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """How several files are found, named and gone through; see ``docs/guide/batch.md``.
+
+    ``include`` and ``exclude`` are patterns of names, or of paths below the input folder where they
+    hold a slash. ``watch`` goes on with new files, looked for every ``poll`` seconds, once they
+    stopped growing.
+    """
+
+    recursive: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    name: str = "{stem}{suffix}"
+    on_error: OnError = "continue"
+    order: Order = "name"
+    watch: bool = False
+    poll: float = 5.0
+
+    def __post_init__(self) -> None:
+        _one_of("on-error", self.on_error, get_args(OnError))
+        _one_of("order", self.order, get_args(Order))
+        if not 0 < self.poll <= 86400:
+            raise OptionsError(f"poll must be above 0 seconds and at most a day, got {self.poll:g}")
 
 
 def parse_bytes(text: str) -> int:

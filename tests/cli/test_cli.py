@@ -70,6 +70,9 @@ BAD = {
     "fps for a video": (["in.mp4", "out.mp4", "--fps", "25"], 2, "folder of frames"),
     "picture to video": (["still.png", "out.mp4"], 2, "cannot become"),
     "broken picture": (["broken.png", "out.png"], 3, "not a picture"),
+    "preview of a picture": (["still.png", "o.png", "--preview", "1"], 2, "is for a video"),
+    "two places too many": (["in.mp4", "b.mp4", "c.mp4"], 2, "3 places were given"),
+    "folder with nothing to do": (["hollow", "large", "--recursive"], 2, "nothing to do"),
     "cut before a frame": (
         ["in.mp4", "o.mp4", "--start", "0.001", "--end", "0.002"],
         3,
@@ -125,16 +128,16 @@ def test_upscale_reports_on_stderr_and_in_json_on_stdout(folder: Path) -> None:
         "upscale", "in.mp4", "out.mp4", "--overwrite", "--json", "--quiet", "--preset", "ultrafast",
         folder=folder,
     )  # fmt: skip
-    report = json.loads(run.stdout)
-    assert report["frames"] == 12
+    last = json.loads(run.stdout.splitlines()[-1])
+    assert (last["event"], last["report"]["frames"]) == ("finished", 12)
     assert run.stderr == ""
 
 
 def test_a_dry_run_of_pictures_says_their_sizes(folder: Path) -> None:
     run = vsr("upscale", "still.png", "large.png", "--dry-run", "--json", "-q", folder=folder)
-    assert json.loads(run.stdout)["size"] == "9x9 to 36x36"
+    assert json.loads(run.stdout)["plan"]["target_size"] == {"width": 36, "height": 36}
     run = vsr("upscale", "in.mp4", "frames", "--dry-run", "--json", "-q", folder=folder)
-    assert json.loads(run.stdout)["size"] == "80x60 to 320x240"
+    assert json.loads(run.stdout)["plan"]["target_size"] == {"width": 320, "height": 240}
     assert not (folder / "large.png").exists()
 
 
@@ -142,8 +145,13 @@ def test_a_dry_run_and_a_probe_say_what_is_kept_and_write_nothing(
     samples: Path, tmp_path: Path
 ) -> None:
     run = vsr("upscale", samples / "harbour.mkv", tmp_path / "o.mp4", "--dry-run", "--json", "-q")
-    plan = json.loads(run.stdout)
-    assert plan["size"] == "320x180 to 1280x720"
+    row = json.loads(run.stdout)
+    assert row["event"] == "planned"
+    plan = row["plan"]
+    assert plan["target_size"] == {"width": 1280, "height": 720}
+    assert plan["measured_frames"] == 20
+    assert plan["expected_seconds"] > 0
+    assert 0 < plan["target_bytes"] < plan["disk_bytes"] < plan["disk_free_bytes"]
     assert any("to mov_text" in line for line in plan["converted"])
     assert list(tmp_path.iterdir()) == []
     facts = json.loads(vsr("probe", samples / "harbour.mkv", "--json").stdout)

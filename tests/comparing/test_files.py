@@ -18,7 +18,7 @@ from tests.conftest import MakeClip, picture
 from vsr.comparing.options import CompareOptions, parse_crop
 from vsr.comparing.result import Comparison
 from vsr.errors import MediaError, OptionsError
-from vsr.events import Advanced, Comparing, Event
+from vsr.events import Advanced, Event, Started
 from vsr.metrics.ms_ssim import ms_ssim
 from vsr.metrics.psnr import psnr, psnr_rgb
 from vsr.metrics.sharpness import sharpness
@@ -82,7 +82,7 @@ def test_a_film_is_equal_to_itself_in_every_metric(make_clip: MakeClip) -> None:
     assert math.isnan(found.tracks[0].values["flicker"][0])  # the first frame follows none
     assert found.notes == ()
     assert [shown.place for shown in found.shown] == [0, 3]
-    assert isinstance(events[0], Comparing)
+    assert isinstance(events[0], Started)
     assert sum(event.frames for event in events if isinstance(event, Advanced)) == 6
 
 

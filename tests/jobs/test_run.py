@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -209,84 +207,6 @@ def test_a_full_disk_is_one_error_and_leaves_nothing(make_clip: MakeClip, tmp_pa
     assert run.stderr.startswith("error: cannot write")
     assert not (tmp_path / "out.mp4").exists()
     assert not debris(tmp_path)
-
-
-def command(source: Path, target: Path) -> list[str]:
-    program = (
-        "import sys\n"
-        "from fractions import Fraction\n"
-        "import vsr.jobs.plan as planning\n"
-        "planning.SEGMENT_SECONDS = Fraction(8, 25)\n"
-        "from vsr.__main__ import main\n"
-        "main()\n"
-    )
-    arguments = ["upscale", str(source), str(target), "--model", "lanczos", "--preset", "ultrafast"]
-    return [sys.executable, "-c", program, *arguments, "--device", "cpu"]
-
-
-def killed_once_it_has(folder: Path, lines: int, arguments: list[str], with_signal: int) -> int:
-    """Start a run and stop it as soon as its journal has so many lines."""
-    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, start_new_session=True)
-    deadline = time.monotonic() + 60
-    journal = folder / ".out.mp4.vsr" / "journal.jsonl"
-    while time.monotonic() < deadline and process.poll() is None:
-        if journal.exists() and journal.read_text().count("\n") >= lines:
-            break
-        time.sleep(0.005)
-    process.send_signal(with_signal)
-    process.communicate()
-    return process.returncode
-
-
-def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
-    make_clip: MakeClip, tmp_path: Path
-) -> None:
-    """SIGKILL after one, three and five segments, SIGINT after six; then to the end."""
-    source = make_clip(frames=240, size=(160, 120), sound=True)
-    calm = tmp_path / "calm"
-    calm.mkdir()
-    subprocess.run(command(source, calm / "out.mp4"), check=True, capture_output=True)
-    for lines, kind in ((2, signal.SIGKILL), (4, signal.SIGKILL), (6, signal.SIGKILL)):
-        assert killed_once_it_has(tmp_path, lines, command(source, tmp_path / "out.mp4"), kind) < 0
-        assert not (tmp_path / "out.mp4").exists()
-    code = killed_once_it_has(tmp_path, 7, command(source, tmp_path / "out.mp4"), signal.SIGINT)
-    assert code == 130
-    segments = sorted((tmp_path / ".out.mp4.vsr").glob("*.nut"))
-    made = {path: path.stat().st_mtime_ns for path in segments}
-    assert len(made) >= 5
-    last = subprocess.run(
-        command(source, tmp_path / "out.mp4"), check=True, capture_output=True, text=True
-    )
-    assert last.stderr.count("finished by an earlier run") >= 5
-    assert (tmp_path / "out.mp4").read_bytes() == (calm / "out.mp4").read_bytes()
-    assert not debris(tmp_path)
-
-
-def test_a_damaged_segment_or_another_option_begins_anew(
-    make_clip: MakeClip, tmp_path: Path
-) -> None:
-    source, target = make_clip(frames=60, size=(160, 120)), tmp_path / "out.mp4"
-    assert killed_once_it_has(tmp_path, 3, command(source, target), signal.SIGKILL) < 0
-    first = tmp_path / ".out.mp4.vsr" / "000000.nut"
-    first.write_bytes(first.read_bytes()[:-10])
-    run = subprocess.run(command(source, target), check=True, capture_output=True, text=True)
-    assert "earlier run" not in run.stderr
-    assert len(times_of(target)) == 60
-
-
-def test_a_second_run_on_one_target_is_refused(make_clip: MakeClip, tmp_path: Path) -> None:
-    source, target = make_clip(frames=200, size=(160, 120)), tmp_path / "out.mp4"
-    process = subprocess.Popen(command(source, target), stderr=subprocess.DEVNULL)
-    try:
-        lock = tmp_path / ".out.mp4.vsr" / "journal.jsonl"
-        deadline = time.monotonic() + 60
-        while not lock.exists() and time.monotonic() < deadline:
-            time.sleep(0.005)
-        with pytest.raises(OptionsError, match="another run"):
-            vsr.upscale(source, target, options())
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_memory_does_not_grow_with_length(make_clip: MakeClip, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any
 
@@ -9,13 +10,14 @@ import typer
 from typer.core import TyperGroup
 
 from vsr.cli.compare import compare
+from vsr.cli.doctor import doctor
 from vsr.cli.eval import evaluate
 from vsr.cli.extract import extract
 from vsr.cli.models import models
 from vsr.cli.probe import probe
 from vsr.cli.train import train
 from vsr.cli.upscale import upscale
-from vsr.errors import VsrError
+from vsr.errors import Stopped, VsrError
 from vsr.version import __version__
 
 
@@ -31,6 +33,9 @@ class VsrGroup(TyperGroup):
             if error.hint:
                 print(f"hint: {error.hint}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
+        except Stopped as stop:
+            print(f"\n{stop.message}", file=sys.stderr)
+            raise typer.Exit(stop.exit_code) from None
         except KeyboardInterrupt:
             print("\ninterrupted: give the same command again to go on", file=sys.stderr)
             raise typer.Exit(130) from None
@@ -62,6 +67,7 @@ def common(
 ) -> None:
     """Upscale videos and pictures four times: sharp, complete and on time."""
     del version  # its callback has answered
+    os.environ.setdefault("SVT_LOG", "1")  # or SVT-AV1 writes its settings to stderr
 
 
 app.command()(upscale)
@@ -69,5 +75,6 @@ app.command()(compare)
 app.command()(probe)
 app.command()(extract)
 app.command()(train)
+app.command()(doctor)
 app.command("eval")(evaluate)
 app.add_typer(models, name="models")

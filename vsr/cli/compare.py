@@ -74,11 +74,11 @@ def compare(
 ) -> None:
     """Compare films or pictures with a reference, or models on one input."""
     # Here, so that --help does not wait for torch and FFmpeg.
-    from vsr import api
     from vsr.cli.comparison_console import show_comparison
     from vsr.comparing.options import CompareOptions, parse_crop
     from vsr.options import parse_seconds
     from vsr.report.data import to_json
+    from vsr.report.front import compare as run
     from vsr.report.targets import ReportTargets
 
     options = CompareOptions(
@@ -98,8 +98,8 @@ def compare(
         dtype=dtype,
     )
     targets = ReportTargets(html=html, sheet=sheet, csv=csv, overwrite=overwrite)
-    with Console(quiet=quiet, verbose=verbose) as console:
-        comparison = api.compare(
+    with Console(json=False, quiet=quiet, verbose=verbose) as console:
+        comparison = run(
             places[0], places[1:], options, console.on_event,
             models=None if models is None else _listed(models), targets=targets,
         )  # fmt: skip

@@ -1,19 +1,36 @@
-"""Events as a progress bar on stderr; plans, reports and descriptions as text or JSON on stdout."""
+"""Events as a progress bar on stderr, or as JSON; plans and descriptions as text on stdout."""
 
 from __future__ import annotations
 
 import json as jsonlib
 import logging
 import sys
+import threading
+import time
 from collections.abc import Iterable
-from dataclasses import asdict, fields, is_dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from vsr.events import Advanced, BackedOff, Comparing, Event, Report, SegmentDone, Started, Warned
+from vsr.cli.lines import Lines, failure
+from vsr.cli.tables import batch_table, forecast_line, forecast_rows
+from vsr.event_rows import Progress, follow, plain
+from vsr.events import (
+    Advanced,
+    BackedOff,
+    BatchFinished,
+    Event,
+    Failed,
+    Finished,
+    Planned,
+    Report,
+    SegmentDone,
+    Skipped,
+    Started,
+    Waiting,
+    Warned,
+)
 
 if TYPE_CHECKING:
     from vsr.evaluation import Score
@@ -21,68 +38,111 @@ if TYPE_CHECKING:
 
 
 class Console:
-    """Draws a run's events. A context: the bar is closed when it is left, however it is left."""
+    """Draws a run's events, and tells them in JSON where that is asked for.
 
-    def __init__(self, *, quiet: bool, verbose: bool) -> None:
+    A context: the bar is closed when it is left, and the error that ended the run is told.
+    """
+
+    def __init__(self, *, json: bool, quiet: bool, verbose: bool) -> None:
+        self._lines = Lines() if json else None
         self._quiet, self._verbose = quiet, verbose
         self._bar: tqdm[Any] | None = None
+        self._progress = Progress()
+        self._lock = threading.Lock()
         if verbose:
             logging.basicConfig(level=logging.INFO, stream=sys.stderr)
 
     def __enter__(self) -> Console:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        del kind, traceback
+        self._close_bar()
+        last = failure(error)
+        if last is not None and self._lines is not None:
+            self._lines.tell(last, self._progress)
 
     def say_default(self, model: str) -> None:
         """One line about the model that was chosen for the person."""
         self._say(f"model: {model} (the default; see `vsr models list`)")
 
-    def on_event(self, event: Event) -> None:
-        """Show one event."""
-        if self._quiet:
-            return
-        if isinstance(event, Started):
-            self._say(f"{event.source.name}: {event.size} to {event.target_size}")
-            self._begin(event.frames)
-        elif isinstance(event, Comparing):
-            against = "" if event.reference is None else f" against {event.reference}"
-            self._say(f"{', '.join(event.candidates)}{against}: {event.size}")
-            self._begin(event.frames)
-        elif isinstance(event, Advanced) and self._bar is not None:
-            if event.bottleneck:
-                self._bar.set_postfix_str(f"waiting for: {event.bottleneck}", refresh=False)
-            self._bar.update(event.frames)
-        elif isinstance(event, SegmentDone) and event.resumed and self._bar is not None:
-            self._bar.update(event.frames)
-            self._say(f"segment {event.index + 1} was finished by an earlier run")
-        elif isinstance(event, Warned):
-            self._say(f"note: {event.message}")
-        elif isinstance(event, BackedOff):
-            self._say(
-                f"note: {event.reason}: going on with tiles of {event.tile}, "
-                f"batch {event.batch}, {event.dtype}"
-            )
-        elif self._verbose:
-            self._say(str(event))
+    def say_finishing(self) -> None:
+        """One line after the first Ctrl-C."""
+        self._say("finishing this segment; press Ctrl-C again to stop at once")
 
-    def _begin(self, frames: int | None) -> None:
-        self._bar = tqdm(total=frames, unit=" frames", file=sys.stderr, dynamic_ncols=True)
+    def on_event(self, event: Event) -> None:
+        """Show one event, from whatever thread it comes."""
+        with self._lock:
+            self._progress = follow(self._progress, event, time.monotonic())
+            if self._lines is not None:
+                self._lines.tell(event, self._progress)
+            elif isinstance(event, Planned) and self._progress.files == 1:
+                show_rows(forecast_rows(event.forecast), json=False)
+            if not self._quiet:
+                self._show(event)
+
+    def _show(self, event: Event) -> None:
+        match event:
+            case Started():
+                self._begin(event)
+            case Advanced() if self._bar is not None:
+                if event.bottleneck:
+                    self._bar.set_postfix_str(f"waiting for: {event.bottleneck}", refresh=False)
+                self._bar.update(event.frames)
+            case SegmentDone(resumed=True) if self._bar is not None:
+                self._bar.update(event.frames)
+                self._say(f"segment {event.index + 1} was finished by an earlier run")
+            case Warned():
+                self._say(f"note: {event.message}")
+            case BackedOff():
+                self._say(
+                    f"note: {event.reason}: going on with tiles of {event.tile}, "
+                    f"batch {event.batch}, {event.dtype}"
+                )
+            case Failed():
+                self._close_bar()
+                self._say(f"{self._place()}{_name(event.source)} failed: {event.message}")
+                if event.hint:
+                    self._say(f"hint: {event.hint}")
+            case Finished():
+                self._close_bar()
+            case Skipped():
+                self._say(f"{self._place()}{event.source.name}: {event.reason}")
+            case BatchFinished():
+                self._close_bar()
+                self._say(batch_table(event.report))
+            case Planned() if self._progress.files != 1:
+                self._say(f"{self._place()}{forecast_line(event.forecast)}")
+            case Waiting():
+                self._close_bar()
+                self._say(f"waiting for new files in {event.folder} (Ctrl-C ends)")
+            case _ if self._verbose:
+                self._say(str(event))
+            case _:
+                pass
+
+    def _begin(self, event: Started) -> None:
+        self._close_bar()
+        larger = "" if event.size == event.target_size else f" to {event.target_size}"
+        self._say(f"{self._place()}{event.source.name}: {event.size}{larger}")
+        self._bar = tqdm(total=event.frames, unit=" frames", file=sys.stderr, dynamic_ncols=True)
+
+    def _place(self) -> str:
+        files = self._progress.files
+        return "" if files == 1 else f"[{self._progress.file}{f'/{files}' if files else ''}] "
+
+    def _close_bar(self) -> None:
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.close()
 
     def _say(self, text: str) -> None:
         if not self._quiet:
             tqdm.write(text, file=sys.stderr)
 
 
-def show_report(report: Report, *, json: bool, quiet: bool) -> None:
-    """What was done: JSON on stdout, or a few lines on stderr."""
-    if json:
-        print(as_json(report))
-        return
-    if quiet:
-        return
+def show_report(report: Report) -> None:
+    """What was done, in a few lines on stderr."""
     rate = report.frames / report.seconds if report.seconds else 0.0
     lines = [
         f"wrote {report.target}",
@@ -172,16 +232,11 @@ def describe(info: MediaInfo) -> dict[str, Any]:
 
 def as_json(value: object) -> str:
     """Any of the library's values as one line of JSON."""
-    plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-    return jsonlib.dumps(plain, default=_plain)
+    return jsonlib.dumps(plain(value))
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, Path | Fraction):
-        return str(value)
-    if is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
-    return str(value)
+def _name(path: Path | None) -> str:
+    return "" if path is None else path.name
 
 
 def _shown(value: object) -> str:

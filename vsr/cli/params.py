@@ -7,11 +7,18 @@ from typing import Annotated, get_args
 
 import typer
 
-from vsr.errors import OptionsError
-from vsr.options import CodecName, Deinterlace, DtypeName
+from vsr.errors import BatchIncomplete, OptionsError
+from vsr.events import BatchReport
+from vsr.options import CodecName, Deinterlace, DtypeName, OnError, Order
 
-Source = Annotated[Path, typer.Argument(help="A video, a picture, or a folder of pictures.")]
-Target = Annotated[Path, typer.Argument(help="Where to: the same kinds; a folder has no suffix.")]
+Places = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="SOURCE TARGET",
+        help="A video, a picture, or a folder of either, and where to: the same kinds; a folder "
+        "has no suffix. With --to: any number of videos and folders of them.",
+    ),
+]
 
 Model = Annotated[str, typer.Option("--model", metavar="NAME|PATH", help="See `vsr models list`.")]
 Scale = Annotated[float | None, typer.Option("--scale", help="2 to 8; the network's own is 4.")]
@@ -73,8 +80,64 @@ Compare = Annotated[
     Path | None,
     typer.Option("--compare", metavar="FILE.html", help="Write a page of frames before and after."),
 ]
+To = Annotated[
+    Path | None,
+    typer.Option("--to", metavar="FOLDER", help="Folders: the folder that takes every target."),
+]
+Recursive = Annotated[
+    bool, typer.Option("--recursive", "-r", help="Folders: look into folders; the tree is kept.")
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option("--include", metavar="PATTERN", help="Folders: take only such names; repeatable."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="PATTERN", help="Folders: leave such names; repeatable."),
+]
+Name = Annotated[
+    str,
+    typer.Option(
+        "--name",
+        metavar="TEMPLATE",
+        help="Folders: names of targets, of {stem} {suffix} {extension} {width} {height} {scale} "
+        "{model}.",
+    ),
+]
+Failing = Annotated[
+    str,
+    typer.Option(
+        "--on-error", metavar="|".join(get_args(OnError)), help="Folders: after a file that failed."
+    ),
+]
+Sorting = Annotated[
+    str,
+    typer.Option("--order", metavar="|".join(get_args(Order)), help="Folders: what goes first."),
+]
+Watch = Annotated[bool, typer.Option("--watch", help="Folders: go on with new files.")]
+Poll = Annotated[
+    float, typer.Option("--poll", metavar="SECONDS", help="Folders: how often --watch looks.")
+]
+Preview = Annotated[
+    float | None,
+    typer.Option("--preview", metavar="SECONDS", help="Make only the liveliest stretch, so long."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Begin though the disk seems too small.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the target if it exists.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Discard an interrupted run of other settings.")
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Begin anew, whatever an interrupted run had finished.")
+]
+AllowHuge = Annotated[
+    bool,
+    typer.Option("--allow-huge", help="Believe frames of more than 128 million pixels."),
+]
+Events = Annotated[bool, typer.Option("--json", help="Write events to stdout, one a line.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would be done and what it takes.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report.")]
 Verbose = Annotated[
@@ -101,3 +164,29 @@ def pairs(texts: list[str] | None) -> tuple[tuple[str, str], ...]:
                 f"an encoder option is written key=value, got {key + equals + value!r}"
             )
     return tuple((key, value) for key, _, value in split)
+
+
+def sources_and_target(places: list[Path], to: Path | None) -> tuple[list[Path], Path]:
+    """The two forms of the command: ``SOURCE TARGET``, and ``SOURCE... --to FOLDER``."""
+    if to is not None:
+        return places, to
+    if len(places) < 2:
+        raise OptionsError(
+            f"there is no target for {places[0]}", hint="vsr upscale SOURCE TARGET, or --to FOLDER"
+        )
+    if len(places) > 2:
+        raise OptionsError(
+            f"{len(places)} places were given, and a source has one target",
+            hint="for several sources: vsr upscale SOURCE... --to FOLDER",
+        )
+    return places[:1], places[1]
+
+
+def check_complete(report: BatchReport) -> None:
+    """Raise :class:`BatchIncomplete` where files failed; each was told when it did."""
+    failed = report.count("failed")
+    if failed:
+        raise BatchIncomplete(
+            f"{failed} of {len(report.outcomes)} files failed",
+            hint="the same command tries them again, and skips what is finished",
+        )

@@ -11,13 +11,15 @@ from vsr.cli import params
 
 
 def probe(
-    file: Annotated[Path, typer.Argument(help="A video file.")], json: params.Json = False
+    file: Annotated[Path, typer.Argument(help="A video file.")],
+    allow_huge: params.AllowHuge = False,
+    json: params.Json = False,
 ) -> None:
     """Say what is in a video file, and what an upscale would keep, convert or drop."""
     from vsr import api
     from vsr.cli.console import describe, show_rows
 
-    info = api.probe(file)
+    info = api.probe(file, allow_huge=allow_huge)
     rows = describe(info)
     rows.update(api.fate(info))
     show_rows(rows, json=json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,9 @@ import typer
 
 from vsr.options import DtypeName
 from vsr.training.options import Adversarial, Degrade, Head, PixelLoss
+
+ENDING = (signal.SIGINT, signal.SIGTERM)
+"""A step is short: whichever comes first, it is finished and saved."""
 
 Frames = Annotated[
     list[Path], typer.Argument(metavar="FRAMES...", help="Pictures, videos, or folders of them.")
@@ -87,7 +91,8 @@ def train(
 ) -> None:
     """Learn weights from your own footage: pictures, videos, or a folder of both."""
     # Here, so that --help does not wait for torch.
-    from vsr.cli.train_console import TrainConsole, stop_on_signals
+    from vsr.cli.signals import wish_to_end
+    from vsr.cli.train_console import TrainConsole
     from vsr.options import parse_bytes
     from vsr.training.loop import train as run
     from vsr.training.options import TrainOptions, parse_net
@@ -100,8 +105,8 @@ def train(
         head=head, net=parse_net(net), branches=branches, compile=compile, cache=parse_bytes(cache),
         tensorboard=tensorboard,
     )  # fmt: skip
-    with TrainConsole() as console, stop_on_signals() as stopped:
-        report = run(options, console.show, lambda: bool(stopped))
+    with TrainConsole() as console, wish_to_end(patient=ENDING) as stop:
+        report = run(options, console.show, stop)
     console.finish(report, as_json=json)
-    if stopped:
-        raise typer.Exit(130)
+    if stop():
+        raise typer.Exit(stop.exit_code)

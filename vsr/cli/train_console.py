@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
-from types import FrameType
 from typing import Any
 
 from tqdm import tqdm
@@ -132,25 +129,6 @@ def finish_extraction(report: ExtractReport, *, as_json: bool) -> None:
         f"{report.out}\nleft out: {left or 'none'}\nlook at: {report.sheet}",
         file=sys.stderr,
     )
-
-
-@contextmanager
-def stop_on_signals() -> Generator[list[int]]:
-    """A list that the first Ctrl-C or SIGTERM is put on; a second one ends the program at once."""
-    received: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        del frame
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _numbers(values: Mapping[str, float]) -> str:

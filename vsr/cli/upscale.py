@@ -6,13 +6,15 @@ import os
 from typing import Any, cast
 
 from vsr.cli import params
-from vsr.cli.console import Console, show_report, show_rows
-from vsr.options import UpscaleOptions, parse_bytes, parse_seconds, parse_size
+from vsr.cli.console import Console, show_report
+from vsr.cli.signals import wish_to_end
+from vsr.events import Planned
+from vsr.options import BatchOptions, UpscaleOptions, parse_bytes, parse_seconds, parse_size
 
 
 def upscale(
-    source: params.Source,
-    target: params.Target,
+    places: params.Places,
+    to: params.To = None,
     model: params.Model = "auto",
     scale: params.Scale = None,
     height: params.Height = None,
@@ -34,47 +36,86 @@ def upscale(
     deinterlace: params.DeinterlaceMode = "auto",
     fps: params.Fps = None,
     compare: params.Compare = None,
+    preview: params.Preview = None,
+    recursive: params.Recursive = False,
+    include: params.Include = None,
+    exclude: params.Exclude = None,
+    name: params.Name = "{stem}{suffix}",
+    on_error: params.Failing = "continue",
+    order: params.Sorting = "name",
+    watch: params.Watch = False,
+    poll: params.Poll = 5.0,
     overwrite: params.Overwrite = False,
+    restart: params.Restart = False,
+    fresh: params.Fresh = False,
+    allow_huge: params.AllowHuge = False,
+    force: params.Force = False,
     dry_run: params.DryRun = False,
-    json: params.Json = False,
+    json: params.Events = False,
     quiet: params.Quiet = False,
     verbose: params.Verbose = False,
 ) -> None:
-    """Upscale a video, a picture or a folder of pictures."""
-    options = UpscaleOptions(
-        model=model,
-        scale=scale,
-        height=height,
-        width=width,
-        size=None if size is None else parse_size(size),
-        device=device,
-        dtype=cast(Any, dtype),  # checked by the options themselves
-        tile=params.auto_or_number("tile", tile),
-        overlap=params.auto_or_number("overlap", overlap),
-        batch=params.auto_or_number("batch", batch),
-        vram=None if vram is None else parse_bytes(vram),
-        codec=cast(Any, codec),
-        crf=crf,
-        preset=preset,
-        pix_fmt=pix_fmt,
-        encoder_options=params.pairs(encoder_option),
-        start=None if start is None else parse_seconds(start),
-        end=None if end is None else parse_seconds(end),
-        deinterlace=cast(Any, deinterlace),
-        fps=fps,
-        compare=compare,
-        overwrite=overwrite,
-    )
-    # Torch's threads would spin while they wait, on cores that the encoder's threads need.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from vsr import api  # torch takes seconds to import: not for --help
+    """Upscale a video, a picture, or a folder of either."""
+    console = Console(json=json, quiet=quiet, verbose=verbose)
+    with console, wish_to_end(console.say_finishing) as stop:
+        options = UpscaleOptions(
+            model=model,
+            scale=scale,
+            height=height,
+            width=width,
+            size=None if size is None else parse_size(size),
+            device=device,
+            dtype=cast(Any, dtype),  # checked by the options themselves
+            tile=params.auto_or_number("tile", tile),
+            overlap=params.auto_or_number("overlap", overlap),
+            batch=params.auto_or_number("batch", batch),
+            vram=None if vram is None else parse_bytes(vram),
+            codec=cast(Any, codec),
+            crf=crf,
+            preset=preset,
+            pix_fmt=pix_fmt,
+            encoder_options=params.pairs(encoder_option),
+            start=None if start is None else parse_seconds(start),
+            end=None if end is None else parse_seconds(end),
+            deinterlace=cast(Any, deinterlace),
+            fps=fps,
+            compare=compare,
+            preview=preview,
+            overwrite=overwrite,
+            restart=restart,
+            fresh=fresh,
+            force=force,
+            allow_huge=allow_huge,
+        )
+        several = BatchOptions(
+            recursive=recursive,
+            include=tuple(include or ()),
+            exclude=tuple(exclude or ()),
+            name=name,
+            on_error=cast(Any, on_error),
+            order=cast(Any, order),
+            watch=watch,
+            poll=poll,
+        )
+        sources, target = params.sources_and_target(places, to)
+        # Torch's threads would spin while they wait, on cores that the encoder's threads need.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        from vsr import api  # torch takes seconds to import: not for --help
 
-    console = Console(quiet=quiet, verbose=verbose)
-    if model == "auto":
-        console.say_default(api.default_model(options))
-    if dry_run:
-        show_rows(api.preview(source, target, options), json=json)
-        return
-    with console:
-        report = api.upscale(source, target, options, console.on_event)
-    show_report(report, json=json, quiet=quiet)
+        if model == "auto":
+            console.say_default(api.default_model(options))
+        if to is not None or several != BatchOptions() or api.is_batch(sources[0], target):
+            made = api.upscale_batch(
+                sources, target, options, several, console.on_event, stop, dry=dry_run
+            )
+            params.check_complete(made)
+            return
+        if dry_run:
+            forecast = api.dry_run(sources[0], target, options)
+            console.on_event(Planned(forecast))
+            if not force:
+                api.check_enough(forecast)
+            return
+        report = api.upscale(sources[0], target, options, console.on_event, stop)
+    if not quiet and not json:
+        show_report(report)

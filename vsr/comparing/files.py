@@ -18,7 +18,7 @@ from vsr.comparing.result import Comparison
 from vsr.comparing.session import Session
 from vsr.comparing.shift import WINDOW, ShiftFinder
 from vsr.errors import OptionsError
-from vsr.events import Comparing, EventSink
+from vsr.events import EventSink, Started
 from vsr.geometry import Box, Size
 
 BURST = 3
@@ -42,7 +42,8 @@ def compare_files(
     name, *names = labels([reference, *candidates])
     frames = original.frames
     count = frames if options.frames is None or frames is None else min(frames, options.frames)
-    on_event(Comparing(name, tuple(names), count, original.first.size))
+    size = original.first.size
+    on_event(Started(reference, candidates[0], count, size, size))
     follows, taken = _Follows(), _Taken(options, frames)
     films = list(zip(names, map(str, candidates), strict=True))
     # A folder's pictures have no order in time unless their numbers say so.

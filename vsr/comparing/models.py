@@ -26,7 +26,7 @@ from vsr.comparing.options import COMMON, CompareOptions
 from vsr.comparing.result import Comparison
 from vsr.comparing.session import Session
 from vsr.errors import OptionsError
-from vsr.events import Comparing, EventSink
+from vsr.events import EventSink, Started
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.metrics.psnr import rounded
@@ -47,7 +47,7 @@ def compare_models(
     on_event: EventSink,
 ) -> Comparison:
     """One input through several models, by name. See the module; raises a :class:`VsrError`."""
-    names, upscalers = list(models), list(models.values())
+    upscalers = list(models.values())
     scale = upscalers[0].scale
     if any(upscaler.scale != scale for upscaler in upscalers):
         raise OptionsError("models with different factors cannot be compared on one reference")
@@ -70,7 +70,7 @@ def compare_models(
     reference = source.name if options.shrink else None
     if frames is None or frames > wanted:  # neighbours look alike: one of each three
         options = replace(options, shown=min(options.shown, -(-wanted // BURST)))
-    on_event(Comparing(reference, tuple(names), count, size))
+    on_event(Started(source, source, count, footage.first.size, size))
     with Session(reference, films, options, count, on_event) as session:
         for group in _grouped(_bursts(footage, wanted, options)):
             highs = [_cut(frame.rgb(), scale) if options.shrink else None for frame, _ in group]

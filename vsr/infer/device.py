@@ -59,7 +59,7 @@ def budget(device: torch.device, asked: int | None) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free * 0.85)
-    return min(CPU_BUDGET, max(CPU_BUDGET // 4, _free_host() // 4))
+    return min(CPU_BUDGET, max(CPU_BUDGET // 4, free_host() // 4))
 
 
 def useful_batch(device: torch.device, pixels: int) -> int:
@@ -121,7 +121,8 @@ def _preferred(device: torch.device) -> tuple[torch.dtype, ...]:
     return (torch.float16, torch.bfloat16, torch.float32)
 
 
-def _free_host() -> int:
+def free_host() -> int:
+    """Bytes of memory that nothing uses, or a guess where the system does not say."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):

@@ -1,49 +1,61 @@
-"""The record of a run beside its target: who it is for, and which segments are finished.
+"""The record of a run beside its target: who it is for, which segments are finished, what is saved.
 
-One JSON object a line. The first says what the run is: source, options, model, versions; the others
-are finished segments. A run of another identity does not find them.
+One JSON object a line. The first says what the run is: source, options, model, versions. Then come
+finished segments and, when the verified file is about to get its name, the report of the run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
-from vsr.errors import MediaError, OptionsError
+from vsr.errors import OptionsError
+from vsr.events import Report
+from vsr.media.atomic import put, sync_folder
+from vsr.media.files import translated
 from vsr.media.writer import Segment
 
-VERSION = 1
+VERSION = 2
+Row = Mapping[str, Any]
 
 
 class Journal:
-    """A work folder, locked for one run at a time; a dead process holds no lock."""
+    """A work folder, locked for one run at a time; a dead process holds no lock.
 
-    def __init__(self, target: Path, identity: Mapping[str, object]) -> None:
-        self.folder = target.with_name(f".{target.name}.vsr")
-        self._head = json.dumps({"version": VERSION, **identity}, sort_keys=True, default=str)
+    ``identity`` is whatever could change the result. Segments of another identity are refused,
+    unless ``restart`` discards them; ``fresh`` discards those of the same one, too.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        identity: Mapping[str, object],
+        *,
+        restart: bool = False,
+        fresh: bool = False,
+    ) -> None:
+        self.folder = folder_of(target)
+        head = {"version": VERSION, **identity}
+        self._head: Row = json.loads(json.dumps(head, sort_keys=True, default=str))
         self._path = self.folder / "journal.jsonl"
+        self._target, self._restart, self._fresh = target, restart, fresh
         self._lock: IO[str] | None = None
-        self._target = target
 
     def __enter__(self) -> Journal:
+        with translated(self._target, "write"):
+            self._lock = _locked(self._target)
         try:
-            self.folder.mkdir(exist_ok=True)
-            self._lock = (self.folder / "lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            self._begin()
+        except BaseException:
             self.__exit__()
-            raise OptionsError(
-                f"another run is writing {self._target}", hint="wait for it, or stop it"
-            ) from error
-        except OSError as error:
-            raise MediaError(f"cannot write beside {self._target}: {error.strerror}") from error
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -51,59 +63,166 @@ class Journal:
             self._lock.close()
 
     def finished(self) -> list[Segment]:
-        """The segments that an earlier run of the same identity finished, in order and unharmed.
-
-        Anything else in the folder is removed, and the journal begins anew with them.
-        """
+        """The segments that earlier runs finished, in order and unharmed; others are removed."""
         segments: list[Segment] = []
-        for line in self._lines()[1:]:
-            segment = self._parsed(line, len(segments))
+        for row in self._rows()[1:]:
+            segment = self._parsed(row, len(segments))
             if segment is None:
                 break
             segments.append(segment)
         keep = {self._path, self.folder / "lock", *(segment.path for segment in segments)}
-        for path in self.folder.iterdir():
-            if path not in keep:
-                path.unlink()
-        self._write("w", self._head)
-        for segment in segments:
-            self.add(segment)
+        with translated(self.folder, "write"):
+            for path in self.folder.iterdir():
+                if path not in keep:
+                    path.unlink()
+            rows = [self._head, *map(_row, segments)]
+            put(self._path, "".join(json.dumps(row) + "\n" for row in rows).encode())
         return segments
 
-    def add(self, segment: Segment) -> None:
+    def add(self, segment: Segment, seconds: float) -> None:
         """Note a finished segment, on the disk before this returns."""
-        row = {**asdict(segment), "path": segment.path.name}
-        self._write("a", json.dumps(row))
+        self._append({**_row(segment), "seconds": round(seconds, 3)})
+
+    def about_to_save(self, part: Path, report: Report) -> None:
+        """Note what the target will be, so that a run that dies while renaming is known as done."""
+        self._append({"saved": stamp(part), "report": asdict(report)})
+
+    def saved(self) -> Report | None:
+        """The report of an earlier run of this very identity that got as far as the target."""
+        rows = self._rows()
+        if not rows or rows[0] != self._head or not is_saved(self._target):
+            return None
+        return Report.from_json(rows[-1]["report"])
 
     def remove(self) -> None:
-        """Delete the work folder: the run is over."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete the work folder: the run is over. The journal goes last: it says what this was."""
+        with contextlib.suppress(OSError):
+            last = (self.folder / "lock", self._path)
+            for path in self.folder.iterdir():
+                if path not in last:
+                    path.unlink()
+            for path in last:
+                path.unlink(missing_ok=True)
+            self.folder.rmdir()
 
-    def _lines(self) -> list[str]:
-        try:
-            lines = self._path.read_text(encoding="utf-8").split("\n")
-        except FileNotFoundError:
-            return []
-        whole = lines[:-1]  # what follows the last line break was cut off while being written
-        return whole if whole and whole[0] == self._head else []
+    def _begin(self) -> None:
+        """Go on with the rows that are there, or begin anew where that was asked for."""
+        rows = self._rows()
+        if rows and rows[0] != self._head and len(rows) > 1 and not (self._restart or self._fresh):
+            raise OptionsError(
+                f"an interrupted run of other settings has {len(rows) - 1} finished segments in "
+                f"{self.folder} ({_differences(rows[0], self._head)})",
+                hint="give its settings again to go on, or --restart to discard what it finished",
+            )
+        if not rows or rows[0] != self._head or self._fresh:
+            with translated(self.folder, "write"):
+                put(self._path, (json.dumps(self._head) + "\n").encode())
 
-    def _parsed(self, line: str, index: int) -> Segment | None:
+    def _rows(self) -> list[Row]:
+        return read_rows(self._path)
+
+    def _parsed(self, row: Row, index: int) -> Segment | None:
         try:
-            row: dict[str, Any] = json.loads(line)
-            row["path"] = self.folder / str(row["path"])
-            row["coded"] = tuple(map(int, row["coded"]))
-            segment = Segment(**row)
+            values = {field.name: row[field.name] for field in fields(Segment)}
+            values["path"] = self.folder / Path(str(row["path"])).name
+            values["coded"] = tuple(map(int, row["coded"]))
+            segment = Segment(**values)
             with segment.path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except (ValueError, TypeError, KeyError, OSError):
             return None
         return segment if segment.index == index and digest == segment.sha256 else None
 
-    def _write(self, mode: str, line: str) -> None:
+    def _append(self, row: Row) -> None:
+        with translated(self._path, "write"), self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, default=str) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def folder_of(target: Path) -> Path:
+    """Where the state of a run lies: beside its target, hidden."""
+    return target.with_name(f".{target.name}.vsr")
+
+
+def is_saved(target: Path) -> bool:
+    """Whether the file at ``target`` is what an interrupted run had just put there."""
+    rows = read_rows(folder_of(target) / "journal.jsonl")
+    with contextlib.suppress(OSError):
+        return bool(rows) and rows[-1].get("saved") == stamp(target)
+    return False
+
+
+def sweep(target: Path) -> None:
+    """Remove the empty folder of a run that died at its very last step, its target in place."""
+    with contextlib.suppress(OSError):
+        folder_of(target).rmdir()
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The whole lines of a journal, up to the first that is none; empty where there is no file."""
+    with contextlib.suppress(OSError, ValueError):
+        return list(_parsed_lines(path.read_text(encoding="utf-8")))
+    return []
+
+
+def _parsed_lines(text: str) -> Iterator[Row]:
+    for line in text.split("\n")[:-1]:  # what follows the last break was cut off while written
         try:
-            with self._path.open(mode, encoding="utf-8") as file:
-                file.write(line + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise MediaError(f"cannot write {self._path}: {error.strerror or error}") from error
+            row: object = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(row, dict):
+            return
+        yield cast("dict[str, Any]", row)
+
+
+def _locked(target: Path) -> IO[str]:
+    """The lock of a target's folder, which is made where it is not there."""
+    folder = folder_of(target)
+    while True:
+        folder.mkdir(exist_ok=True)
+        lock = (folder / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(lock.fileno()).st_ino == (folder / "lock").stat().st_ino:
+                sync_folder(folder.parent)
+                return lock
+        except BlockingIOError as error:
+            lock.close()
+            raise OptionsError(
+                f"another run is writing {target}", hint="wait for it, or stop it"
+            ) from error
+        except FileNotFoundError:
+            pass  # the run that held it has just removed it, and this lock is of no file
+        except BaseException:
+            lock.close()
+            raise
+        lock.close()
+
+
+def _row(segment: Segment) -> dict[str, Any]:
+    shown = segment.shown
+    row = {**asdict(segment), "path": segment.path.name, "frames": segment.frames}
+    return {**row, "first_pts": shown[0], "last_pts": shown[-1]}
+
+
+def stamp(path: Path) -> dict[str, int]:
+    """What tells a file from another one that took its place, or from itself before a change."""
+    stat = path.stat()
+    return {"inode": stat.st_ino, "bytes": stat.st_size, "modified_ns": stat.st_mtime_ns}
+
+
+def _differences(before: Row, now: Row) -> str:
+    """What of an identity changed, for people."""
+    was, now_is = (_flat(row) for row in (before, now))
+    return "; ".join(
+        f"{key} was {was.get(key)}, is {now_is.get(key)}"
+        for key in sorted({*was, *now_is})
+        if was.get(key) != now_is.get(key)
+    )
+
+
+def _flat(row: Row) -> Row:
+    options: Row = row.get("options") or {}
+    return {**{key: value for key, value in row.items() if key != "options"}, **options}

@@ -8,23 +8,27 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 from torch import Tensor
 
 from vsr.color import ColorSpec
-from vsr.comparing.witness import Witness
-from vsr.errors import MediaError, OptionsError
+from vsr.errors import MediaError, OptionsError, Stopped
 from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone, Started, Warned
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.jobs.plan import cut_of, deinterlacing, reader_for
-from vsr.media.clip import Clip
+from vsr.media.files import check_unchanged
 from vsr.media.images import is_picture, pictures_in, read_picture, spec_for, write_picture
+from vsr.media.limits import check_target_size
 from vsr.media.probe import probe
 from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
+
+
+def never() -> bool:
+    """Nobody asks this run to stop."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +40,29 @@ class _Picture:
     color: ColorSpec
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """What every picture of one run shares."""
+
+    source: Path
+    target: Path
+    engine: Engine
+    options: UpscaleOptions
+    on_event: EventSink
+    should_stop: Callable[[], bool] = never
+
+
 def upscale_picture(
-    source: Path,
-    target: Path,
-    engine: Engine,
-    options: UpscaleOptions,
-    on_event: EventSink,
-    witness: Witness | None = None,
+    source: Path, target: Path, engine: Engine, options: UpscaleOptions, on_event: EventSink
 ) -> Report:
     """One still picture to another, of any of the kinds that are written."""
     if not is_picture(target):
         raise OptionsError(
             f"a picture cannot become {target.name}", hint="end the target in .png, .jpg or .webp"
         )
-    first = _read(source, target)
-    return _run(iter([first]), 1, first, source, target, engine, options, on_event, witness=witness)
+    first = _read(source, target, options)
+    job = _Job(source, target, engine, options, on_event)
+    return _run(job, iter([first]), first, 1)
 
 
 def upscale_folder(
@@ -59,16 +71,15 @@ def upscale_folder(
     engine: Engine,
     options: UpscaleOptions,
     on_event: EventSink,
-    witness: Witness | None = None,
+    should_stop: Callable[[], bool] = never,
 ) -> Report:
     """Every picture of a folder, names and kinds kept; sizes may differ from one to the next."""
     paths = pictures_in(source)
-    first = _read(paths[0], paths[0])
+    first = _read(paths[0], paths[0], options)
     with _filled(target) as part:
-        pictures = (_read(path, part / path.name) for path in paths)
-        return _run(
-            pictures, len(paths), first, source, target, engine, options, on_event, witness=witness
-        )
+        pictures = (_read(path, part / path.name, options) for path in paths)
+        job = _Job(source, target, engine, options, on_event, should_stop)
+        return _run(job, pictures, first, len(paths))
 
 
 def extract_frames(
@@ -77,10 +88,10 @@ def extract_frames(
     engine: Engine,
     options: UpscaleOptions,
     on_event: EventSink,
-    witness: Witness | None = None,
+    should_stop: Callable[[], bool] = never,
 ) -> Report:
     """A video's frames, enlarged, as numbered png pictures in the order shown."""
-    info = probe(source)
+    info = probe(source, allow_huge=options.allow_huge)
     color = info.color.resolved(info.size.height)
     deinterlace, notes = deinterlacing(info, options)
     reader = reader_for(info, cut_of(info, options), deinterlace=deinterlace, clip_frames=1)
@@ -99,53 +110,34 @@ def extract_frames(
             lost.append(f"the sample aspect ratio {info.sample_aspect}")
         for note in notes:
             on_event(Warned(note))
-        report = _run(
-            pictures(),
-            info.frames,
-            first,
-            source,
-            target,
-            engine,
-            options,
-            on_event,
-            size,
-            (*lost,),
-            witness,
-        )
+        job = _Job(source, target, engine, options, on_event, should_stop)
+        report = _run(job, pictures(), first, info.frames, size=size, dropped=(*lost,))
+        check_unchanged(source, info.stamp)
         return replace(report, damaged=reader.damaged, warnings=(*notes, *report.warnings))
 
 
 def _run(
+    job: _Job,
     pictures: Iterator[_Picture],
-    count: int | None,
     first: _Picture,
-    source: Path,
-    target: Path,
-    engine: Engine,
-    options: UpscaleOptions,
-    on_event: EventSink,
+    count: int | None,
+    *,
     size: Size | None = None,
     dropped: tuple[str, ...] = (),
-    witness: Witness | None = None,
 ) -> Report:
+    target, engine, options, on_event = job.target, job.engine, job.options, job.on_event
     begun = time.perf_counter()
     low = size or Size(first.planes[0].shape[-1], first.planes[0].shape[-2])
     scale = engine.upscaler.scale
-    on_event(Started(source, target, count, low, options.target_size(low, scale)))
+    on_event(Started(job.source, target, count, low, options.target_size(low, scale)))
     done = 0
 
     def enlarge(picture: _Picture) -> _Picture:
         spec = spec_for(picture.path, picture.color)
         height, width = picture.planes[0].shape[-2:]
         goal = options.target_size(Size(width, height), scale)
-        read_as = picture.color.resolved(height)
-        planes = engine.enlarge(picture.planes, read_as, spec, goal)
-        if witness is not None:
-            low, high = (
-                Clip(some, color, (witness.seen,), (1,), Fraction(1))
-                for some, color in ((picture.planes, read_as), (planes, spec))
-            )
-            witness.see(low, read_as, high, picture.path.stem)
+        check_target_size(goal, allow_huge=options.allow_huge)
+        planes = engine.enlarge(picture.planes, picture.color.resolved(height), spec, goal)
         return _Picture(picture.path, planes, spec)
 
     def save(picture: _Picture) -> None:
@@ -153,6 +145,8 @@ def _run(
         write_picture(picture.path, picture.planes)
         done += 1
         on_event(Advanced(1, ""))
+        if job.should_stop():
+            raise Stopped(f"stopped after {done} pictures, which are not kept")
 
     kept = spec_for(first.path, first.color)
     if first.color.alpha and not kept.alpha:
@@ -164,7 +158,7 @@ def _run(
     pipeline: Pipeline[_Picture, _Picture] = Pipeline(pictures, enlarge, save)
     waits = pipeline.run()
     if not done:
-        raise MediaError(f"not one frame of {source} could be read")
+        raise MediaError(f"not one frame of {job.source} could be read")
     total = max(waits.total_seconds, 1e-9)
     on_event(SegmentDone(0, done, resumed=False))
     on_event(Saved(target))
@@ -188,8 +182,8 @@ def _run(
     return report
 
 
-def _read(path: Path, target: Path) -> _Picture:
-    planes, color = read_picture(path)
+def _read(path: Path, target: Path, options: UpscaleOptions) -> _Picture:
+    planes, color = read_picture(path, allow_huge=options.allow_huge)
     return _Picture(target, planes, color)
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from vsr.color import ColorSpec
 from vsr.errors import MediaError, OptionsError
+from vsr.jobs.journal import is_saved, sweep
 from vsr.media.carry import Carry, plan_carry
 from vsr.media.deinterlace import looks_interlaced
 from vsr.media.encoding import Encoding, choose
 from vsr.media.images import is_picture, probe_folder
+from vsr.media.limits import check_target_size
 from vsr.media.packets import Cut
 from vsr.media.probe import MediaInfo, probe
 from vsr.media.reader import Reader
@@ -91,7 +93,9 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
             f"{target} holds more than pictures and will not be replaced",
             hint="give a new folder",
         )
-    if target.exists() and not options.overwrite and not _is_empty_folder(target):
+    again = not options.restart and not options.fresh and is_saved(target)
+    if target.exists() and not (options.overwrite or again or _is_empty_folder(target)):
+        sweep(target)
         raise OptionsError(f"{target} exists already", hint="give --overwrite to replace it")
 
 
@@ -100,14 +104,17 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -
     if source.is_dir():
         if options.start is not None or options.end is not None:
             raise OptionsError("--start and --end are for a video", hint="leave frames out instead")
-        info = probe_folder(source, Fraction(options.fps or DEFAULT_FPS))
+        info = probe_folder(
+            source, Fraction(options.fps or DEFAULT_FPS), allow_huge=options.allow_huge
+        )
     else:
         if options.fps is not None:
             raise OptionsError(
                 "--fps is for a folder of frames", hint="a video keeps the times it has"
             )
-        info = probe(source)
+        info = probe(source, allow_huge=options.allow_huge)
     wanted = options.target_size(info.size, scale)
+    check_target_size(wanted, allow_huge=options.allow_huge)
     encoding = choose(info, target, wanted, options)
     timing = Timing(info.time_base, info.frame_rate, info.sample_aspect)
     check_opens(encoding, timing)

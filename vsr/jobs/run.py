@@ -5,27 +5,25 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from vsr.comparing.witness import Witness
-from vsr.errors import MediaError, VsrError
-from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone, Started, Warned
+from vsr.errors import DeviceError, StorageError, VsrError
+from vsr.events import EventSink, Finished, Report, Saved, Started, Warned
 from vsr.infer.engine import Engine
 from vsr.jobs.journal import Journal
-from vsr.jobs.plan import Plan, reader_for
-from vsr.media.clip import Clip
-from vsr.media.files import translated
+from vsr.jobs.plan import Plan
+from vsr.jobs.segments import STAGES, Segments, encode_all, reader_of
+from vsr.media.atomic import rename
+from vsr.media.files import check_unchanged, translated
 from vsr.media.images import FolderReader
 from vsr.media.mux import join
 from vsr.media.reader import Reader
 from vsr.media.verify import verify
-from vsr.media.writer import Segment, SegmentWriter
+from vsr.media.writer import Segment
 from vsr.options import UpscaleOptions
-from vsr.pipeline import Pipeline, Waits
+from vsr.pipeline import Waits
 from vsr.version import __version__
-
-STAGES = ("decode", "enlarge", "encode")
 
 
 def run(
@@ -33,155 +31,99 @@ def run(
     engine: Engine,
     options: UpscaleOptions,
     on_event: EventSink,
-    witness: Witness | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Report:
     """Upscale one video to a verified file. What an interrupted run finished is used again.
 
-    On failure the target is what it was before and the work folder is gone; an interruption
-    (Ctrl-C, a kill) leaves the folder for the next run of the same command.
+    ``should_stop`` is asked after every segment: a run that it stops raises :class:`Stopped`. On
+    failure the target is what it was before. Finished segments stay for the next run of the same
+    command after an interruption and after an error that another try can overcome.
     """
     begun = time.perf_counter()
     size = plan.encoding.size
     engine.tiling(plan.info.size, size, plan.encoding.color, plan.clip_frames)  # can it be tiled?
-    on_event(Started(plan.info.path, plan.target, plan.frames, plan.info.size, size))
-    for note in plan.notes:
-        on_event(Warned(note))
-    for lost in plan.dropped:
-        on_event(Warned(f"not in the target: {lost}"))
-    with Journal(plan.target, _identity(plan, engine, options)) as journal:
-        part = journal.folder / f"joined{plan.target.suffix}"
-        try:
-            sink = _Segments(plan, journal, on_event)
-            reader = _reader(plan, sink.finished)
-            waits = _encode_all(plan, engine, reader, sink, witness)
-            made = (sink.finished, plan.info, plan.encoding, plan.timing, plan.carries)
-            retimed = join(*made, part, plan.cut)
-            verify(part, *made, plan.cut)
-            _put(part, plan.target)
-        except VsrError:
-            journal.remove()
-            raise
-        warnings = _warnings(plan, reader, sink.finished[-1], retimed)
-        for warning in warnings:
-            on_event(Warned(warning))
+    identity = _identity(plan, engine, options)
+    with Journal(plan.target, identity, restart=options.restart, fresh=options.fresh) as journal:
+        on_event(Started(plan.info.path, plan.target, plan.frames, plan.info.size, size))
+        report = journal.saved()
+        if report is None:  # else it died between the renaming and the end
+            _warn(on_event, plan.notes)
+            _warn(on_event, [f"not in the target: {lost}" for lost in plan.dropped])
+            report = _made(plan, engine, on_event, journal, should_stop, begun)
         on_event(Saved(plan.target))
         journal.remove()
-    report = Report(
-        target=plan.target,
-        frames=sum(segment.frames for segment in sink.finished),
-        size=plan.info.size,
-        target_size=size,
-        seconds=time.perf_counter() - begun,
-        bytes=plan.target.stat().st_size,
-        waiting=_shares(waits),
-        kept=plan.kept,
-        converted=plan.converted,
-        dropped=plan.dropped,
-        warnings=(*plan.notes, *warnings),
-        damaged=reader.damaged,
-        model=engine.upscaler.name,
-        device=str(engine.placement),
-        encoder=str(plan.encoding),
-    )
     on_event(Finished(report))
     return report
 
 
-class _Segments:
-    """The pipeline's sink: cuts the stream of clips into segments and journals each."""
-
-    def __init__(self, plan: Plan, journal: Journal, on_event: EventSink) -> None:
-        self._plan, self._journal, self._on_event = plan, journal, on_event
-        self._writer: SegmentWriter | None = None
-        self.finished: list[Segment] = journal.finished()
-        self.pipeline: Pipeline[Clip, Clip] | None = None
-        for segment in self.finished:
-            on_event(SegmentDone(segment.index, segment.frames, resumed=True))
-
-    def write(self, clip: Clip) -> None:
-        if self._writer is None:
-            index = len(self.finished)
-            path = self._journal.folder / f"{index:06d}.{self._plan.encoding.entry.segment}"
-            self._writer = SegmentWriter(index, path, self._plan.encoding, self._plan.timing)
-        self._writer.write(clip)
-        waits = self.pipeline.waits() if self.pipeline is not None else None
-        stage = "" if waits is None else STAGES[waits.slowest]
-        self._on_event(Advanced(len(clip.pts), stage))
-        if self._writer.frames >= self._plan.segment_frames:
-            self.close_segment()
-
-    def close_segment(self) -> None:
-        writer, self._writer = self._writer, None
-        if writer is None:
-            return
-        with writer:
-            segment = writer.finish()
-        self._journal.add(segment)
-        self.finished.append(segment)
-        self._on_event(SegmentDone(segment.index, segment.frames, resumed=False))
-
-    def abandon(self) -> None:
-        """Drop the half-written segment."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            with writer:
-                pass
-
-
-def _encode_all(
-    plan: Plan, engine: Engine, clips: Iterable[Clip], sink: _Segments, witness: Witness | None
-) -> Waits:
-    def enlarge(clip: Clip) -> Clip:
-        encoding = plan.encoding
-        planes = engine.enlarge(clip.planes, plan.source, encoding.color, encoding.size)
-        made = Clip(planes, encoding.color, clip.pts, clip.durations, clip.time_base)
-        if witness is not None:
-            witness.see(clip, plan.source, made)
-        return made
-
-    pipeline = Pipeline(clips, enlarge, sink.write)
-    sink.pipeline = pipeline
+def _made(
+    plan: Plan,
+    engine: Engine,
+    on_event: EventSink,
+    journal: Journal,
+    should_stop: Callable[[], bool],
+    begun: float,
+) -> Report:
+    sink = Segments(plan, journal, on_event, should_stop)
     try:
-        waits = pipeline.run()
-        sink.close_segment()
-    finally:
-        sink.abandon()
-    if not sink.finished:
-        raise MediaError(
-            f"no frame of {plan.info.path} lies in the chosen stretch",
-            hint="check --start and --end",
+        reader = reader_of(plan, sink.finished)
+        waits = encode_all(plan, engine, reader, sink)
+        part = journal.folder / f"joined{plan.target.suffix}"
+        made = (sink.finished, plan.info, plan.encoding, plan.timing, plan.carries)
+        retimed = join(*made, part, plan.cut)
+        verify(part, *made, plan.cut)
+        check_unchanged(plan.info.path, plan.info.stamp)
+        warnings = _warnings(plan, reader, sink.finished[-1], retimed)
+        _warn(on_event, warnings)
+        report = Report(
+            target=plan.target,
+            frames=sum(segment.frames for segment in sink.finished),
+            size=plan.info.size,
+            target_size=plan.encoding.size,
+            seconds=time.perf_counter() - begun,
+            bytes=part.stat().st_size,
+            waiting=_shares(waits),
+            kept=plan.kept,
+            converted=plan.converted,
+            dropped=plan.dropped,
+            warnings=(*plan.notes, *warnings),
+            damaged=reader.damaged,
+            model=engine.upscaler.name,
+            device=str(engine.placement),
+            encoder=str(plan.encoding),
         )
-    return waits
+        _put(part, plan.target, journal, report)
+    except (StorageError, DeviceError) as error:
+        if not sink.finished:
+            journal.remove()
+            raise
+        kept = f"{len(sink.finished)} finished segments are kept: the same command goes on"
+        error.hint = f"{error.hint}; {kept}" if error.hint else kept
+        raise
+    except VsrError:
+        journal.remove()  # another try would end the same way
+        raise
+    except BaseException:
+        if not sink.finished:
+            journal.remove()
+        raise
+    return report
 
 
-def _reader(plan: Plan, finished: list[Segment]) -> Reader | FolderReader:
-    after = finished[-1].shown[-1] if finished else None
-    if plan.info.is_folder:
-        return FolderReader(
-            plan.info,
-            clip_frames=plan.clip_frames,
-            segment_frames=plan.segment_frames,
-            after=after,
-        )
-    return reader_for(
-        plan.info,
-        plan.cut,
-        deinterlace=plan.deinterlace,
-        clip_frames=plan.clip_frames,
-        segment_frames=plan.segment_frames,
-        after=after,
-    )
+def _warn(on_event: EventSink, messages: Iterable[str]) -> None:
+    for message in messages:
+        on_event(Warned(message))
 
 
 def _identity(plan: Plan, engine: Engine, options: UpscaleOptions) -> dict[str, object]:
     """Whatever could change a segment's bytes."""
-    stat = plan.info.path.stat()
+    sizes, times = plan.info.stamp[0::3], plan.info.stamp[1::3]  # inodes differ where it moved
     return {
         "vsr": __version__,
         "source": str(plan.info.path.resolve()),
-        "bytes": stat.st_size,
-        "modified_ns": stat.st_mtime_ns,
-        "options": {**options.as_json(), "overwrite": None, "compare": None},
+        "bytes": sum(sizes),
+        "modified_ns": max(times, default=0),
+        "options": options.as_json(),
         "model": engine.upscaler.fingerprint,
         "placement": str(engine.placement),
         "encoder": str(plan.encoding),
@@ -189,11 +131,12 @@ def _identity(plan: Plan, engine: Engine, options: UpscaleOptions) -> dict[str, 
     }
 
 
-def _put(part: Path, target: Path) -> None:
+def _put(part: Path, target: Path, journal: Journal, report: Report) -> None:
     with translated(target, "write"):
         with part.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(part, target)
+        journal.about_to_save(part, report)
+        rename(part, target)
 
 
 def _warnings(
@@ -214,6 +157,13 @@ def _warnings(
         for carry in plan.carries
         if retimed[carry.stream.index]
     ]
+    if reader.jumps:
+        warnings.append(f"places where times fell back, joined on without a gap: {reader.jumps}")
+    if reader.converted:
+        warnings.append(
+            f"{reader.converted} frames changed pixel format in the middle: converted to the first "
+            f"one's, {plan.info.pix_fmt}"
+        )
     if reader.repaired:
         warnings.append(f"{reader.repaired} frames had missing or falling times, set in order")
     periods = (plan.timing.time_base, 1 / plan.timing.frame_rate)

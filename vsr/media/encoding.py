@@ -18,6 +18,8 @@ from vsr.media.siting import NAMES as SITINGS
 from vsr.options import UpscaleOptions
 
 H264_PIXELS = 36864 * 256  # level 5.2's largest frame (H.264 table A-1), the most that players take
+NARROW = 64
+QUARTER_TURNS = ("matroska", "webm")  # what they can say of a display matrix
 HEVC_PIXELS = 35651584  # level 6.2's (H.265 table A.8)
 
 
@@ -87,6 +89,8 @@ def choose(info: MediaInfo, target: Path, size: Size, options: UpscaleOptions) -
         notes.append(
             f"sample aspect ratio {info.sample_aspect} (not kept by {name} in {container})"
         )
+    if info.rotation % 90 and container in QUARTER_TURNS:
+        notes.append(f"rotation by {info.rotation} degrees ({container} holds quarter turns)")
     return Encoding(
         codec=name,
         container=container,
@@ -94,7 +98,7 @@ def choose(info: MediaInfo, target: Path, size: Size, options: UpscaleOptions) -
         pix_fmt=pix_fmt,
         color=color,
         matrix_tag=_matrix_tag(info, color, size),
-        options=_options(name, codec, info, pix_fmt, color, options),
+        options=_options(name, codec, info, size, pix_fmt, color, options),
         tag="hvc1" if name.startswith("hevc") and container in ("mp4", "mov") else None,
         notes=tuple(notes),
     )
@@ -199,7 +203,13 @@ def _losses(source: ColorSpec, target: ColorSpec, name: str) -> list[str]:
 
 
 def _options(
-    name: str, codec: Codec, info: MediaInfo, pix_fmt: str, color: ColorSpec, asked: UpscaleOptions
+    name: str,
+    codec: Codec,
+    info: MediaInfo,
+    size: Size,
+    pix_fmt: str,
+    color: ColorSpec,
+    asked: UpscaleOptions,
 ) -> tuple[tuple[str, str], ...]:
     chosen = dict(codec.fixed)
     for given, option, flag in (
@@ -212,9 +222,10 @@ def _options(
             chosen[option[0]] = option[1] if given is None else given
     params = {"libx265": "x265-params", "libsvtav1": "svtav1-params"}.get(codec.encoder)
     if codec.encoder == "libx265":
-        chosen["x265-params"] = ":".join(
-            ["log-level=none", *(x265_params(info.hdr) if info.hdr else [])]
-        )
+        # The lookahead of x265 4.2 writes past its rows in 10 bit, 36 to 48 px wide: a crash.
+        narrow = ["cutree=0"] if size.width < NARROW else []
+        hdr = x265_params(info.hdr) if info.hdr else []
+        chosen["x265-params"] = ":".join(["log-level=none", *narrow, *hdr])
     if codec.encoder == "libsvtav1" and info.hdr:
         chosen["svtav1-params"] = ":".join(svtav1_params(info.hdr))
     if codec.encoder == "prores_ks":

@@ -2,39 +2,114 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError, HTTPError, InvalidDataError
+from av.error import ArgumentError, FFmpegError, HTTPError, InvalidDataError
 
-from vsr.errors import MediaError
+from vsr.errors import MediaError, StorageError
+from vsr.media.limits import FFMPEG_PIXELS
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+GONE = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EROFS,
+    errno.EIO,
+    errno.ESTALE,
+    errno.EACCES,
+    errno.EPERM,
+)
+
+# Formats that name other files, or places on a network, to read: never from a file of a stranger.
+_REFERRING = {
+    "applehttp", "concat", "concatf", "dash", "ffmetadata", "hls", "image2", "image2pipe", "imf",
+    "lavfi", "rtp", "rtsp", "sap", "sdp", "tty", "webm_dash_manifest",
+}  # fmt: skip
+_KINDS = {
+    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+}  # fmt: skip
+
+
+@cache
+def _formats() -> str:
+    return ",".join(sorted(av.formats_available - _REFERRING))
 
 
 @contextmanager
 def translated(path: Path, doing: str) -> Generator[None]:
-    """FFmpeg's and the system's errors about ``path`` as :class:`MediaError`, said once, here."""
+    """FFmpeg's and the system's errors about ``path``, said once, here.
+
+    :class:`MediaError`, and :class:`StorageError` where ``doing`` is "write" and the disk is why.
+    """
     try:
         yield
     except HTTPError as error:
         raise MediaError(f"cannot {doing} {path}: {error.strerror}") from error
-    except FileNotFoundError as error:
-        raise MediaError(f"there is no file {path}", hint="check the path") from error
-    except PermissionError as error:
-        raise MediaError(
-            f"no permission to {doing} {path}", hint="check its owner and mode"
-        ) from error
-    except IsADirectoryError as error:
-        raise MediaError(f"{path} is a folder, not a file") from error
-    except InvalidDataError as error:
-        raise MediaError(
+    except (OSError, FFmpegError) as error:
+        raise _told(path, doing, error) from error
+
+
+def _told(path: Path, doing: str, error: OSError | FFmpegError) -> MediaError:
+    if doing == "write" and error.errno in (*FULL, *GONE):
+        hint = "free some space" if error.errno in FULL else "is its folder there, and writable?"
+        return StorageError(f"cannot write {path}: {error.strerror}", hint=hint)
+    if isinstance(error, FileNotFoundError):
+        return MediaError(f"there is no file {path}", hint="check the path")
+    if isinstance(error, PermissionError):
+        return MediaError(f"no permission to {doing} {path}", hint="check its owner and mode")
+    if isinstance(error, IsADirectoryError):
+        return MediaError(f"{path} is a folder, not a file")
+    if isinstance(error, InvalidDataError):
+        return MediaError(
             f"{path} is not a video that can be read: {error.strerror}",
             hint="is it complete, and really a video? `vsr probe` says what is in a file",
-        ) from error
-    except (OSError, FFmpegError) as error:
-        raise MediaError(f"cannot {doing} {path}: {error.strerror or error}") from error
+        )
+    if isinstance(error, ArgumentError):
+        return MediaError(
+            f"{path} is not a video that can be read: {error.strerror}",
+            hint="playlists and other lists of files are not followed: give the video itself",
+        )
+    hint = "it may be damaged, or claim frames too large without --allow-huge"
+    return MediaError(
+        f"cannot {doing} {path}: {error.strerror or error}", hint=hint if doing == "read" else None
+    )
+
+
+def check_regular(path: Path) -> None:
+    """Pipes and devices have no end, and nothing that could be sought or read twice."""
+    with translated(path, "read"):
+        kind = stat.S_IFMT(path.stat().st_mode)
+    if kind != stat.S_IFREG:
+        raise MediaError(
+            f"{path} is {_KINDS.get(kind, 'no file')}, not a file", hint="copy it to a file first"
+        )
+
+
+def stamp(path: Path) -> tuple[int, ...]:
+    """What tells that a file, or the files in a folder, are not what they were."""
+    with translated(path, "read"):
+        paths = [path]
+        if path.is_dir():  # a target in it is hidden while it is made
+            paths = [item for item in sorted(path.iterdir()) if item.name[0] != "."]
+        facts = [item.stat() for item in paths if not item.is_dir()]
+        return tuple(n for fact in facts for n in (fact.st_size, fact.st_mtime_ns, fact.st_ino))
+
+
+def check_unchanged(path: Path, before: tuple[int, ...]) -> None:
+    """Whether a source is still what it was. Raises :class:`MediaError`."""
+    if stamp(path) != before:
+        raise MediaError(
+            f"{path} changed while it was read: nothing was written",
+            hint="is it still being copied or recorded? run the same command when it is complete",
+        )
 
 
 def url(path: Path) -> str:
@@ -42,18 +117,20 @@ def url(path: Path) -> str:
     return f"file:{path}"
 
 
-def open_file(path: Path) -> InputContainer:
+def open_file(path: Path, *, most_pixels: int = FFMPEG_PIXELS) -> InputContainer:
     """An input container. Only the opening's errors are translated: its reader has its own."""
+    check_regular(path)
+    options = {"format_whitelist": _formats(), "max_pixels": str(most_pixels)}
     with translated(path, "read"):
-        if path.is_dir():
-            raise IsADirectoryError
-        if path.exists() and path.stat().st_size == 0:
+        if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty (0 bytes)", hint="was its download or copy cut off?")
-        return av.open(url(path), "r", metadata_errors="replace")
+        return av.open(url(path), "r", options=options, metadata_errors="replace")
 
 
 @contextmanager
-def opened(path: Path) -> Generator[InputContainer, None, None]:
+def opened(
+    path: Path, *, most_pixels: int = FFMPEG_PIXELS
+) -> Generator[InputContainer, None, None]:
     """An input container that is closed again, all errors translated."""
-    with open_file(path) as container, translated(path, "read"):
+    with open_file(path, most_pixels=most_pixels) as container, translated(path, "read"):
         yield container

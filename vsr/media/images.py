@@ -17,7 +17,10 @@ from vsr.errors import MediaError
 from vsr.geometry import Size
 from vsr.media.atomic import write_whole
 from vsr.media.clip import Clip
-from vsr.media.probe import FOLDER, MAX_PIXELS, MediaInfo
+from vsr.media.files import check_regular, stamp, translated
+from vsr.media.limits import HINT, PICTURE_BYTES, SOURCE_PIXELS, check_claim
+from vsr.media.picture_header import claimed_size
+from vsr.media.probe import FOLDER, MediaInfo
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 _SAVE: dict[str, list[int]] = {
@@ -38,28 +41,25 @@ def pictures_in(folder: Path) -> list[Path]:
     found = [path for path in folder.iterdir() if is_picture(path) and path.is_file()]
     if not found:
         raise MediaError(f"{folder} holds no pictures", hint=f"they end in {', '.join(SUFFIXES)}")
-    return sorted(found, key=_natural)
+    return sorted(found, key=lambda path: natural(path.name))
 
 
-def read_picture(path: Path) -> tuple[tuple[Tensor, ...], ColorSpec]:
+def read_picture(path: Path, *, allow_huge: bool = False) -> tuple[tuple[Tensor, ...], ColorSpec]:
     """Planes R, G, B and alpha, or one gray, each (1, h, w), and their layout.
 
-    The orientation that a camera noted in a JPEG is applied. Raises :class:`MediaError`.
+    The orientation that a camera noted in a JPEG is applied. A size beyond
+    :data:`~vsr.media.limits.SOURCE_PIXELS` is refused before it is decoded. Raises
+    :class:`MediaError`.
     """
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise MediaError(f"cannot read {path}: {error.strerror or error}") from error
+    data = np.frombuffer(_checked_bytes(path, allow_huge=allow_huge), np.uint8)
     lossy = path.suffix.lower() in (".jpg", ".jpeg")
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if lossy else cv2.IMREAD_UNCHANGED
     try:
-        pixels = cv2.imdecode(data, flags) if data.size else None
+        pixels = cv2.imdecode(data, flags)
     except cv2.error:
         pixels = None
     if pixels is None or str(pixels.dtype) not in ("uint8", "uint16"):
         raise MediaError(f"{path} is not a picture that can be read", hint="is it complete?")
-    if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
-        raise MediaError(f"{path} has more than {MAX_PIXELS} pixels")
     depth = 8 if str(pixels.dtype) == "uint8" else 16
     if pixels.ndim == 2:
         gray = torch.from_numpy(np.ascontiguousarray(pixels)).unsqueeze(0)
@@ -71,9 +71,25 @@ def read_picture(path: Path) -> tuple[tuple[Tensor, ...], ColorSpec]:
     return planes, ColorSpec("rgb", depth, (0, 0), alpha=len(planes) == 4, range=FULL_RANGE)
 
 
-def picture_size(path: Path) -> Size:
+def _checked_bytes(path: Path, *, allow_huge: bool) -> bytes:
+    """What a picture file holds, once its header claims a size that can be believed."""
+    check_regular(path)
+    with translated(path, "read"):
+        if path.stat().st_size > PICTURE_BYTES and not allow_huge:
+            raise MediaError(f"{path} has more than {PICTURE_BYTES >> 20} MB", hint=HINT)
+        data = path.read_bytes()
+    size = claimed_size(data)
+    if size is None:
+        raise MediaError(
+            f"{path} is not a picture that can be read", hint="is it complete, and of those kinds?"
+        )
+    check_claim(path, size, allow_huge=allow_huge)
+    return data
+
+
+def picture_size(path: Path, *, allow_huge: bool = False) -> Size:
     """A picture's size as it will be read."""
-    planes, _ = read_picture(path)
+    planes, _ = read_picture(path, allow_huge=allow_huge)
     return Size(planes[0].shape[-1], planes[0].shape[-2])
 
 
@@ -105,10 +121,10 @@ def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
     write_whole(path, data.tobytes())
 
 
-def probe_folder(folder: Path, fps: Fraction) -> MediaInfo:
+def probe_folder(folder: Path, fps: Fraction, *, allow_huge: bool = False) -> MediaInfo:
     """A folder of frames described as if it were a video of ``fps``; the first picture tells."""
     paths = pictures_in(folder)
-    planes, color = read_picture(paths[0])
+    planes, color = read_picture(paths[0], allow_huge=allow_huge)
     return MediaInfo(
         path=folder,
         container=FOLDER,
@@ -134,6 +150,7 @@ def probe_folder(folder: Path, fps: Fraction) -> MediaInfo:
         streams=(),
         chapters=0,
         metadata={},
+        stamp=stamp(folder),
     )
 
 
@@ -143,7 +160,8 @@ class FolderReader:
     def __init__(
         self, info: MediaInfo, *, clip_frames: int, segment_frames: int, after: int | None = None
     ) -> None:
-        self.info, self.damaged, self.repaired = info, 0, 0
+        self.info, self.damaged, self.repaired, self.jumps = info, 0, 0, 0
+        self.converted = 0
         self._group = clip_frames
         self._segment_frames = segment_frames
         self._begin = 0 if after is None else after + 1
@@ -157,8 +175,9 @@ class FolderReader:
 
     def _clip(self, paths: Sequence[Path], members: range) -> Clip:
         frames: list[tuple[Tensor, ...]] = []
+        huge = self.info.size.pixels > SOURCE_PIXELS  # then that was allowed
         for member in members:
-            planes, color = read_picture(paths[member])
+            planes, color = read_picture(paths[member], allow_huge=huge)
             size = Size(planes[0].shape[-1], planes[0].shape[-2])
             if size != self.info.size or color != self.info.color:
                 raise MediaError(
@@ -176,6 +195,7 @@ def _kind(size: Size, color: ColorSpec) -> str:
     return f"{size} {color.layout}{' with alpha' if color.alpha else ''} of {color.depth} bits"
 
 
-def _natural(path: Path) -> list[tuple[int, int | str]]:
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [(1, int(part)) if part.isdigit() else (0, part) for part in parts]
+def natural(name: str) -> list[tuple[int, int | str]]:
+    """A key that sorts names with their numbers counted as numbers."""
+    parts = re.split(r"(\d+)", name.lower())
+    return [(1, int(part)) if part.isdecimal() else (0, part) for part in parts]

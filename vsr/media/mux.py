@@ -140,6 +140,8 @@ def _container_options(
     # 1/1000 s unless told: so one that every stream's clock divides, where 32 bits hold it.
     scale = info.time_base.denominator
     for stream in source.streams.audio if source is not None else ():
+        if stream.codec_context is None:  # pyright: ignore  # a codec that FFmpeg does not know
+            continue
         rate = stream.codec_context.sample_rate or 1
         scale = math.lcm(scale, rate) if math.lcm(scale, rate) < 1 << 31 else scale
     return {"movflags": flags, "movie_timescale": str(max(scale, 1000))}

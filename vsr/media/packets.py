@@ -20,6 +20,8 @@ from vsr.media.files import opened
 from vsr.media.text import Line, encoded, merged, plain_text
 from vsr.media.writer import Segment, Timing
 
+FALL_SECONDS = Fraction(1, 4)  # further back than this is another beginning, not disorder
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -93,6 +95,8 @@ def carried_packets(
     if not streams:
         return
     last: dict[int, int] = {}
+    ends: dict[int, int] = {}
+    joins: dict[int, int] = {}
     seconds = float("-inf")
     packets = source.demux(*streams)
     while True:
@@ -105,6 +109,14 @@ def carried_packets(
         picture = bool(packet.stream.disposition & Disposition.attached_pic)
         if not packet.size or (stamp is None and not picture) or index not in added:
             continue
+        if stamp is not None and not picture and source.streams[index].type != "subtitle":
+            # As the reader does for frames: what begins anew goes on where the stream ended.
+            stamp += joins.get(index, 0)
+            if stamp < ends.get(index, stamp) - FALL_SECONDS / packet.time_base:
+                joins[index] = joins.get(index, 0) + ends[index] - stamp
+                stamp = ends[index]
+            ends[index] = max(ends.get(index, stamp), stamp + (packet.duration or 0))
+            packet.pts = None if packet.pts is None else packet.pts + joins.get(index, 0)
         time = (stamp or 0) * packet.time_base
         if not picture and not _inside(time, cut):
             continue

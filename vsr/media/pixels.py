@@ -109,13 +109,7 @@ class Unpacker:
         )
 
     def fill(self, planes: tuple[Tensor, ...], place: int, frame: av.VideoFrame) -> None:
-        """Copy one frame into ``place`` of ``planes``. A frame of another size is an error."""
-        if (frame.width, frame.height) != (self.size.width, self.size.height):
-            raise MediaError(
-                f"the video changes size in the middle, from {self.size} to "
-                f"{frame.width}x{frame.height}",
-                hint="cut it where the size changes, with --start and --end, and upscale each part",
-            )
+        """Copy one frame into ``place`` of ``planes``; both are of one size."""
         if frame.format.name != self.name:
             frame = self._reformatter.reformat(frame, format=self.name)
         for index, (plane, size) in enumerate(zip(planes, self._sizes, strict=True)):

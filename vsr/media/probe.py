@@ -17,13 +17,13 @@ from av.video.stream import VideoStream
 from vsr.color import UNSPECIFIED, ColorSpec
 from vsr.errors import MediaError
 from vsr.geometry import Size
-from vsr.media.files import opened
+from vsr.media.files import opened, stamp
 from vsr.media.hdr import Hdr, read_hdr, side_data
+from vsr.media.limits import FFMPEG_PIXELS, HINT, SOURCE_PIXELS, check_claim
 from vsr.media.pixels import layout_of, nearest_planar
 from vsr.media.siting import read_siting
 
 FOLDER = "folder of pictures"
-MAX_PIXELS = 1 << 28  # 16384 x 16384: beyond it, the header is lying or nobody can encode it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class MediaInfo:
 
     ``pix_fmt`` is what the decoder gives, ``read_as`` the planar format that frames are read in.
     ``frames`` is the container's claim and may be wrong or ``None``. ``display_matrix`` holds nine
-    integers as FFmpeg keeps them; ``rotation`` is the same in degrees, for people.
+    integers as FFmpeg keeps them; ``rotation`` is the same in degrees, for people. ``stamp`` tells
+    whether the file is still the same.
     """
 
     path: Path
@@ -76,6 +77,7 @@ class MediaInfo:
     streams: tuple[StreamInfo, ...]
     chapters: int
     metadata: dict[str, str]
+    stamp: tuple[int, ...]
 
     @property
     def is_folder(self) -> bool:
@@ -83,16 +85,23 @@ class MediaInfo:
         return self.container == FOLDER
 
 
-def probe(path: Path) -> MediaInfo:
+def probe(path: Path, *, allow_huge: bool = False) -> MediaInfo:
     """Read a file's description and its first frame. Raises :class:`MediaError`."""
-    with opened(path) as container:
+    before = stamp(path)
+    most = FFMPEG_PIXELS if allow_huge else SOURCE_PIXELS
+    with opened(path, most_pixels=most) as container:
         stream = _main_video(container, path)
+        # A context without a codec is one that FFmpeg does not know, whatever the stubs say.
+        if stream.codec_context is None or stream.codec_context.codec is None:  # pyright: ignore
+            raise MediaError(f"{path}: no decoder for its video", hint="it may be damaged")
+        if stream.width > 0 and stream.height > 0:
+            check_claim(path, Size(stream.width, stream.height), allow_huge=allow_huge)
+        stream.codec_context.options = {"max_pixels": str(most)}  # what its own headers claim
         decoder = _decoder_for(container, stream)
         frame = _first_frame(container, stream, path)
         context = stream.codec_context
         size = Size(frame.width, frame.height)
-        if size.pixels > MAX_PIXELS:
-            raise MediaError(f"{path} claims frames of {size}, more than {MAX_PIXELS} pixels")
+        check_claim(path, size, allow_huge=allow_huge)
         read_as = nearest_planar("yuva420p" if decoder else frame.format.name)
         layout = layout_of(read_as)
         assert layout is not None, read_as
@@ -142,6 +151,7 @@ def probe(path: Path) -> MediaInfo:
             streams=tuple(_stream_info(item) for item in container.streams),
             chapters=len(container.chapters()),
             metadata=dict(container.metadata),
+            stamp=before,
         )
     return replace(info, color=replace(color, siting=read_siting(path, info.video)))
 
@@ -172,8 +182,6 @@ def _decoder_for(container: InputContainer, stream: VideoStream) -> str | None:
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
-    if stream.codec_context is None or stream.codec_context.codec is None:  # pyright: ignore
-        raise MediaError(f"{path}: no decoder for its video")
     problem = ""
     for packet in container.demux(stream):
         if packet.has_sidedata("encryption_info"):
@@ -185,9 +193,14 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
                 return frame
         except FFmpegError as error:
             problem = f": {error.strerror}"
+    if not stream.width:  # FFmpeg forgets a size that is beyond its bound
+        raise MediaError(
+            f"{path} claims no frame size, or more than {SOURCE_PIXELS >> 20} million pixels",
+            hint=f"it is damaged; {HINT}",
+        )
     raise MediaError(
         f"not one frame of {path} can be decoded{problem}",
-        hint="the file is damaged, cut off or encrypted",
+        hint="it is damaged, cut off or encrypted, or claims frames too large without --allow-huge",
     )
 
 

@@ -10,6 +10,7 @@ from typing import cast
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.format import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
@@ -17,6 +18,7 @@ from vsr.errors import MediaError
 from vsr.media.clip import Clip
 from vsr.media.deinterlace import Deinterlacer
 from vsr.media.files import opened
+from vsr.media.limits import SOURCE_PIXELS
 from vsr.media.pixels import Unpacker
 from vsr.media.probe import MediaInfo
 from vsr.media.timestamps import Clock
@@ -46,11 +48,17 @@ class Reader:
     ) -> None:
         self.info = info
         self.damaged = 0
+        self.converted = 0
         self.frames = 0
         self._clip_frames, self._segment_frames = clip_frames, segment_frames
         self._deinterlace = deinterlace
         self._first, self._last, self._after = first, last, after
         self._clock: Clock[av.VideoFrame] = Clock(round(1 / (info.frame_rate * info.time_base)))
+
+    @property
+    def jumps(self) -> int:
+        """Places where times fell back, as in a recording joined from several."""
+        return self._clock.jumps
 
     @property
     def repaired(self) -> int:
@@ -66,7 +74,8 @@ class Reader:
             if not group:
                 return
             planes = unpacker.empty(len(group))
-            for place, (frame, _) in enumerate(group):
+            for place, (frame, time) in enumerate(group):
+                self._check(frame, time)
                 unpacker.fill(planes, place, frame)
             self.frames += len(group)
             yield Clip(
@@ -76,6 +85,19 @@ class Reader:
                 durations=tuple(self._duration(frame) for frame, _ in group),
                 time_base=self.info.time_base,
             )
+
+    def _check(self, frame: av.VideoFrame, time: int) -> None:
+        """A frame of another size is an error, one of another pixel format is counted."""
+        info = self.info
+        if (frame.width, frame.height) != (info.size.width, info.size.height):
+            seconds = float(time * info.time_base) - info.start_seconds
+            raise MediaError(
+                f"the video changes size at {seconds:.3f} s, from {info.size} to "
+                f"{frame.width}x{frame.height}",
+                hint=f"take the part before with --end {seconds:.3f}, and cut the rest into a file "
+                "of its own",
+            )
+        self.converted += info.decoder is None and frame.format.name != info.pix_fmt
 
     def _duration(self, frame: av.VideoFrame) -> int:
         base = frame.time_base or self.info.time_base  # a filter may have changed it
@@ -101,6 +123,9 @@ class Reader:
         """
         bound = self._first if self._after is None else self._after
         if bound is None or self._deinterlace:  # a filter would have to have seen what came before
+            return None
+        kind = av.ContainerFormat(self.info.container.split(",")[0], "r")
+        if kind.flags & Flags.ts_discont.value:  # its times may begin anew: they name no place
             return None
         try:
             frames = self._timed(bound)
@@ -148,6 +173,9 @@ class Reader:
         if self.info.decoder is not None:
             decoder = cast(VideoCodecContext, av.CodecContext.create(self.info.decoder, "r"))
             decoder.extradata = stream.codec_context.extradata
+        # A frame that claims more than the first did is damage, found before memory is spent on it.
+        most = max(SOURCE_PIXELS, self.info.size.pixels)
+        decoder.options = {**decoder.options, "max_pixels": str(most)}
         made = 0
         for packet in self._packets(container, stream):
             try:

@@ -17,18 +17,31 @@ class Clock(Generic[Frame]):
     A container without presentation times (AVI) leaves B-frames with each other's: within
     :data:`LOOKAHEAD` frames the times are sorted back. A time that is missing or does not rise
     becomes the one before it plus ``nominal``. Right times pass untouched.
+
+    Times that fall by more than that (a recording joined from several, a clock that was set back)
+    go on where the ones before ended: ``jumps`` counts such places.
     """
 
     def __init__(self, nominal: int) -> None:
         self.nominal = max(1, nominal)
         self.repaired = 0
+        self.jumps = 0
 
     def order(self, frames: Iterable[tuple[Frame, int | None]]) -> Iterator[tuple[Frame, int]]:
         """(frame, claimed time) pairs to (frame, time) pairs, in the same order."""
         held: deque[tuple[Frame, int | None]] = deque()
         times: list[int] = []
         last: int | None = None
-        for frame, claimed in frames:
+        top: int | None = None
+        shift = 0
+        for frame, said in frames:
+            claimed = None if said is None else said + shift
+            if claimed is not None and top is not None and claimed < top - LOOKAHEAD * self.nominal:
+                shift += top + self.nominal - claimed
+                claimed = top + self.nominal
+                self.jumps += 1
+            if claimed is not None:
+                top = claimed if top is None else max(top, claimed)
             held.append((frame, claimed))
             if claimed is not None:
                 heapq.heappush(times, claimed)

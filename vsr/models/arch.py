@@ -16,6 +16,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vsr.errors import WeightsError
 
+MOST = 4096  # of any hyper-parameter: no network of this kind comes near it
+MOST_SCALE = 8
 Hyper: TypeAlias = int | float | str | bool
 State: TypeAlias = Mapping[str, Tensor]
 
@@ -37,13 +39,24 @@ class Arch:
     trained: bool = True
 
     def module(self, hparams: Mapping[str, Hyper]) -> nn.Module:
-        """A fresh module; unknown hyper-parameters are a :class:`WeightsError`."""
+        """A fresh module; unknown or impossible hyper-parameters are a :class:`WeightsError`.
+
+        They may come from a stranger's file, so they are bounded before anything is built.
+        """
         unknown = sorted(set(hparams) - set(self.defaults))
         if unknown:
             raise WeightsError(
                 f"{self.name} has no hyper-parameter {', '.join(unknown)}",
                 hint=f"it has {', '.join(self.defaults)}",
             )
+        for key, value in hparams.items():
+            most = MOST_SCALE if key == "scale" else MOST
+            known = type(value) is type(self.defaults[key])  # a bool is no int here
+            if not known or (isinstance(value, int | float) and not 1 <= value <= most):
+                raise WeightsError(
+                    f"{self.name} cannot have {key} = {value!r}",
+                    hint=f"it has {key} = {self.defaults[key]!r} unless told; from 1 to {most}",
+                )
         return self.build(**{**self.defaults, **hparams})
 
 

@@ -1,0 +1,130 @@
+"""Every exit code of the guide is reached by a real command, and the guide has every message."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests import error_table
+from tests.cli.test_doctor import altered_copy
+from tests.conftest import MakeClip
+from vsr import errors
+
+ROOT = Path(__file__).parents[2]
+Run = subprocess.CompletedProcess[str]
+
+
+def vsr(*arguments: object, path: Path = ROOT, folder: Path | None = None) -> Run:
+    return subprocess.run(
+        [sys.executable, "-m", "vsr", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(path), str(ROOT)])},
+    )
+
+
+def no_tensorboard(make_clip: MakeClip, folder: Path) -> Run:
+    """A training that asks for a package which, as far as Python can tell, is not there."""
+    del make_clip
+    stub = folder / "stub" / "tensorboard"
+    stub.mkdir(parents=True)
+    (stub / "__init__.py").write_text("raise ImportError('not installed')\n")
+    frames = folder / "frames"
+    frames.mkdir()
+    noise = np.random.default_rng(1).integers(0, 256, (256, 256, 3), np.uint8)
+    cv2.imwrite(str(frames / "noise.png"), noise)
+    small = ("--net", "features=8,layers=1", "--steps", "1", "--batch", "1", "--device", "cpu")
+    board = ("--out", folder / "run", "--tensorboard", folder / "board")
+    return vsr("train", frames, *board, *small, path=stub.parent)
+
+
+def incomplete_batch(make_clip: MakeClip, folder: Path) -> Run:
+    (folder / "many").mkdir()
+    make_clip("good.mkv", frames=2).rename(folder / "many" / "good.mkv")
+    (folder / "many" / "bad.mkv").write_text("no video")
+    fast = ("--model", "nearest", "--preset", "ultrafast", "--on-error", "continue")
+    return vsr("upscale", folder / "many", folder / "larger", *fast)
+
+
+def unverified(make_clip: MakeClip, folder: Path) -> Run:
+    """An encoder told to write other colour tags than the container's."""
+    source = make_clip(tags=(1, 1, 1, 1), frames=2)
+    other = ("--encoder-option", "x264-params=colormatrix=bt470bg:colorprim=bt470bg")
+    return vsr("upscale", source, folder / "out.mp4", "--model", "nearest", *other)
+
+
+def interrupted(make_clip: MakeClip, folder: Path, number: signal.Signals) -> Run:
+    source = make_clip(frames=300, options={"preset": "ultrafast"})
+    command = [sys.executable, "-m", "vsr", "upscale", str(source), str(folder / "out.mkv")]
+    process = subprocess.Popen(
+        [*command, "--model", "bicubic"], stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stderr is not None
+    deadline = time.monotonic() + 60
+    while not (folder / ".out.mkv.vsr").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    return Run(command, process.returncode, "", told)
+
+
+REACHED: dict[int, Callable[[MakeClip, Path], Run]] = {
+    0: lambda _clip, _folder: vsr("--version"),
+    1: lambda _clip, folder: vsr("doctor", path=altered_copy(folder), folder=folder),
+    2: lambda clip, folder: vsr("upscale", clip(), folder / "out.mp4", "--tile", "4"),
+    3: lambda _clip, folder: vsr("probe", folder / "none.mp4"),
+    4: lambda _clip, _folder: vsr("models", "info", "nothing"),
+    5: lambda clip, folder: vsr("upscale", clip(), folder / "out.mp4", "--device", "cuda:99"),
+    6: lambda _clip, folder: vsr("train", folder, "--out", folder / "run"),
+    7: no_tensorboard,
+    8: incomplete_batch,
+    9: unverified,
+    130: lambda clip, folder: interrupted(clip, folder, signal.SIGINT),
+    143: lambda clip, folder: interrupted(clip, folder, signal.SIGTERM),
+}
+
+
+def codes_of_the_guide() -> dict[int, set[str]]:
+    text, _, _ = error_table.GUIDE.read_text(encoding="utf-8").partition(error_table.HEADING)
+    found = re.findall(r"^\| (\d+) \| ([^|]*)\|", text, re.MULTILINE)
+    return {int(code): set(re.findall(r"`(\w+)`", names)) for code, names in found}
+
+
+@pytest.mark.parametrize("code", REACHED)
+def test_each_exit_code_is_reached(code: int, make_clip: MakeClip, tmp_path: Path) -> None:
+    run = REACHED[code](make_clip, tmp_path)
+    assert run.returncode == code, run.stderr
+    assert "Traceback" not in run.stderr
+    if 2 <= code <= 9:
+        assert len(re.findall(r"^error: ", run.stderr, re.MULTILINE)) == 1
+
+
+def test_the_guide_has_every_code_and_no_other() -> None:
+    guide = codes_of_the_guide()
+    assert guide.keys() == REACHED.keys()
+    classes = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    kinds = [kind for kind in classes if issubclass(kind, errors.VsrError)]
+    for code in guide.keys() - {0, 130, 143}:
+        assert guide[code] == {kind.__name__ for kind in kinds if kind.exit_code == code}
+    assert {kind.exit_code for kind in kinds} <= guide.keys()
+
+
+def test_the_guide_has_every_message_and_no_other() -> None:
+    written = error_table.GUIDE.read_text(encoding="utf-8").splitlines()
+    wanted = error_table.guide().splitlines()
+    missing, more = set(wanted) - set(written), set(written) - set(wanted)
+    assert not missing, f"run python -m tests.error_table: {missing}"
+    assert not more, f"run python -m tests.error_table: {more}"

@@ -1,0 +1,61 @@
+"""Every message of the code as a table; ``python -m tests.error_table`` puts it in the guide."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from vsr import errors
+
+ROOT = Path(__file__).parent.parent
+GUIDE = ROOT / "docs" / "guide" / "errors.md"
+HEADING = "## Every message"
+HEAD = (
+    "| code | class | message | hint |",
+    "|---|---|---|---|",
+)
+
+
+def rows() -> list[str]:
+    """A row for every ``raise`` of a :class:`~vsr.errors.VsrError`, each once, in order of code."""
+    found: set[tuple[int, str, str, str]] = set()
+    for path in sorted((ROOT / "vsr").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                row = _row(node.exc)
+                if row is not None:
+                    found.add(row)
+    return [f"| {code} | `{kind}` | {said} | {hint} |" for code, kind, said, hint in sorted(found)]
+
+
+def _row(call: ast.Call) -> tuple[int, str, str, str] | None:
+    name = call.func.id if isinstance(call.func, ast.Name) else ""
+    kind = getattr(errors, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, errors.VsrError)):
+        return None
+    hints = [keyword.value for keyword in call.keywords if keyword.arg == "hint"]
+    return kind.exit_code, name, _text(call.args[0]), _text(hints[0]) if hints else ""
+
+
+def _text(node: ast.expr) -> str:
+    """A string as people read it, with … for what is only known when it happens."""
+    if isinstance(node, ast.Constant):
+        text = "" if node.value is None else str(node.value)
+    elif isinstance(node, ast.JoinedStr):
+        return "".join(map(_text, node.values))
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _text(node.left) + _text(node.right)
+    else:
+        return "…"
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split(" "))
+
+
+def guide() -> str:
+    """The guide with the table as it should be now."""
+    text, _, _ = GUIDE.read_text(encoding="utf-8").partition(HEADING)
+    about = "`…` stands for what is only known when it happens: a path, a number, a name."
+    return "\n".join([f"{text}{HEADING}", "", about, "", *HEAD, *rows(), ""])
+
+
+if __name__ == "__main__":
+    GUIDE.write_text(guide(), encoding="utf-8")

@@ -1,0 +1,165 @@
+"""Streams that go wrong in the middle: each is finished truthfully, or one clear error."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import vsr
+from tests.conftest import MakeClip, times_of
+from vsr.errors import MediaError
+from vsr.events import Advanced, Event
+
+FAST = vsr.UpscaleOptions(model="nearest", preset="ultrafast")
+OFTEN = {"g": "4", "bf": "0", "preset": "ultrafast"}  # a keyframe every four frames
+
+
+@pytest.fixture
+def joined(make_clip: MakeClip, tmp_path: Path) -> Callable[..., Path]:
+    """Two clips one after the other in one file, as recorders and `cat` leave them."""
+
+    def join(suffix: str, **second: object) -> Path:
+        base = {"time_base": Fraction(1, 90000), "step": 3600, "options": OFTEN}
+        parts = [
+            make_clip(f"{place}.{suffix}", **{**base, **more})
+            for place, more in enumerate(({}, second))
+        ]
+        path = tmp_path / f"joined.{suffix}"
+        path.write_bytes(b"".join(part.read_bytes() for part in parts))
+        return path
+
+    return join
+
+
+@pytest.mark.parametrize("suffix", ["ts", "h264"])
+def test_another_size_in_the_middle_is_one_error_that_says_when(
+    suffix: str, joined: Callable[..., Path], tmp_path: Path
+) -> None:
+    target = tmp_path / "out.mkv"
+    source = joined(suffix, size=(96, 64))
+    with pytest.raises(MediaError, match=r"changes size at 0.480 s, from 64x48 to 96x64") as caught:
+        vsr.upscale(source, target, FAST)
+    assert "--end 0.480" in (caught.value.hint or "")
+    assert {path.name for path in tmp_path.iterdir() if "out" in path.name} == set()
+    if suffix == "ts":  # the way out that the hint names
+        first = vsr.UpscaleOptions(model="nearest", preset="ultrafast", end=0.48)
+        assert vsr.upscale(source, target, first).frames == 12
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p10le", "yuv444p"])
+def test_another_pixel_format_in_the_middle_is_converted_and_told(
+    pix_fmt: str, joined: Callable[..., Path], tmp_path: Path
+) -> None:
+    report = vsr.upscale(joined("ts", pix_fmt=pix_fmt), tmp_path / "out.mkv", FAST)
+    assert report.frames == 24
+    assert any("12 frames changed pixel format" in warning for warning in report.warnings)
+    with av.open(str(tmp_path / "out.mkv")) as made:
+        frames = [frame.to_ndarray(format="gray") for frame in made.decode(video=0)]
+    # The two halves show the same pictures: nothing was torn or shifted by the conversion.
+    for first, second in zip(frames[:12], frames[12:], strict=True):
+        assert np.abs(first.astype(int) - second).mean() < 4
+
+
+@pytest.mark.parametrize("target", ["out.mkv", "out.mp4"])
+def test_times_that_begin_anew_go_on_without_a_gap(
+    target: str, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    """Picture and sound alike: half a second, twice."""
+    one = make_clip("one.ts", sound=True, options=OFTEN)
+    source = tmp_path / "twice.ts"
+    source.write_bytes(one.read_bytes() * 2)
+    report = vsr.upscale(source, tmp_path / target, FAST)
+    assert any("times fell back" in warning for warning in report.warnings)
+    times = times_of(tmp_path / target)
+    assert len(times) == 24
+    assert all(abs(b - a - Fraction(1, 25)) < Fraction(1, 500) for a, b in pairwise(times))
+    with av.open(str(tmp_path / target)) as made:
+        stamps = [p.pts * p.time_base for p in made.demux(audio=0) if p.size and p.pts is not None]
+    assert stamps[-1] - stamps[0] > Fraction(4, 5)
+    steps = [second - first for first, second in pairwise(stamps)]
+    assert max(steps) < Fraction(1, 10)
+    assert min(steps) > 0
+
+
+def test_a_missing_first_keyframe_costs_the_frames_that_need_it_and_no_more(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    whole = make_clip("whole.mkv", frames=16, options=OFTEN)
+    source = tmp_path / "late.mkv"
+    with av.open(str(whole)) as read, av.open(str(source), "w") as output:
+        stream = output.add_stream_from_template(read.streams.video[0])
+        packets = [packet for packet in read.demux(video=0) if packet.size]
+        for packet in packets[2:]:
+            packet.stream = stream
+            output.mux(packet)
+    report = vsr.upscale(source, tmp_path / "out.mkv", FAST)
+    assert report.frames == 12
+    assert times_of(tmp_path / "out.mkv") == times_of(whole)[4:]
+
+
+def test_damage_in_the_middle_is_counted_and_the_rest_is_there(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    source = make_clip("whole.mp4", frames=24, options=OFTEN)
+    data = bytearray(source.read_bytes())
+    middle = data.index(b"mdat") + len(data) // 4
+    data[middle : middle + 600] = b"\x55" * 600
+    source.write_bytes(data)
+    report = vsr.upscale(source, tmp_path / "out.mkv", FAST)
+    assert 20 <= report.frames <= 24
+    assert len(times_of(tmp_path / "out.mkv")) == report.frames
+    assert report.damaged
+    assert any("damaged" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("fault", ["truncated", "replaced", "grown"])
+def test_a_source_that_changes_while_it_is_read_leaves_no_target(
+    fault: str, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    source = make_clip(frames=100, sound=True)
+    other = make_clip("other.mp4", frames=100, size=(64, 48), sound=True)
+    target, once = tmp_path / "out.mp4", threading.Event()
+
+    def strike(event: Event) -> None:
+        if not isinstance(event, Advanced) or once.is_set():
+            return
+        once.set()
+        if fault == "truncated":
+            os.truncate(source, source.stat().st_size // 2)
+        elif fault == "replaced":
+            os.replace(other, source)
+        else:
+            with source.open("ab") as file:
+                file.write(b"more")
+
+    with pytest.raises(MediaError) as caught:
+        vsr.upscale(source, target, FAST, strike)
+    if fault == "grown":
+        assert "changed while it was read" in caught.value.message
+    assert not target.exists()
+
+
+def test_frames_of_a_folder_that_change_leave_no_target(tmp_path: Path) -> None:
+    import cv2
+
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for place in range(40):
+        cv2.imwrite(str(folder / f"{place:03d}.png"), np.full((48, 64, 3), place, np.uint8))
+
+    def strike(event: Event) -> None:
+        if isinstance(event, Advanced):
+            cv2.imwrite(str(folder / "000.png"), np.full((48, 64, 3), 99, np.uint8))
+
+    with pytest.raises(MediaError, match="changed while it was read"):
+        vsr.upscale(folder, folder / "out.mkv", FAST, strike)
+    assert not (folder / "out.mkv").exists()
+    assert vsr.upscale(folder, folder / "out.mkv", FAST).frames == 40

@@ -1,0 +1,91 @@
+"""Reports as tables of plain text. They are returned, not printed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from vsr.events import BatchReport, Forecast, Outcome
+from vsr.units import amount, clock
+
+STATES = ("finished", "skipped", "failed", "left", "planned")
+
+
+def batch_table(report: BatchReport) -> str:
+    """A line for each file of a batch, and one for all of them."""
+    common = _common([outcome.source.parent for outcome in report.outcomes])
+    rows = [
+        (outcome.state, os.path.relpath(outcome.source, common), _said(outcome))
+        for outcome in report.outcomes
+    ]
+    width = max((len(name) for _, name, _ in rows), default=0)
+    lines = [f"{state:8}  {name:{min(width, 60)}}  {said}" for state, name, said in rows]
+    counts = [f"{report.count(state)} {state}" for state in STATES if report.count(state)]
+    if report.others:
+        counts.append(f"{report.others} other files left alone")
+    planned = [outcome for outcome in report.outcomes if outcome.state == "planned"]
+    if planned:
+        seconds, size = sum(o.seconds for o in planned), sum(o.bytes for o in planned)
+        counts.append(f"which take {clock(seconds)} and {amount(size)}")
+        lines.append(", ".join(counts))
+    else:
+        lines.append(f"{', '.join(counts) or 'nothing done'}, in {clock(report.seconds)}")
+    return "\n".join(lines)
+
+
+def forecast_rows(told: Forecast) -> dict[str, object]:
+    """A dry run's answer, by rows; what is not known is left out."""
+    rows: dict[str, object] = {
+        "source": told.source,
+        "target": told.target,
+        "size": f"{told.size} to {told.target_size}",
+        "frames": told.frames,
+        "model": f"{told.model} on {told.device}",
+    }
+    if told.frame_rate is None:
+        return rows
+    rows |= {
+        "frame_rate": told.frame_rate,
+        "encoder": f"{told.encoder}, opens at {told.target_size}",
+        "deinterlace": told.deinterlace,
+        "kept": told.kept,
+        "converted": told.converted,
+        "dropped": told.dropped,
+        "notes": told.notes,
+    }
+    if told.frames_per_second is not None:
+        stages = told.stage_seconds or {}
+        parts = ", ".join(f"{stage} {1000 * seconds:.3g}" for stage, seconds in stages.items())
+        rows["speed"] = (
+            f"{told.frames_per_second:.3g} frames a second, measured on {told.measured_frames} "
+            f"({parts} ms a frame)"
+        )
+    if told.expected_seconds is not None:
+        rows["time"] = f"about {clock(told.expected_seconds)}"
+    if told.disk_bytes is not None and told.target_bytes is not None:
+        rows["disk"] = (
+            f"about {amount(told.target_bytes)}, at most {amount(told.disk_bytes)} on the way; "
+            f"{amount(told.disk_free_bytes or 0)} free"
+        )
+    return rows
+
+
+def forecast_line(told: Forecast) -> str:
+    """The same for a file among many."""
+    parts = [f"{told.source.name}: {told.size} to {told.target_size}"]
+    if told.expected_seconds is not None:
+        parts.append(f"{told.frames} frames in about {clock(told.expected_seconds)}")
+    if told.target_bytes is not None:
+        parts.append(f"about {amount(told.target_bytes)}")
+    return ", ".join(parts)
+
+
+def _common(folders: list[Path]) -> Path:
+    """The deepest folder that all lie in: what is above it need not be repeated."""
+    return Path(os.path.commonpath([folder.absolute() for folder in folders] or ["."]))
+
+
+def _said(outcome: Outcome) -> str:
+    if outcome.state not in ("finished", "planned"):
+        return outcome.message
+    return f"{outcome.frames} frames, {clock(outcome.seconds)}, {amount(outcome.bytes)}"

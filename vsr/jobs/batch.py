@@ -1,0 +1,187 @@
+"""Many files one after the other: named, skipped where finished, told of where they failed.
+
+Each is made by the same code as a single file; here is what lies between them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from vsr.errors import MediaError, OptionsError, VsrError
+from vsr.events import (
+    BatchFinished,
+    BatchReport,
+    EventSink,
+    Failed,
+    Forecast,
+    Outcome,
+    Planned,
+    Report,
+    Skipped,
+)
+from vsr.geometry import Size
+from vsr.infer.engine import Engine
+from vsr.jobs.forecast import check_room, forecast
+from vsr.jobs.items import Item
+from vsr.jobs.journal import Journal
+from vsr.jobs.pictures import upscale_picture
+from vsr.jobs.plan import check_target, make_plan
+from vsr.jobs.record import Record, identify
+from vsr.jobs.rehearsal import Measured, rehearse
+from vsr.jobs.run import run
+from vsr.media.images import is_picture, picture_size
+from vsr.models.arch import Upscaler
+from vsr.options import UpscaleOptions
+
+SHAPES = 4  # engines kept, one for each size of frames: what one learnt of memory is of no other
+
+
+class Batch:
+    """A batch at work. ``outcomes`` grows with every file."""
+
+    def __init__(
+        self,
+        out: Path,
+        upscaler: Upscaler,
+        options: UpscaleOptions,
+        on_event: EventSink,
+        *,
+        others: int = 0,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.out, self.upscaler, self.options = out, upscaler, options
+        self.on_event, self.others, self.should_stop = on_event, others, should_stop
+        self.outcomes: list[Outcome] = []
+        self.forecasts: list[Forecast] = []
+        self._measured: dict[object, Measured] = {}
+        self._begun = time.perf_counter()
+        self._record = Record(out)
+        self._fingerprint = upscaler.fingerprint
+
+        def place(size: Size) -> Engine:
+            del size
+            return Engine(self.upscaler, self.options.engine, self.on_event)
+
+        self._engine_for: Callable[[Size], Engine] = lru_cache(SHAPES)(place)
+
+    def work_off(self, items: Sequence[Item], *, stop_on_error: bool, dry: bool = False) -> bool:
+        """Go through ``items``; whether the end was reached. An interruption passes through.
+
+        A ``dry`` run tells what each would take, and makes none.
+        """
+        for place, item in enumerate(items):
+            if self.should_stop():
+                self._leave(items[place:], "interrupted")
+                return False
+            try:
+                outcome = self._outcome(item, dry=dry)
+            except BaseException:
+                self._leave(items[place:], "interrupted")
+                raise
+            self.outcomes.append(outcome)
+            if outcome.state == "failed" and stop_on_error:
+                self._leave(items[place + 1 :], "an earlier file failed")
+                return False
+        return True
+
+    def finish(self) -> BatchReport:
+        """Tell what was done."""
+        seconds = time.perf_counter() - self._begun
+        report = BatchReport(self.out, tuple(self.outcomes), self.others, seconds)
+        self.on_event(BatchFinished(report))
+        return report
+
+    def _leave(self, items: Sequence[Item], why: str) -> None:
+        self.outcomes += [Outcome(item.source, item.target, "left", message=why) for item in items]
+
+    def _outcome(self, item: Item, *, dry: bool) -> Outcome:
+        begun = time.perf_counter()
+        try:
+            return self._one(item, dry=dry)
+        except VsrError as error:
+            self.on_event(
+                Failed(error.message, error.hint, error.exit_code, item.source, item.target)
+            )
+            return Outcome(
+                item.source, item.target, "failed", seconds=time.perf_counter() - begun,
+                message=error.message, hint=error.hint, exit_code=error.exit_code,
+            )  # fmt: skip
+
+    def _one(self, item: Item, *, dry: bool) -> Outcome:
+        if item.problem is not None:
+            raise item.problem
+        source, target = item.source, item.target
+        assert target is not None, "an item has a target or a problem"
+        identity = identify(source, self.options, self._fingerprint)
+        state, why = self._record.judge(target, identity)
+        if state == "arrived" and not dry:
+            _forget_work(target)
+            self._record.finish(target, identity, 0, 0.0)
+        if state in ("arrived", "finished"):
+            self.on_event(Skipped(source, target, why))
+            return Outcome(source, target, "skipped", message=why)
+        if state not in ("new", "stale") and not self.options.overwrite:
+            raise OptionsError(why, hint="give --overwrite to replace it, or another folder")
+        options = replace(self.options, overwrite=self.options.overwrite or state == "stale")
+        if dry:
+            return self._foreseen(source, target, options)
+        make_folder(target.parent)
+        check_target(source, target, options)
+        self._record.begin(target, identity)
+        try:
+            report = self._make(source, target, options)
+        except VsrError:
+            with suppress(MediaError):  # a full disk takes no note; what failed first is told
+                self._record.give_up(target, identity)
+            raise
+        self._record.finish(target, identity, report.frames, report.seconds)
+        return Outcome(source, target, "finished", report.frames, report.seconds, report.bytes)
+
+    def _foreseen(self, source: Path, target: Path, options: UpscaleOptions) -> Outcome:
+        """What a file would take; the speed is measured once for all of one kind."""
+        if is_picture(source):
+            low = picture_size(source)
+            high = options.target_size(low, self.upscaler.scale)
+            told = Forecast(source, target, low, high, 1)
+        else:
+            plan = make_plan(source, target, options, self.upscaler.scale)
+            engine = self._engine_for(plan.info.size)
+            kind = (plan.info.size, plan.encoding.size, str(plan.encoding), plan.deinterlace)
+            if kind not in self._measured:
+                self._measured[kind] = rehearse(plan, engine)
+            told = forecast(plan, engine, self._measured[kind])
+        self.forecasts.append(told)
+        self.on_event(Planned(told))
+        frames, seconds, size = told.frames, told.expected_seconds, told.target_bytes
+        return Outcome(source, target, "planned", frames or 0, seconds or 0.0, size or 0)
+
+    def _make(self, source: Path, target: Path, options: UpscaleOptions) -> Report:
+        if is_picture(source):
+            engine = self._engine_for(picture_size(source))
+            return upscale_picture(source, target, engine, options, self.on_event)
+        plan = make_plan(source, target, options, self.upscaler.scale)
+        engine = self._engine_for(plan.info.size)
+        if not options.force:
+            check_room(plan, engine)
+        return run(plan, engine, options, self.on_event, self.should_stop)
+
+
+def make_folder(folder: Path) -> None:
+    """A folder and those above it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+
+
+def _forget_work(target: Path) -> None:
+    """Remove the work folder of a target that got its name just before its run was killed."""
+    journal = Journal(target, {}, fresh=True)
+    if journal.folder.is_dir():
+        with journal:
+            journal.remove()

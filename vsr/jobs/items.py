@@ -1,0 +1,96 @@
+"""The files of a batch with their targets: named, put in order, and refused where they clash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vsr.errors import OptionsError, VsrError
+from vsr.geometry import Size
+from vsr.jobs.inputs import Found
+from vsr.jobs.naming import check_template, named, needs_size, placed, suffix_for
+from vsr.media.encoding import choose
+from vsr.media.images import is_picture, picture_size
+from vsr.media.probe import probe
+from vsr.models.arch import Upscaler
+from vsr.options import BatchOptions, UpscaleOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file of a batch: where it goes, or why that cannot be said."""
+
+    source: Path
+    target: Path | None
+    problem: VsrError | None = None
+
+
+def named_items(
+    files: Sequence[Found],
+    out: Path,
+    options: UpscaleOptions,
+    batch: BatchOptions,
+    upscaler: Upscaler,
+) -> list[Item]:
+    """The inputs with their targets, in the order asked for."""
+    check_template(batch.name)
+    items = [_named(found, out, options, batch.name, upscaler) for found in files]
+    if batch.order == "name":
+        return items  # as they were found
+    return sorted(items, key=lambda item: _rank(item.source, batch.order))
+
+
+def _named(
+    found: Found, out: Path, options: UpscaleOptions, template: str, upscaler: Upscaler
+) -> Item:
+    try:
+        low = high = Size(1, 1)
+        if needs_size(template):
+            low, high = _sizes(found.path, options, upscaler.scale)
+        suffix = suffix_for(found.path, options)
+        name = named(template, found.path, suffix=suffix, low=low, high=high, model=upscaler.name)
+        return Item(found.path, placed(out, found.tree, name))
+    except VsrError as error:
+        return Item(found.path, None, error)
+
+
+def _sizes(source: Path, options: UpscaleOptions, scale: int) -> tuple[Size, Size]:
+    """A source's size, and its target's as it will be encoded."""
+    if is_picture(source):
+        low = picture_size(source)
+        return low, options.target_size(low, scale)
+    info = probe(source)
+    wanted = options.target_size(info.size, scale)
+    return info.size, choose(info, Path(f"x{suffix_for(source, options)}"), wanted, options).size
+
+
+def _rank(source: Path, order: str) -> float:
+    """What a source is sorted by; what cannot be read comes last."""
+    try:
+        if order == "duration":
+            return 0.0 if is_picture(source) else probe(source).duration_seconds or float("inf")
+        stat = source.stat()
+    except (VsrError, OSError):
+        return float("inf")
+    return {"size": stat.st_size, "oldest": stat.st_mtime, "newest": -stat.st_mtime}[order]
+
+
+def refuse_clashes(items: Sequence[Item]) -> None:
+    """Two inputs of one name, or a target that is an input, before anything is written."""
+    sources = {item.source.resolve() for item in items}
+    taken: dict[Path, Path] = {}
+    for item in items:
+        if item.target is None:
+            continue
+        if item.target.resolve() in sources:
+            raise OptionsError(
+                f"the target {item.target} is one of the inputs",
+                hint="give another folder, or a --name such as '{stem}_{height}p{suffix}'",
+            )
+        other = taken.setdefault(item.target, item.source)
+        if other != item.source:
+            raise OptionsError(
+                f"{other} and {item.source} would both become {item.target}",
+                hint="tell them apart by --name, such as '{stem}_{extension}{suffix}'",
+            )

@@ -1,0 +1,86 @@
+"""A batch from its inputs to its report: what is refused first, and which way it then goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from vsr.errors import MediaError, OptionsError
+from vsr.events import BatchReport, BatchStarted, EventSink, Warned
+from vsr.jobs.batch import Batch, make_folder
+from vsr.jobs.forecast import check_room_for_all
+from vsr.jobs.inputs import Finding, find
+from vsr.jobs.items import named_items, refuse_clashes
+from vsr.jobs.watch import watch
+from vsr.media.codecs import CONTAINERS
+from vsr.models.arch import Upscaler
+from vsr.options import BatchOptions, UpscaleOptions
+
+
+def upscale_many(
+    inputs: Sequence[Path],
+    out: Path,
+    load: Callable[[], Upscaler],
+    options: UpscaleOptions,
+    several: BatchOptions,
+    on_event: EventSink,
+    should_stop: Callable[[], bool],
+    *,
+    dry: bool,
+) -> BatchReport:
+    """Upscale every input into ``out``; files that fail are outcomes of the report.
+
+    A ``dry`` run tells what each would take, and raises where the disk would not hold them all.
+    """
+    finding = checked(inputs, out, options, several)
+    upscaler = load()
+    items = named_items(finding.files, out, options, several, upscaler)
+    refuse_clashes(items)
+    if not dry:
+        make_folder(out)
+    batch = Batch(out, upscaler, options, on_event, others=finding.others, should_stop=should_stop)
+    on_event(BatchStarted(out, None if several.watch and not dry else len(items), finding.others))
+    for note in finding.notes:
+        on_event(Warned(note))
+    try:
+        if several.watch and not dry:
+            watch(batch, inputs, several)
+        else:
+            batch.work_off(items, stop_on_error=several.on_error == "stop", dry=dry)
+    finally:
+        report = batch.finish()
+    if not options.force:
+        check_room_for_all(batch.forecasts)
+    return report
+
+
+def checked(
+    inputs: Sequence[Path], out: Path, options: UpscaleOptions, several: BatchOptions
+) -> Finding:
+    """The inputs of a batch that can be: there is something to do, and a place for it."""
+    if out.suffix.lower() in CONTAINERS and not out.is_dir():
+        raise OptionsError(
+            f"several files cannot become {out}", hint="give a folder as the target, or --to FOLDER"
+        )
+    if out.exists() and not out.is_dir():
+        raise OptionsError(f"{out} is a file, and a folder was asked for")
+    if not out.absolute().parent.is_dir():
+        raise MediaError(f"there is no folder {out.absolute().parent}", hint="make it first")
+    if options.fps is not None:
+        raise OptionsError(
+            "--fps is for a folder of frames", hint="videos keep the times they have"
+        )
+    if options.preview is not None:
+        raise OptionsError(
+            "--preview is for one video", hint="vsr upscale VIDEO TARGET --preview 5"
+        )
+    if several.watch and not any(path.is_dir() for path in inputs):
+        raise OptionsError("--watch needs a folder to watch", hint="vsr upscale FOLDER OUT --watch")
+    finding = find(inputs, out, several)
+    if not finding.files and not several.watch:
+        raise OptionsError(
+            f"nothing to do: no videos in {', '.join(map(str, inputs))} "
+            f"({finding.others} other files)",
+            hint="--recursive looks into its folders too, --include says what to take",
+        )
+    return finding

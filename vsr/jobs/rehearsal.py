@@ -1,0 +1,184 @@
+"""Make some frames of a plan for real, to say what the whole takes. What is made is thrown away.
+
+Twenty frames, from three places of the video, go through the same three stages into segments in a
+temporary folder. Seconds are counted for each stage, bytes apart for keyframes and others.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from vsr.infer.engine import Engine
+from vsr.jobs.plan import Plan, reader_for
+from vsr.media.clip import Clip
+from vsr.media.files import opened
+from vsr.media.images import FolderReader
+from vsr.media.writer import SegmentWriter
+from vsr.pipeline import Pipeline
+
+FRAMES, PLACES = 20, 3
+GROUP = 3  # frames handed on at once: so a place has clips after the one that pays for the seeking
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Seconds and bytes a frame; ``together`` says that the stages share one processor."""
+
+    frames: int
+    decode_seconds: float
+    enlarge_seconds: float
+    encode_seconds: float
+    key_bytes: float
+    other_bytes: float
+    together: bool
+
+    @property
+    def stages(self) -> dict[str, float]:
+        """Seconds a frame, by stage."""
+        return {
+            "decode": self.decode_seconds,
+            "enlarge": self.enlarge_seconds,
+            "encode": self.encode_seconds,
+        }
+
+    @property
+    def seconds(self) -> float:
+        """Of one frame in a long run: stages side by side, unless they share one processor."""
+        return sum(self.stages.values()) if self.together else max(self.stages.values())
+
+    def bytes_of(self, frames: int, segment_frames: int) -> int:
+        """Encoded frames; each segment begins with a keyframe."""
+        keys = -(-frames // segment_frames)
+        return round(keys * self.key_bytes + (frames - keys) * self.other_bytes)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the stages took; ``opened`` is the time of first clips, which pay for a seek."""
+
+    decode: float = 0.0
+    decoded: int = 0
+    opened: float = 0.0
+    enlarge: float = 0.0
+    encode: float = 0.0
+    frames: int = 0
+
+
+def rehearse(plan: Plan, engine: Engine) -> Measured:
+    """Run some frames of ``plan`` through all that a run does. Raises what a run would."""
+    tally, keys, others = _Tally(), list[int](), list[int]()
+    places = _places(plan)
+    with tempfile.TemporaryDirectory(prefix="vsr-") as folder:
+        for number, place in enumerate(places):
+            count = FRAMES // len(places) + (number < FRAMES % len(places))
+            path = Path(folder) / f"{number}.{plan.encoding.entry.segment}"
+            if _make(plan, engine, place, count, path, tally, warm=number > 0):
+                _weigh(path, keys, others)
+    frames = max(1, tally.frames)
+    mean = sum(keys) / max(1, len(keys))
+    return Measured(
+        frames=tally.frames,
+        decode_seconds=tally.decode / tally.decoded if tally.decoded else tally.opened / frames,
+        enlarge_seconds=tally.enlarge / frames,
+        encode_seconds=tally.encode / frames,
+        key_bytes=mean,
+        other_bytes=sum(others) / len(others) if others else mean,
+        together=engine.placement.device.type == "cpu",
+    )
+
+
+def _make(
+    plan: Plan,
+    engine: Engine,
+    place: Fraction | None,
+    count: int,
+    path: Path,
+    tally: _Tally,
+    *,
+    warm: bool,
+) -> bool:
+    """One segment of ``count`` frames from ``place`` on; whether there were any."""
+    encoding, made = plan.encoding, 0
+    clips = _clips(plan, place, count, tally)
+
+    def enlarge(clip: Clip) -> Clip:
+        nonlocal warm
+        arguments = (clip.planes, plan.source, encoding.color, encoding.size)
+        if not warm:  # the first time, memory is laid out and kernels are chosen
+            engine.enlarge(*arguments)
+            warm = True
+        begun = time.perf_counter()
+        planes = engine.enlarge(*arguments)
+        tally.enlarge += time.perf_counter() - begun
+        return Clip(planes, encoding.color, clip.pts, clip.durations, clip.time_base)
+
+    with SegmentWriter(0, path, encoding, plan.timing) as writer:
+
+        def write(clip: Clip) -> None:
+            nonlocal made
+            begun = time.perf_counter()
+            writer.write(clip)
+            tally.encode += time.perf_counter() - begun
+            made += len(clip.pts)
+
+        Pipeline(clips, enlarge, write).run()
+        if not made:
+            return False
+        begun = time.perf_counter()
+        writer.finish()
+        tally.encode += time.perf_counter() - begun
+    tally.frames += made
+    return True
+
+
+def _clips(plan: Plan, place: Fraction | None, count: int, tally: _Tally) -> Iterator[Clip]:
+    group = min(GROUP, plan.clip_frames)
+    bounds = {"clip_frames": group, "segment_frames": count}  # no clip crosses the last frame
+    if plan.info.is_folder:
+        after = None if place is None else round(place / plan.info.time_base)
+        clips = iter(FolderReader(plan.info, **bounds, after=after))
+    else:
+        cut = plan.cut if place is None else replace(plan.cut, start=place)
+        clips = iter(reader_for(plan.info, cut, deinterlace=plan.deinterlace, **bounds))
+    first = True
+    while count > 0:
+        begun = time.perf_counter()
+        clip = next(clips, None)
+        if clip is None:
+            return
+        seconds = time.perf_counter() - begun
+        if first:
+            tally.opened += seconds
+        else:
+            tally.decode += seconds
+            tally.decoded += len(clip.pts)
+        first = False
+        count -= len(clip.pts)
+        yield clip
+
+
+def _places(plan: Plan) -> list[Fraction | None]:
+    """Times of the source to begin at: in the middle of each third, where it can be gone to."""
+    info = plan.info
+    duration = info.duration_seconds
+    # A deinterlacer has to have seen what came before: only the beginning is near.
+    if duration is None or plan.deinterlace or (plan.frames or 0) < 3 * FRAMES:
+        return [None]
+    zero = Fraction(info.start_seconds).limit_denominator(1000000)
+    start = plan.cut.start if plan.cut.start is not None else zero
+    end = zero + Fraction(duration).limit_denominator(1000000)
+    if plan.cut.end is not None:
+        end = min(end, plan.cut.end)
+    return [start + (end - start) * (2 * place + 1) / (2 * PLACES) for place in range(PLACES)]
+
+
+def _weigh(path: Path, keys: list[int], others: list[int]) -> None:
+    with opened(path) as container:
+        for packet in container.demux(video=0):
+            if packet.size:
+                (keys if packet.is_keyframe else others).append(packet.size)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from typing import NoReturn
 
 from vsr.comparing.footage import Footage, Frame
 from vsr.comparing.options import Align
@@ -75,14 +76,14 @@ def _by_time(inputs: Sequence[Footage], strict: bool) -> Iterator[Group]:
             if frame is not None:
                 found.append(frame)
             elif strict:
-                raise _lonely(reference.footage, other.footage, time, count)
+                _lonely(reference.footage, other.footage, time, count)
         if len(found) == len(streams):
             count += 1
             yield tuple(found)
         reference.advance()
     for other in others:
         if other.frame is not None and strict:
-            raise _lonely(other.footage, reference.footage, other.time, count)
+            _lonely(other.footage, reference.footage, other.time, count)
 
 
 class _Timed:
@@ -110,7 +111,7 @@ class _Timed:
         """The frame at ``time``, which is then used up."""
         while self.frame is not None and self.time < time - self._tolerance:
             if strict:
-                raise _lonely(self.footage, reference, self.time, self.frame.number)
+                _lonely(self.footage, reference, self.time, self.frame.number)
             self.advance()
         if self.frame is None or self.time > time + self._tolerance:
             return None
@@ -119,9 +120,9 @@ class _Timed:
         return frame
 
 
-def _lonely(has: Footage, lacks: Footage, time: Fraction, before: int) -> OptionsError:
+def _lonely(has: Footage, lacks: Footage, time: Fraction, before: int) -> NoReturn:
     damage = f"; {lacks.path.name} is damaged or cut off" if lacks.damaged else ""
-    return OptionsError(
+    raise OptionsError(
         f"{has.path} has a frame at {float(time):.3f} s after its first, {lacks.path} has none "
         f"there ({before} frames have partners until then){damage}",
         hint="--align overlap compares the frames that all have, --align number or shift goes by "

@@ -14,7 +14,7 @@ import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import torch
 from torch import Tensor
@@ -95,7 +95,7 @@ class Vmaf:
             for plane in from_rgb(side_by_side, _SPEC):
                 self._input.write(plane.numpy().tobytes())
         except OSError as error:
-            raise self._failed() from error
+            self._fail(error)
         self._frames += 1
 
     def finish(self) -> list[float]:
@@ -103,14 +103,14 @@ class Vmaf:
         try:
             self._input.close()
         except OSError as error:
-            raise self._failed() from error
+            self._fail(error)
         if self._process.wait() != 0:
-            raise self._failed()
+            self._fail(None)
         try:
             log = json.loads((Path(self._folder.name) / "log").read_text(encoding="utf-8"))
             scores = [float(frame["metrics"]["vmaf"]) for frame in log["frames"]]
         except (OSError, ValueError, KeyError) as error:
-            raise self._failed() from error
+            self._fail(error)
         return scores + [math.nan] * (self._frames - len(scores))
 
     @property
@@ -118,11 +118,11 @@ class Vmaf:
         assert self._process.stdin is not None
         return self._process.stdin
 
-    def _failed(self) -> MissingExtra:
+    def _fail(self, error: Exception | None) -> NoReturn:
         self._process.wait()
         self._words.seek(0)
         lines = self._words.read().decode("utf-8", "replace").strip().splitlines()
         said = lines[-1] if lines else f"exit code {self._process.returncode}"
-        return MissingExtra(
+        raise MissingExtra(
             f"the external ffmpeg could not measure VMAF: {said}", hint="leave it out: --no-vmaf"
-        )
+        ) from error

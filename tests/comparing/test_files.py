@@ -250,3 +250,15 @@ def test_numbers_are_those_of_the_metrics_themselves(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert mean(found, name) == pytest.approx(metric(second, first, 4), abs=1e-9), name
     assert mean(found, "sharpness") == pytest.approx(sharpness(second))
+
+
+def test_the_perceptual_distance_is_measured_with_a_network(media: Path, tmp_path: Path) -> None:
+    vgg = str(media.parent / "weights" / "vgg19_relu3_1.safetensors")
+    sharp = picture(64, 48, 0.0)
+    for name, pixels in (("one", sharp), ("two", cv2.GaussianBlur(sharp, (0, 0), 2))):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), pixels)
+    one, two = tmp_path / "one.png", tmp_path / "two.png"
+    found = vsr.compare(one, [one, two], CompareOptions(metrics=("perceptual",), vgg=vgg))
+    assert mean(found, "perceptual", 0) == 0
+    assert 0 < mean(found, "perceptual", 1) < 12  # at most 4 a layer
+    assert found.best("perceptual") == "one.png (2)"  # the reference has that name already

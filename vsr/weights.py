@@ -26,6 +26,8 @@ from vsr.models.arch import Arch, Hyper, State, Upscaler, folded, make_upscaler
 from vsr.models.catalog import ARCHS
 
 FORMAT = "vsr-1"
+DEFAULTS = {"cpu": "compact"}
+"""The best model of each type of device. Others get ``compact``, too, until ``srgan`` is better."""
 MAX_BYTES = 1 << 30
 
 
@@ -71,8 +73,7 @@ def names() -> list[str]:
 
 def default_model(device: str) -> str:
     """The model that ``auto`` means on a device type ("cpu", "cuda", "mps"): the one place."""
-    del device  # until trained weights are shipped, every device gets the same
-    return "bicubic"
+    return DEFAULTS.get(device, "compact")
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Upscaler:

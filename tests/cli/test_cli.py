@@ -121,7 +121,7 @@ def test_upscale_reports_on_stderr_and_in_json_on_stdout(folder: Path) -> None:
     run = vsr("upscale", "in.mp4", "out.mp4", "--preset", "ultrafast", folder=folder)
     assert run.returncode == 0, run.stderr
     assert run.stdout == ""
-    assert "model: bicubic (the default" in run.stderr
+    assert "model: compact (the default" in run.stderr
     assert "12 frames, 80x60 to 320x240" in run.stderr
     assert "waiting: decode" in run.stderr
     run = vsr(
@@ -135,8 +135,10 @@ def test_upscale_reports_on_stderr_and_in_json_on_stdout(folder: Path) -> None:
 
 def test_a_dry_run_of_pictures_says_their_sizes(folder: Path) -> None:
     run = vsr("upscale", "still.png", "large.png", "--dry-run", "--json", "-q", folder=folder)
+    assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["plan"]["target_size"] == {"width": 36, "height": 36}
     run = vsr("upscale", "in.mp4", "frames", "--dry-run", "--json", "-q", folder=folder)
+    assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["plan"]["target_size"] == {"width": 320, "height": 240}
     assert not (folder / "large.png").exists()
 

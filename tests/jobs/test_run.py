@@ -163,6 +163,15 @@ def test_a_stretch_is_cut_at_the_asked_times_and_stays_in_sync(
     assert abs(moved - Fraction(1, 2)) <= Fraction(1, 48000)
 
 
+def test_a_cut_between_two_milliseconds_leaves_no_chapter_before_the_first_frame(
+    samples: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.mkv"
+    vsr.upscale(samples / "harbour.mkv", target, options(height=48, start=1.4996666, end=1.7))
+    with av.open(str(target)) as container:
+        assert [chapter["start"] for chapter in container.chapters()] == [0]
+
+
 def test_a_target_holds_what_it_held_or_a_verified_file(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 
-from vsr.errors import VsrError
+from vsr.errors import Stopped, VsrError
 from vsr.event_rows import Progress, as_row
 from vsr.events import Event, Failed
 
@@ -34,6 +34,8 @@ def failure(error: BaseException | None) -> Failed | None:
     """What ended a run, as its last event; ``None`` for a bug, which keeps its traceback."""
     if isinstance(error, VsrError):
         return Failed(error.message, error.hint, error.exit_code)
+    if isinstance(error, Stopped):
+        return Failed(error.message, "the same command goes on", error.exit_code)
     if isinstance(error, KeyboardInterrupt):
         return Failed("interrupted", "give the same command again to go on", 130)
     return None

@@ -7,7 +7,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from vsr.errors import BatchIncomplete, OptionsError
+from vsr.errors import BatchIncomplete, OptionsError, Stopped
 from vsr.events import BatchReport
 from vsr.options import CodecName, Deinterlace, DtypeName, OnError, Order
 
@@ -182,8 +182,10 @@ def sources_and_target(places: list[Path], to: Path | None) -> tuple[list[Path],
     return places[:1], places[1]
 
 
-def check_complete(report: BatchReport) -> None:
-    """Raise :class:`BatchIncomplete` where files failed; each was told when it did."""
+def check_complete(report: BatchReport, *, stopped: int | None) -> None:
+    """Raise :class:`Stopped` where files are left, :class:`BatchIncomplete` where some failed."""
+    if stopped is not None and report.count("left"):
+        raise Stopped(f"stopped, {report.count('left')} files are left", exit_code=stopped)
     failed = report.count("failed")
     if failed:
         raise BatchIncomplete(

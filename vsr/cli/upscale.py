@@ -56,8 +56,7 @@ def upscale(
     verbose: params.Verbose = False,
 ) -> None:
     """Upscale a video, a picture, or a folder of either."""
-    console = Console(json=json, quiet=quiet, verbose=verbose)
-    with console, wish_to_end(console.say_finishing) as stop:
+    with Console(json=json, quiet=quiet, verbose=verbose) as console:
         options = UpscaleOptions(
             model=model,
             scale=scale,
@@ -105,10 +104,11 @@ def upscale(
         if model == "auto":
             console.say_default(api.default_model(options))
         if to is not None or several != BatchOptions() or api.is_batch(sources[0], target):
-            made = api.upscale_batch(
-                sources, target, options, several, console.on_event, stop, dry=dry_run
-            )
-            params.check_complete(made)
+            with wish_to_end(console.say_finishing) as stop:
+                made = api.upscale_batch(
+                    sources, target, options, several, console.on_event, stop, dry=dry_run
+                )
+            params.check_complete(made, stopped=stop.exit_code if stop() else None)
             return
         if dry_run:
             forecast = api.dry_run(sources[0], target, options)
@@ -116,6 +116,7 @@ def upscale(
             if not force:
                 api.check_enough(forecast)
             return
-        report = api.upscale(sources[0], target, options, console.on_event, stop)
+        with wish_to_end(console.say_finishing) as stop:
+            report = api.upscale(sources[0], target, options, console.on_event, stop)
     if not quiet and not json:
         show_report(report)

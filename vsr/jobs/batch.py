@@ -28,7 +28,7 @@ from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.jobs.forecast import check_room, forecast
 from vsr.jobs.items import Item
-from vsr.jobs.journal import Journal
+from vsr.jobs.journal import is_saved, sweep
 from vsr.jobs.pictures import upscale_picture
 from vsr.jobs.plan import check_target, make_plan
 from vsr.jobs.record import Record, identify
@@ -119,8 +119,10 @@ class Batch:
         assert target is not None, "an item has a target or a problem"
         identity = identify(source, self.options, self._fingerprint)
         state, why = self._record.judge(target, identity)
-        if state == "arrived" and not dry:
-            _forget_work(target)
+        if is_saved(target):
+            state = "new"  # the run that made it stopped at the very end: to be gone on with
+        elif state == "arrived" and not dry:
+            sweep(target)
             self._record.finish(target, identity, 0, 0.0)
         if state in ("arrived", "finished"):
             self.on_event(Skipped(source, target, why))
@@ -145,7 +147,7 @@ class Batch:
     def _foreseen(self, source: Path, target: Path, options: UpscaleOptions) -> Outcome:
         """What a file would take; the speed is measured once for all of one kind."""
         if is_picture(source):
-            low = picture_size(source)
+            low = picture_size(source, allow_huge=self.options.allow_huge)
             high = options.target_size(low, self.upscaler.scale)
             told = Forecast(source, target, low, high, 1)
         else:
@@ -162,7 +164,7 @@ class Batch:
 
     def _make(self, source: Path, target: Path, options: UpscaleOptions) -> Report:
         if is_picture(source):
-            engine = self._engine_for(picture_size(source))
+            engine = self._engine_for(picture_size(source, allow_huge=self.options.allow_huge))
             return upscale_picture(source, target, engine, options, self.on_event)
         plan = make_plan(source, target, options, self.upscaler.scale)
         engine = self._engine_for(plan.info.size)
@@ -177,11 +179,3 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MediaError(f"cannot make the folder {folder}: {error.strerror or error}") from error
-
-
-def _forget_work(target: Path) -> None:
-    """Remove the work folder of a target that got its name just before its run was killed."""
-    journal = Journal(target, {}, fresh=True)
-    if journal.folder.is_dir():
-        with journal:
-            journal.remove()

@@ -24,9 +24,9 @@ def dry_run(source: Path, target: Path, options: UpscaleOptions, engine: Engine)
         return forecast(make_plan(source, target, previewed(source, options), scale), engine)
     pictures = [source] if is_picture(source) else pictures_in(source) if source.is_dir() else []
     if pictures:
-        low, frames = picture_size(pictures[0]), len(pictures)
+        low, frames = picture_size(pictures[0], allow_huge=options.allow_huge), len(pictures)
     else:
-        info = probe(source)
+        info = probe(source, allow_huge=options.allow_huge)
         low, frames = info.size, info.frames
     placement = str(engine.placement)
     high = options.target_size(low, scale)
@@ -41,7 +41,7 @@ def previewed(
         return options
     if source.is_dir() or is_picture(source):
         raise OptionsError("--preview is for a video", hint="vsr upscale FILE OUT --preview 5")
-    info, seconds = probe(source), options.preview
+    info, seconds = probe(source, allow_huge=options.allow_huge), options.preview
     start = liveliest(info, seconds, start=options.start or 0.0, end=options.end)
     end = start + seconds if options.end is None else min(options.end, start + seconds)
     on_event(Warned(f"a preview: from {start:.2f} s to {end:.2f} s, where most is going on"))

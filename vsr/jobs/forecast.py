@@ -9,6 +9,7 @@ from pathlib import Path
 from vsr.errors import MediaError
 from vsr.events import Forecast
 from vsr.infer.engine import Engine
+from vsr.jobs.journal import folder_of
 from vsr.jobs.plan import Plan
 from vsr.jobs.rehearsal import Measured, rehearse
 from vsr.units import amount
@@ -111,7 +112,7 @@ def _carried(plan: Plan) -> int:
 
 def _work_bytes(target: Path) -> int:
     """What an earlier run of the same target has on the disk already."""
-    folder = target.with_name(f".{target.name}.vsr")
+    folder = folder_of(target)
     if not folder.is_dir():
         return 0
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())

@@ -58,9 +58,9 @@ def _named(
 def _sizes(source: Path, options: UpscaleOptions, scale: int) -> tuple[Size, Size]:
     """A source's size, and its target's as it will be encoded."""
     if is_picture(source):
-        low = picture_size(source)
+        low = picture_size(source, allow_huge=options.allow_huge)
         return low, options.target_size(low, scale)
-    info = probe(source)
+    info = probe(source, allow_huge=options.allow_huge)
     wanted = options.target_size(info.size, scale)
     return info.size, choose(info, Path(f"x{suffix_for(source, options)}"), wanted, options).size
 

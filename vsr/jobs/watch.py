@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from vsr.errors import Stopped
 from vsr.events import Waiting
 from vsr.jobs.batch import Batch
 from vsr.jobs.inputs import find
@@ -55,6 +56,8 @@ def _pause(seconds: float, should_stop: Callable[[], bool]) -> bool:
     try:
         while (left := until - time.monotonic()) > 0 and not should_stop():
             time.sleep(min(left, 0.2))
+    except Stopped:
+        raise  # SIGTERM, or a second Ctrl-C
     except KeyboardInterrupt:
         return False
     return True

@@ -65,7 +65,7 @@ def liveliest(
 
 def best(glimpses: list[Glimpse], seconds: float, *, start: float, latest: float) -> float:
     """The glimpse from which on most is going on; the middle where nothing could be seen."""
-    places = sorted({min(max(start, glimpse.seconds), latest) for glimpse in glimpses})
+    places = sorted(glimpse.seconds for glimpse in glimpses if start <= glimpse.seconds <= latest)
     if not places:
         return (start + latest) / 2
 

@@ -152,11 +152,11 @@ def _chapters(source: InputContainer, cut: Cut) -> list[Chapter]:
     for chapter in source.chapters():
         base = chapter["time_base"] or Fraction(1, av.time_base)
         start, end = chapter["start"] * base, chapter["end"] * base
-        if (cut.end is not None and start >= cut.end) or (
-            cut.start is not None and end <= cut.start
-        ):
+        # The shift is rounded to the video's times and may lie behind the cut: no chapter does.
+        first = None if cut.start is None else max(cut.start, cut.shift)
+        if (cut.end is not None and start >= cut.end) or (first is not None and end <= first):
             continue
-        start = max(start, cut.start or start) - cut.shift
+        start = max(start, first or start) - cut.shift
         end = min(end, cut.end or end) - cut.shift
         chapters.append({**chapter, "start": round(start / base), "end": round(end / base)})
     return chapters

@@ -22,6 +22,7 @@ demo: .venv/ready ## upscale a sample four times, into demo/
 	$(BIN)/vsr probe demo/harbour_4x.mkv
 
 test: .venv/ready ## run the tests
+	@tests/browser.sh
 	$(BIN)/python -m pytest
 
 check: .venv/ready ## format, lint and types

@@ -24,7 +24,7 @@ FLOORS = [
     },
     {"models", "pipeline", "options"},
     {"media", "infer", "weights"},
-    {"training", "comparison", "evaluation"},
+    {"training", "comparing", "evaluation"},
     {"jobs"},
     {"api", "report", "doctor"},
     {"cli"},

@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from vsr.api import probe as probe
     from vsr.api import upscale as upscale
     from vsr.api import upscale_batch as upscale_batch
+    from vsr.comparing.options import CompareOptions as CompareOptions
     from vsr.infer.engine import Engine as Engine
     from vsr.options import BatchOptions as BatchOptions
     from vsr.options import EngineOptions as EngineOptions
     from vsr.options import UpscaleOptions as UpscaleOptions
+    from vsr.report.front import compare as compare
 
 _HOMES = {
+    "CompareOptions": "vsr.comparing.options",
     "BatchOptions": "vsr.options",
     "Engine": "vsr.infer.engine",
     "EngineOptions": "vsr.options",
     "UpscaleOptions": "vsr.options",
+    "compare": "vsr.report.front",
     "evaluate": "vsr.api",
     "dry_run": "vsr.api",
     "load": "vsr.api",
@@ -36,10 +40,12 @@ _HOMES = {
 }
 __all__ = [
     "BatchOptions",
+    "CompareOptions",
     "Engine",
     "EngineOptions",
     "UpscaleOptions",
     "__version__",
+    "compare",
     "dry_run",
     "errors",
     "evaluate",

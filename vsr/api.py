@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from vsr.comparing.footage import Footage
+from vsr.comparing.witness import Witness
 from vsr.errors import MediaError, OptionsError
 from vsr.evaluation import Score, scores, sets_in
 from vsr.events import BatchReport, EventSink, Forecast, Report, ignore
@@ -20,7 +22,7 @@ from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
 from vsr.jobs.plan import Plan, check_target, make_plan
 from vsr.jobs.queue import upscale_many
 from vsr.jobs.run import run
-from vsr.media.carry import plan_carry
+from vsr.media.carry import fate as fate
 from vsr.media.codecs import CONTAINERS
 from vsr.media.files import check_regular
 from vsr.media.images import is_picture
@@ -29,6 +31,8 @@ from vsr.media.probe import probe as probe_file
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
 from vsr.options import BatchOptions, EngineOptions, UpscaleOptions
+from vsr.report.front import write_page
+from vsr.report.targets import ReportTargets
 from vsr.training.vgg import load_vgg
 from vsr.weights import default_model as model_for
 from vsr.weights import index
@@ -59,19 +63,37 @@ def upscale(
     upscaler = load(options.model, options.device)
     if options.preview is not None and (is_picture(source) or not target.suffix):
         raise OptionsError("--preview is for a video that becomes one")
+    page = ReportTargets(html=options.compare, overwrite=options.overwrite)
+    page.check()
+    engine = make_engine(upscaler, options, on_event)
+    report = _upscale(source, target, engine, options, on_event, should_stop)
+    if isinstance(engine, Witness):
+        write_page(engine, page, source, report, on_event)
+    return report
+
+
+def _upscale(
+    source: Path,
+    target: Path,
+    engine: Engine,
+    options: UpscaleOptions,
+    on_event: EventSink,
+    should_stop: Callable[[], bool],
+) -> Report:
+    """The kind of job that source and target ask for."""
+    if isinstance(engine, Witness) and (is_picture(source) or not target.suffix):
+        engine.expect(Footage(source).frames)
     if is_picture(source):
-        return upscale_picture(
-            source, target, make_engine(upscaler, options, on_event), options, on_event
-        )
+        return upscale_picture(source, target, engine, options, on_event)
     if not target.suffix:
         job = upscale_folder if source.is_dir() else extract_frames
-        engine = make_engine(upscaler, options, on_event)
         return job(source, target, engine, options, on_event, should_stop)
     options = previewed(source, options, on_event)
-    plan = make_plan(source, target, options, upscaler.scale)
-    engine = make_engine(upscaler, options, on_event)
+    plan = make_plan(source, target, options, engine.upscaler.scale)
     if not options.force:
         check_room(plan, engine)
+    if isinstance(engine, Witness):
+        engine.expect(plan.frames)
     return run(plan, engine, options, on_event, should_stop)
 
 
@@ -93,6 +115,8 @@ def upscale_batch(
     only tells what each file would take.
     """
     options, batch = options or UpscaleOptions(), batch or BatchOptions()
+    if options.compare is not None:
+        raise OptionsError("--compare is for one source", hint="vsr upscale in.mp4 out.mp4")
     return upscale_many(
         [Path(source) for source in sources],
         Path(target),
@@ -133,16 +157,6 @@ def dry_run(source: PathLike, target: PathLike, options: UpscaleOptions | None =
 def probe(path: PathLike, *, allow_huge: bool = False) -> MediaInfo:
     """What is in a video file. Raises :class:`~vsr.errors.MediaError`."""
     return probe_file(Path(path), allow_huge=allow_huge)
-
-
-def fate(info: MediaInfo) -> dict[str, list[str]]:
-    """What an upscale of ``info`` would do with each stream, for each kind of target."""
-    rows: dict[str, list[str]] = {}
-    for suffix, container in (("mp4", "mp4"), ("mkv", "matroska")):
-        carries = plan_carry(info, container)
-        for action in ("keep", "convert", "drop"):
-            rows[f"{action}_in_{suffix}"] = [str(c) for c in carries if c.action == action]
-    return rows
 
 
 def evaluate(
@@ -220,8 +234,10 @@ def make_engine(
     upscaler: Upscaler, options: UpscaleOptions | EngineOptions, on_event: EventSink = ignore
 ) -> Engine:
     """An upscaler placed on the device that the options ask for."""
-    asked = options.engine if isinstance(options, UpscaleOptions) else options
-    return Engine(upscaler, asked, on_event)
+    if isinstance(options, EngineOptions):
+        return Engine(upscaler, options, on_event)
+    kind = Engine if options.compare is None else Witness
+    return kind(upscaler, options.engine, on_event)
 
 
 def _check_source(source: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from vsr.errors import OptionsError
@@ -52,7 +53,8 @@ class UpscaleOptions:
 
     At most one of ``scale``, ``size`` and ``height``/``width`` may be given; the network's own
     factor otherwise. ``start`` and ``end`` are seconds of the source's own clock. ``fps`` is for a
-    folder of frames that becomes a video, as a fraction: "24000/1001". ``preview`` makes so many
+    folder of frames that becomes a video, as a fraction: "24000/1001". ``compare`` is a page to
+    write, with some frames before and after. ``preview`` makes so many
     seconds of the liveliest stretch; ``force`` begins though the disk seems too small.
     ``allow_huge`` believes a source that claims frames beyond ``media/limits.py``. What an
     interrupted run of the same settings finished is used again; of other settings it is an error,
@@ -79,6 +81,7 @@ class UpscaleOptions:
     end: float | None = None
     deinterlace: Deinterlace = "auto"
     fps: str | None = None
+    compare: Path | None = None
     preview: float | None = None
     overwrite: bool = False
     restart: bool = False
@@ -123,7 +126,7 @@ class UpscaleOptions:
 
     def as_json(self) -> dict[str, object]:
         """For a journal: everything that could change the result."""
-        about_the_run = ("overwrite", "restart", "fresh", "force")
+        about_the_run = ("compare", "overwrite", "restart", "fresh", "force")
         return {key: value for key, value in asdict(self).items() if key not in about_the_run}
 
     def target_size(self, source: Size, network_scale: int) -> Size:

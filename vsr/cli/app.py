@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from vsr.cli.compare import compare
 from vsr.cli.doctor import doctor
 from vsr.cli.eval import evaluate
 from vsr.cli.extract import extract
@@ -70,6 +71,7 @@ def common(
 
 
 app.command()(upscale)
+app.command()(compare)
 app.command()(probe)
 app.command()(extract)
 app.command()(train)

@@ -123,7 +123,8 @@ class Console:
 
     def _begin(self, event: Started) -> None:
         self._close_bar()
-        self._say(f"{self._place()}{event.source.name}: {event.size} to {event.target_size}")
+        larger = "" if event.size == event.target_size else f" to {event.target_size}"
+        self._say(f"{self._place()}{event.source.name}: {event.size}{larger}")
         self._bar = tqdm(total=event.frames, unit=" frames", file=sys.stderr, dynamic_ncols=True)
 
     def _place(self) -> str:

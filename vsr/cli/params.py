@@ -76,6 +76,10 @@ Fps = Annotated[
     str | None,
     typer.Option("--fps", metavar="N|N/D", help="For a folder of frames that becomes a video."),
 ]
+Compare = Annotated[
+    Path | None,
+    typer.Option("--compare", metavar="FILE.html", help="Write a page of frames before and after."),
+]
 To = Annotated[
     Path | None,
     typer.Option("--to", metavar="FOLDER", help="Folders: the folder that takes every target."),

@@ -134,3 +134,13 @@ def _is_chapter_track(stream: Stream, source: InputContainer) -> bool:
         and "mp4" in source.format.name
         and stream.metadata.get("handler_name") == "SubtitleHandler"
     )
+
+
+def fate(info: MediaInfo) -> dict[str, list[str]]:
+    """What an upscale of ``info`` would do with each stream, for each kind of target."""
+    rows: dict[str, list[str]] = {}
+    for suffix, container in (("mp4", "mp4"), ("mkv", "matroska")):
+        carries = plan_carry(info, container)
+        for action in ("keep", "convert", "drop"):
+            rows[f"{action}_in_{suffix}"] = [str(c) for c in carries if c.action == action]
+    return rows

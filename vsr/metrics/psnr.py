@@ -1,4 +1,4 @@
-"""Peak signal-to-noise ratio, on luma as the super-resolution literature counts it."""
+"""Peak signal-to-noise ratio, on luma as the super-resolution literature counts it, or on RGB."""
 
 from __future__ import annotations
 
@@ -51,5 +51,20 @@ def psnr(first: Tensor, second: Tensor, shave: int = SHAVE) -> float:
     """
     same_shape(first, second)
     one, two = (shaved(luma(rounded(picture)), shave) for picture in (first, second))
-    error = float((one - two).square().mean())
+    return decibels(one, two)
+
+
+def psnr_rgb(first: Tensor, second: Tensor, shave: int = SHAVE) -> float:
+    """Decibels between two (3, h, w) RGB pictures 0..1 as 8-bit files would hold them.
+
+    10 log10(255^2 / MSE), the mean over all three channels; infinite for equal pictures.
+    """
+    same_shape(first, second)
+    one, two = (shaved(rounded(picture), shave) * 255 for picture in (first, second))
+    return decibels(one, two)
+
+
+def decibels(one: Tensor, two: Tensor) -> float:
+    """10 log10(255^2 / MSE) of two tensors of 8-bit code values; infinite where they are equal."""
+    error = float((one - two).square_().mean())
     return 10 * math.log10(255**2 / error) if error else math.inf

@@ -1,0 +1,87 @@
+"""``upscale`` with a page of frames before and after, written without reading the source again."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import vsr
+from tests.conftest import MakeClip, picture
+from vsr.comparing.witness import Witness
+from vsr.errors import OptionsError
+from vsr.events import Event, Warned
+from vsr.media.reader import Reader
+from vsr.options import UpscaleOptions
+
+
+def data_of(page: Path) -> Any:
+    found = re.search(r'id="data">(.*?)</script>', page.read_text(encoding="utf-8"), re.S)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def options(page: Path, **more: Any) -> UpscaleOptions:
+    return UpscaleOptions(model="lanczos", device="cpu", preset="ultrafast", compare=page, **more)
+
+
+def test_some_frames_of_a_film_before_and_after(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip(frames=24)
+    reads = 0
+    original = Reader.__iter__
+
+    def counted(self: Reader) -> Any:
+        nonlocal reads
+        reads += 1
+        return original(self)
+
+    monkeypatch.setattr(Reader, "__iter__", counted)
+    report = vsr.upscale(clip, tmp_path / "out.mp4", options(tmp_path / "page.html"))
+    assert reads == 1
+    assert report.frames == 24
+    found = data_of(tmp_path / "page.html")
+    assert found["films"] == ["source pixels", "bicubic", "lanczos"]
+    assert len(found["frames"]) == 8
+    assert sorted(frame["time"] for frame in found["frames"]) == [3 * n + 1 for n in range(8)]
+    assert (found["frames"][0]["width"], found["frames"][0]["height"]) == (256, 192)
+
+
+def test_what_is_shown_is_what_was_made(tmp_path: Path) -> None:
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture(20, 16, number))
+    for number in range(2):  # one picture at a time: a page each
+        page, made = tmp_path / f"page{number}.html", tmp_path / f"made{number}.png"
+        vsr.upscale(tmp_path / f"{number}.png", made, options(page))
+        frame = data_of(page)["frames"][0]
+        assert frame["label"] == "frame 0"
+        shown = base64.b64decode(frame["pictures"][-1].split(",")[1])
+        pixels = cv2.imdecode(np.frombuffer(shown, np.uint8), cv2.IMREAD_COLOR)
+        assert (np.asarray(pixels) == np.asarray(cv2.imread(str(made)))).all()
+
+
+def test_a_page_is_refused_before_the_work_and_missed_after_a_resume(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    clip, page = make_clip(frames=3), tmp_path / "page.html"
+    page.write_text("precious")
+    with pytest.raises(OptionsError, match="exists already"):
+        vsr.upscale(clip, tmp_path / "out.mp4", options(page))
+    assert not (tmp_path / "out.mp4").exists()
+    unused = Witness(vsr.load("lanczos"))
+    unused.upscale(torch.zeros(1, 3, 8, 8))
+    assert unused.saw_nothing
+    with pytest.raises(OptionsError, match="for one source"):
+        vsr.upscale_batch([clip], tmp_path / "many", options(tmp_path / "other.html"))
+    events: list[Event] = []
+    vsr.upscale(clip, tmp_path / "out.mp4", options(page, overwrite=True), events.append)
+    assert not any(isinstance(event, Warned) for event in events)
+    assert data_of(page)["films"][-1] == "lanczos"

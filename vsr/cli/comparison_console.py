@@ -1,0 +1,48 @@
+"""What ``vsr compare`` prints: a table on stdout, notes and where files went on stderr."""
+
+from __future__ import annotations
+
+import sys
+
+from vsr.comparing.result import Comparison
+from vsr.metrics.columns import COLUMNS
+from vsr.report.data import table, verdict
+from vsr.report.targets import ReportTargets
+
+
+def show_comparison(comparison: Comparison, targets: ReportTargets, *, quiet: bool) -> None:
+    """The table, one sentence, what to know, and what was written."""
+    rows = table(comparison)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+        # A star stands behind its number, so that the digits stay below each other.
+        right = [_aligned(cell, width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+        print("  ".join([*left, *right]).rstrip())
+    said = verdict(comparison)
+    if said:
+        print(said)
+    if quiet:
+        return
+    for track in comparison.tracks:
+        summary = track.summary("psnr")
+        if summary is not None and summary.worst < summary.mean:
+            place = comparison.names[summary.frame] if comparison.names else ""
+            when = place or f"{comparison.times[summary.frame]:.2f} s"
+            _say(f"worst frame of {track.name} by {COLUMNS['psnr'].title}: {when}")
+    for note in comparison.notes:
+        _say(f"note: {note}")
+    _say(
+        f"{comparison.frames} frames of {comparison.size} in {comparison.seconds:.1f} s"
+        + ("" if "perceptual" in comparison.metrics else "; --vgg adds a perceptual distance")
+    )
+    for path in targets.paths:
+        _say(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def _aligned(cell: str, width: int) -> str:
+    return cell.rjust(width + 1) if cell.endswith("*") else f"{cell} ".rjust(width + 1)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

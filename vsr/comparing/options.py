@@ -1,0 +1,96 @@
+"""What a comparison can be told: frozen values, checked when made. Free of torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from vsr.errors import OptionsError
+from vsr.geometry import Box
+from vsr.metrics.columns import COLUMNS
+from vsr.options import EngineOptions
+
+Align = Literal["time", "overlap", "number", "shift"]
+COMMON = Box(0, 0, 1 << 30, 1 << 30)
+"""A crop that means: the part from the top left corner that all of them have."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompareOptions:
+    """Everything that ``vsr compare`` can be told; see ``docs/guide/judging.md``.
+
+    ``align`` pairs frames by presentation time, all or an error (``time``), those that all have
+    (``overlap``), by their number (``number``), or by number after a constant shift was taken out
+    (``shift``). ``crop`` is compared alone; ``border`` pixels along its edges do not count.
+    ``metrics`` are names of columns, all that can be had by default. ``frames`` is how many to
+    look at, spread over the film in threes; ``None`` for every one. ``start`` and ``end`` are
+    seconds from the first frame. ``vmaf`` is ``None`` to measure it where there is an ffmpeg for
+    it. ``shown`` is how many frames to keep for a report.
+
+    ``shrink`` and ``crf`` are for models: make the input the reference, and x264's quality for the
+    shrunk one, ``None`` for no compression.
+    """
+
+    align: Align = "time"
+    crop: Box | None = None
+    border: int = 4
+    metrics: tuple[str, ...] = ()
+    frames: int | None = None
+    start: float | None = None
+    end: float | None = None
+    vgg: str = "none"
+    vmaf: bool | None = None
+    shown: int = 0
+    shrink: bool = False
+    crf: float | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.align not in get_args(Align):
+            raise OptionsError(
+                f"there is no alignment {self.align!r}", hint=f"one of {', '.join(get_args(Align))}"
+            )
+        unknown = [name for name in self.metrics if name not in COLUMNS]
+        if unknown:
+            raise OptionsError(
+                f"there is no metric {unknown[0]!r}", hint=f"some of {', '.join(COLUMNS)}"
+            )
+        for name, value, least in (("border", self.border, 0), ("frames", self.frames, 1)):
+            if value is not None and value < least:
+                raise OptionsError(f"{name} must be at least {least}, got {value}")
+        for name, value in (("start", self.start), ("end", self.end)):
+            if value is not None and not 0 <= value < float("inf"):
+                raise OptionsError(f"{name} must not be negative, got {value:g}")
+        if self.end is not None and self.end <= (self.start or 0):
+            raise OptionsError(
+                f"end ({self.end:g} s) must come after start ({self.start or 0:g} s)"
+            )
+        if self.crf is not None and not self.shrink:
+            raise OptionsError("--crf is for the shrunk input", hint="give --shrink too")
+        if self.crf is not None and not 0 <= self.crf <= 51:
+            raise OptionsError(f"crf must be from 0 to 51, got {self.crf:g}")
+        if "perceptual" in self.metrics and self.vgg == "none":
+            raise OptionsError(
+                "the perceptual distance needs a network",
+                hint="--vgg PATH, or --vgg auto to download VGG19 (550 MB) once",
+            )
+        _ = self.engine  # checks what it shares with the engine's
+
+    @property
+    def engine(self) -> EngineOptions:
+        """The part that the engine needs."""
+        return EngineOptions(self.device, self.dtype)  # pyright: ignore[reportArgumentType]  # checked by it
+
+
+def parse_crop(text: str) -> Box:
+    """ "x,y,w,h" in pixels, or "common"."""
+    if text == "common":
+        return COMMON
+    match = re.fullmatch(r"\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*", text)
+    if match is None or not (int(match[3]) and int(match[4])):
+        raise OptionsError(
+            f"not a crop: {text!r}", hint="x,y,width,height, such as 100,50,320,240, or common"
+        )
+    return Box(int(match[1]), int(match[2]), int(match[3]), int(match[4]))

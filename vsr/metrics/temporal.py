@@ -1,0 +1,95 @@
+"""How much a film flickers: what its own motion does not explain between two frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vsr.metrics.psnr import luma, rounded, same_shape
+
+_CONSISTENT = 0.01, 0.5
+"""Of Sundaram et al., ECCV 2010: how far forward and backward motion may part."""
+LEAST = 16
+"""Pixels a side at least: below it, OpenCV's optical flow has no window to search in."""
+
+Plane = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Motion:
+    """Where each pixel of a frame was in the frame before it, and where that can be told.
+
+    ``source`` is (h, w, 2) float32, columns and rows in pixels; ``valid`` (h, w), false where a
+    pixel was hidden before or came from outside.
+    """
+
+    source: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+
+def motion(before: Tensor, after: Tensor) -> Motion:
+    """Dense optical flow from ``after`` back to ``before``, both (3, h, w) RGB 0..1.
+
+    OpenCV's DIS (Kroeger et al., ECCV 2016), checked forwards and backwards.
+    """
+    same_shape(before, after)
+    return motion_of(luma(rounded(before)), luma(rounded(after)))
+
+
+def motion_of(before: Tensor, after: Tensor) -> Motion:
+    """:func:`motion` of two (h, w) planes of 8-bit code values."""
+    first, second = (_bytes(plane) for plane in (before, after))
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search.setFinestScale(0)  # to the pixel: at half size, fine texture would count as flicker
+    back = _flow(search, second, first)
+    forth = _flow(search, first, second)
+    height, width = first.shape
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    source = np.stack([columns, rows], axis=2) + back
+    met = _moved(forth, source)
+    apart = np.square(back + met).sum(2)
+    relative, absolute = _CONSISTENT
+    allowed = relative * (np.square(back).sum(2) + np.square(met).sum(2)) + absolute
+    inside = (source >= 0).all(2) & (source[..., 0] <= width - 1) & (source[..., 1] <= height - 1)
+    return Motion(source, inside & (apart <= allowed))
+
+
+def warping_error(before: Tensor, after: Tensor, moved: Motion) -> float:
+    """Root mean square, in 8-bit code values of luma, of ``after`` minus ``before`` moved along.
+
+    The warping error of Lai et al., ECCV 2018 (there the square of it, on RGB), 0..219, over the
+    places that ``moved`` can tell; 0 where there are none. The motion should be the reference's:
+    then two films are measured at the same places. Blur lowers it, so set it against the
+    reference's own.
+    """
+    same_shape(before, after)
+    return unexplained(luma(rounded(before)), luma(rounded(after)), moved)
+
+
+def unexplained(before: Tensor, after: Tensor, moved: Motion) -> float:
+    """:func:`warping_error` of two (h, w) planes of 8-bit code values."""
+    one, two = (plane.float().cpu().numpy() for plane in (before, after))
+    difference = (two - _moved(one, moved.source))[moved.valid]
+    return (
+        float(np.sqrt(np.square(difference, dtype=np.float64).mean())) if difference.size else 0.0
+    )
+
+
+def _bytes(plane: Tensor) -> Plane:
+    return plane.round().to(torch.uint8).cpu().numpy()
+
+
+def _flow(search: cv2.DISOpticalFlow, first: Plane, second: Plane) -> NDArray[np.float32]:
+    empty = np.zeros((*first.shape, 2), np.float32)
+    return np.asarray(search.calc(first, second, empty), dtype=np.float32)
+
+
+def _moved(values: NDArray[np.float32], source: NDArray[np.float32]) -> NDArray[np.float32]:
+    columns, rows = np.ascontiguousarray(source[..., 0]), np.ascontiguousarray(source[..., 1])
+    moved = cv2.remap(values, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, dtype=np.float32)

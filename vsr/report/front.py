@@ -1,0 +1,80 @@
+"""Compare and write the reports: what ``vsr compare`` and ``vsr upscale --compare`` call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from vsr.comparing.files import compare_files
+from vsr.comparing.labels import labelled
+from vsr.comparing.models import compare_models
+from vsr.comparing.options import COMMON, CompareOptions
+from vsr.comparing.result import Comparison
+from vsr.comparing.witness import Witness
+from vsr.errors import OptionsError
+from vsr.events import EventSink, Report, Saved, Warned, ignore
+from vsr.infer import device
+from vsr.models.arch import Upscaler
+from vsr.report.targets import ReportTargets
+from vsr.weights import default_model
+from vsr.weights import load as load_weights
+
+PathLike = str | os.PathLike[str]
+
+
+def compare(
+    reference: PathLike,
+    candidates: Sequence[PathLike] = (),
+    options: CompareOptions | None = None,
+    on_event: EventSink = ignore,
+    *,
+    models: Sequence[str] | None = None,
+    targets: ReportTargets | None = None,
+) -> Comparison:
+    """Films, pictures or folders of pictures against a reference, frame by frame.
+
+    With ``models`` there are no candidates: ``reference`` is an input that goes through each of
+    them, by name or path. ``targets`` are the reports to write. Raises a
+    :class:`~vsr.errors.VsrError`; no report is then written.
+    """
+    options, targets = options or CompareOptions(), targets or ReportTargets()
+    source, others = Path(reference), [Path(path) for path in candidates]
+    if models is None and not others:
+        raise OptionsError(
+            "give a reference and what to compare with it",
+            hint="vsr compare original.mp4 large.mp4, or vsr compare --models A,B in.mp4",
+        )
+    if models is not None and (others or not models):
+        raise OptionsError("--models takes names and one input", hint="--models A,B in.mp4")
+    if models is None and options.shrink:
+        raise OptionsError("--shrink is for models", hint="name some with --models")
+    targets.check()
+    if models is None:
+        comparison = compare_files(source, others, options, on_event)
+    else:
+        made = labelled(models, lambda name: _load(name, options.device))
+        comparison = compare_models(source, made, options, on_event)
+    targets.write(comparison, whole_sheet=options.crop not in (None, COMMON))
+    return comparison
+
+
+def write_page(
+    witness: Witness, page: ReportTargets, source: Path, report: Report, on_event: EventSink
+) -> None:
+    """The page of an upscale, from the frames that its engine saw."""
+    if witness.saw_nothing:
+        on_event(Warned(f"no {page.html}: not one frame was made in this run"))
+        return
+    said = {
+        "input": source.name,
+        "model": report.model,
+        "device": report.device,
+        "encoder": report.encoder,
+    }
+    page.write(witness.report({name: text for name, text in said.items() if text}))
+    on_event(Saved(page.paths[0]))
+
+
+def _load(name: str, on_device: str) -> Upscaler:
+    return load_weights(default_model(device.pick(on_device).type) if name == "auto" else name)

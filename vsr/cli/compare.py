@@ -44,7 +44,7 @@ VmafChoice = Annotated[
 Html = Annotated[Path | None, typer.Option(help="Write a page to look at: one file, no network.")]
 Sheet = Annotated[Path | None, typer.Option(help="Write a contact sheet: png.")]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write each frame's numbers.")]
-Shown = Annotated[int, typer.Option(help="Frames on the page.")]
+Shown = Annotated[int, typer.Option(min=1, help="Frames on the page.")]
 
 
 def compare(

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
-from vsr.media.files import translated
+from vsr.errors import MediaError, StorageError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+GONE = (
+    errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM,
+)  # fmt: skip
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """Put ``data`` in a file that has its name only once it is whole."""
-    with translated(path, "write"):
-        put(path, data)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError as error:
+        raise unwritten(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def unwritten(path: Path, error: OSError) -> MediaError:
+    """The error of a file that cannot be written: a :class:`StorageError` if the disk is why."""
+    if error.errno not in (*FULL, *GONE):
+        return MediaError(f"cannot write {path}: {error.strerror or error}")
+    hint = "free some space" if error.errno in FULL else "is its folder there, and writable?"
+    return StorageError(f"cannot write {path}: {error.strerror}", hint=hint)
 
 
 def put(path: Path, data: bytes) -> None:
-    """The same for callers that translate errors themselves; on the disk before this returns."""
+    """The same, and on the disk before this returns. Raises the system's own errors."""
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:

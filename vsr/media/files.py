@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,19 +12,9 @@ import av
 from av.container import InputContainer
 from av.error import ArgumentError, FFmpegError, HTTPError, InvalidDataError
 
-from vsr.errors import MediaError, StorageError
+from vsr.errors import MediaError
+from vsr.media.atomic import FULL, GONE, unwritten
 from vsr.media.limits import FFMPEG_PIXELS
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-GONE = (
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.EROFS,
-    errno.EIO,
-    errno.ESTALE,
-    errno.EACCES,
-    errno.EPERM,
-)
 
 # Formats that name other files, or places on a network, to read: never from a file of a stranger.
 _REFERRING = {
@@ -58,9 +47,8 @@ def translated(path: Path, doing: str) -> Generator[None]:
 
 
 def _told(path: Path, doing: str, error: OSError | FFmpegError) -> MediaError:
-    if doing == "write" and error.errno in (*FULL, *GONE):
-        hint = "free some space" if error.errno in FULL else "is its folder there, and writable?"
-        return StorageError(f"cannot write {path}: {error.strerror}", hint=hint)
+    if doing == "write" and isinstance(error, OSError) and error.errno in (*FULL, *GONE):
+        return unwritten(path, error)
     if isinstance(error, FileNotFoundError):
         return MediaError(f"there is no file {path}", hint="check the path")
     if isinstance(error, PermissionError):

@@ -30,7 +30,7 @@ def altered_copy(folder: Path) -> Path:
     """A copy of the package with one bit of its weights flipped."""
     for name in ("vsr", "weights"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    path = folder / "weights" / "compact.safetensors"
+    path = folder / "weights" / "tiny.safetensors"
     data = bytearray(path.read_bytes())
     data[-100] ^= 1
     path.write_bytes(data)
@@ -41,7 +41,7 @@ def test_altered_weights_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     folder = altered_copy(tmp_path) / "weights"
     monkeypatch.setattr(weights, "folder", lambda: folder)
     wrong = [check for check in doctor.examine() if check.state == "wrong"]
-    assert [check.name for check in wrong] == ["model compact"]
+    assert [check.name for check in wrong] == ["model tiny"]
     assert "not the file that was shipped" in wrong[0].said
     assert wrong[0].hint
 

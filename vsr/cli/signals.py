@@ -39,9 +39,9 @@ def wish_to_end(
 
     def note(number: int, frame: FrameType | None) -> None:
         del frame
-        again, wish.number = wish(), number
-        if again or number not in patient:
-            raise Stopped("stopped at once: the same command goes on", exit_code=wish.exit_code)
+        if wish() or number not in patient:
+            raise Stopped("stopped at once: the same command goes on", exit_code=128 + number)
+        wish.number = number
         first()
 
     names = ("SIGINT", "SIGTERM", "SIGHUP")

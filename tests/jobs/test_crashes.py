@@ -80,16 +80,16 @@ def test_ctrl_c_finishes_the_segment_twice_does_not_and_sigterm_stops(
 ) -> None:
     target = tmp_path / "out.mp4"
     code, said = ended(begun(tmp_path, 2, command(source, target)), signal.SIGINT)
-    assert code == 130
+    assert code == 130, said
     assert "finishing this segment" in said
     assert "the same command goes on" in said
     segments = sorted((tmp_path / ".out.mp4.vsr").glob("*.nut"))
     first = len(segments)
     assert first >= 2
     code, said = ended(begun(tmp_path, first + 2, command(source, target)), *[signal.SIGINT] * 2)
-    assert code == 130
+    assert code == 130, said
     code, said = ended(begun(tmp_path, first + 3, command(source, target)), signal.SIGTERM)
-    assert code == 143
+    assert code == 143, said
     assert "Traceback" not in said
     assert not target.exists()
     last = run(command(source, target))

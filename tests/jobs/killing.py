@@ -134,7 +134,8 @@ def at_every_step(source: Path, calm: Path, folder: Path) -> int:
             check_same(target, calm)
             return step - 1
         assert code == -signal.SIGKILL, code
-        assert wait(run(source, target)) == (1 if is_over(target) else 0)
+        expected = 1 if is_over(target) else 0
+        assert wait(run(source, target)) == expected
         check_kept(before, target)
         check_same(target, calm)
 
@@ -163,7 +164,8 @@ def at_random(source: Path, calm: Path, folder: Path, kills: int, seed: int, who
             kills -= 1
             assert code == -signal.SIGKILL, code
     target = folder / f"run{finished}" / "out.mp4"
-    assert wait(run(source, target)) == (1 if is_over(target) else 0)
+    expected = 1 if is_over(target) else 0
+    assert wait(run(source, target)) == expected
     check_same(target, calm)
     return finished + 1
 

@@ -43,7 +43,7 @@ def judge(outcome: Outcome, folder: Path, before: set[str], target: str | None) 
 
 def check_video(target: Path, report: str) -> None:
     """Decode all of a target; raise where it is not what the report says."""
-    said = json.loads(report)
+    said = json.loads(report.splitlines()[-1])["report"]
     count, last = 0, Fraction(-1 << 40)
     with av.open(str(target), metadata_errors="replace") as container:
         stream = container.streams.video[0]
@@ -62,7 +62,7 @@ def check_video(target: Path, report: str) -> None:
 
 def check_picture(target: Path, report: str) -> None:
     """Decode a picture, or every picture of a folder; raise where one is not what was reported."""
-    said = json.loads(report)
+    said = json.loads(report.splitlines()[-1])["report"]
     paths = sorted(target.iterdir()) if target.is_dir() else [target]
     for path in paths:
         pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -16,10 +16,10 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import IO, Any, cast
 
-from vsr.errors import OptionsError
+from vsr.errors import MediaError, OptionsError
 from vsr.events import Report
 from vsr.media.atomic import put, sync_folder
-from vsr.media.files import translated
+from vsr.media.files import stamp, translated
 from vsr.media.writer import Segment
 
 VERSION = 2
@@ -85,7 +85,7 @@ class Journal:
 
     def about_to_save(self, part: Path, report: Report) -> None:
         """Note what the target will be, so that a run that dies while renaming is known as done."""
-        self._append({"saved": stamp(part), "report": asdict(report)})
+        self._append({"saved": list(stamp(part)), "report": asdict(report)})
 
     def saved(self) -> Report | None:
         """The report of an earlier run of this very identity that got as far as the target."""
@@ -148,8 +148,8 @@ def folder_of(target: Path) -> Path:
 def is_saved(target: Path) -> bool:
     """Whether the file at ``target`` is what an interrupted run had just put there."""
     rows = read_rows(folder_of(target) / "journal.jsonl")
-    with contextlib.suppress(OSError):
-        return bool(rows) and rows[-1].get("saved") == stamp(target)
+    with contextlib.suppress(MediaError):
+        return bool(rows) and rows[-1].get("saved") == list(stamp(target))
     return False
 
 
@@ -182,35 +182,28 @@ def _locked(target: Path) -> IO[str]:
     folder = folder_of(target)
     while True:
         folder.mkdir(exist_ok=True)
-        lock = (folder / "lock").open("w")
+        lock, held = (folder / "lock").open("w"), False
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(lock.fileno()).st_ino == (folder / "lock").stat().st_ino:
+            held = os.fstat(lock.fileno()).st_ino == (folder / "lock").stat().st_ino
+            if held:
                 sync_folder(folder.parent)
                 return lock
         except BlockingIOError as error:
-            lock.close()
             raise OptionsError(
                 f"another run is writing {target}", hint="wait for it, or stop it"
             ) from error
         except FileNotFoundError:
             pass  # the run that held it has just removed it, and this lock is of no file
-        except BaseException:
-            lock.close()
-            raise
-        lock.close()
+        finally:
+            if not held:
+                lock.close()
 
 
 def _row(segment: Segment) -> dict[str, Any]:
     shown = segment.shown
     row = {**asdict(segment), "path": segment.path.name, "frames": segment.frames}
     return {**row, "first_pts": shown[0], "last_pts": shown[-1]}
-
-
-def stamp(path: Path) -> dict[str, int]:
-    """What tells a file from another one that took its place, or from itself before a change."""
-    stat = path.stat()
-    return {"inode": stat.st_ino, "bytes": stat.st_size, "modified_ns": stat.st_mtime_ns}
 
 
 def _differences(before: Row, now: Row) -> str:

@@ -26,11 +26,6 @@ from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
 
 
-def never() -> bool:
-    """Nobody asks this run to stop."""
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class _Picture:
     """Planes of one picture on their way, and the file they belong to."""
@@ -49,7 +44,7 @@ class _Job:
     engine: Engine
     options: UpscaleOptions
     on_event: EventSink
-    should_stop: Callable[[], bool] = never
+    should_stop: Callable[[], bool] = lambda: False
 
 
 def upscale_picture(
@@ -71,7 +66,7 @@ def upscale_folder(
     engine: Engine,
     options: UpscaleOptions,
     on_event: EventSink,
-    should_stop: Callable[[], bool] = never,
+    should_stop: Callable[[], bool],
 ) -> Report:
     """Every picture of a folder, names and kinds kept; sizes may differ from one to the next."""
     paths = pictures_in(source)
@@ -88,7 +83,7 @@ def extract_frames(
     engine: Engine,
     options: UpscaleOptions,
     on_event: EventSink,
-    should_stop: Callable[[], bool] = never,
+    should_stop: Callable[[], bool],
 ) -> Report:
     """A video's frames, enlarged, as numbered png pictures in the order shown."""
     info = probe(source, allow_huge=options.allow_huge)

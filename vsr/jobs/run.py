@@ -93,19 +93,13 @@ def _made(
             encoder=str(plan.encoding),
         )
         _put(part, plan.target, journal, report)
-    except (StorageError, DeviceError) as error:
-        if not sink.finished:
+    except BaseException as error:
+        final = isinstance(error, VsrError) and not isinstance(error, StorageError | DeviceError)
+        if final or not sink.finished:  # another try would end the same way, or has nothing to use
             journal.remove()
-            raise
-        kept = f"{len(sink.finished)} finished segments are kept: the same command goes on"
-        error.hint = f"{error.hint}; {kept}" if error.hint else kept
-        raise
-    except VsrError:
-        journal.remove()  # another try would end the same way
-        raise
-    except BaseException:
-        if not sink.finished:
-            journal.remove()
+        elif isinstance(error, VsrError):
+            kept = f"{len(sink.finished)} finished segments are kept: the same command goes on"
+            error.hint = f"{error.hint}; {kept}" if error.hint else kept
         raise
     return report
 

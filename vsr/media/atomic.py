@@ -17,15 +17,10 @@ GONE = (
 
 def write_whole(path: Path, data: bytes) -> None:
     """Put ``data`` in a file that has its name only once it is whole."""
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_bytes(data)
-        os.replace(part, path)
+        put(path, data, synced=False)
     except OSError as error:
         raise unwritten(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def unwritten(path: Path, error: OSError) -> MediaError:
@@ -36,15 +31,16 @@ def unwritten(path: Path, error: OSError) -> MediaError:
     return StorageError(f"cannot write {path}: {error.strerror}", hint=hint)
 
 
-def put(path: Path, data: bytes) -> None:
+def put(path: Path, data: bytes | memoryview, *, synced: bool = True) -> None:
     """The same, and on the disk before this returns. Raises the system's own errors."""
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        rename(part, path)
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
+        (rename if synced else os.replace)(part, path)
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)

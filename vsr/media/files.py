@@ -13,7 +13,7 @@ from av.container import InputContainer
 from av.error import ArgumentError, FFmpegError, HTTPError, InvalidDataError
 
 from vsr.errors import MediaError
-from vsr.media.atomic import FULL, GONE, unwritten
+from vsr.media.atomic import unwritten
 from vsr.media.limits import FFMPEG_PIXELS
 
 # Formats that name other files, or places on a network, to read: never from a file of a stranger.
@@ -47,14 +47,14 @@ def translated(path: Path, doing: str) -> Generator[None]:
 
 
 def _told(path: Path, doing: str, error: OSError | FFmpegError) -> MediaError:
-    if doing == "write" and isinstance(error, OSError) and error.errno in (*FULL, *GONE):
+    if isinstance(error, IsADirectoryError):
+        return MediaError(f"{path} is a folder, not a file")
+    if doing == "write" and isinstance(error, OSError):
         return unwritten(path, error)
     if isinstance(error, FileNotFoundError):
         return MediaError(f"there is no file {path}", hint="check the path")
     if isinstance(error, PermissionError):
         return MediaError(f"no permission to {doing} {path}", hint="check its owner and mode")
-    if isinstance(error, IsADirectoryError):
-        return MediaError(f"{path} is a folder, not a file")
     if isinstance(error, InvalidDataError):
         return MediaError(
             f"{path} is not a video that can be read: {error.strerror}",

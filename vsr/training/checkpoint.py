@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from vsr.errors import DataError
+from vsr.media.atomic import put
 from vsr.models.arch import Hyper
 
 FORMAT = "vsr-training-1"
@@ -46,24 +46,17 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     Raises :class:`DataError` when the disk is full; the one before is kept.
     """
     path = folder / NAME
-    part = path.with_name(NAME + ".part")
     values = {name: getattr(checkpoint, name) for name in Checkpoint.__slots__}
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **values}, buffer)
     try:
-        with part.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        put(path, buffer.getbuffer())
     except OSError as error:
         kept = "the one before is kept" if path.exists() else "nothing was written"
         raise DataError(
             f"cannot write the checkpoint {path}: {error.strerror or error}; {kept}",
             hint="make room and run the same command again: it goes on from the last checkpoint",
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

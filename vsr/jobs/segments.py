@@ -75,7 +75,13 @@ class Segments:
 def encode_all(plan: Plan, engine: Engine, clips: Iterable[Clip], sink: Segments) -> Waits:
     """Every clip through the engine into segments. Raises whatever a stage raised."""
 
+    done = 0
+
     def enlarge(clip: Clip) -> Clip:
+        nonlocal done
+        if done % plan.segment_frames == 0:
+            engine.forget()  # a segment is the same whether or not those before it were just made
+        done += len(clip.pts)
         encoding = plan.encoding
         planes = engine.enlarge(clip.planes, plan.source, encoding.color, encoding.size)
         return Clip(planes, encoding.color, clip.pts, clip.durations, clip.time_base)

@@ -27,6 +27,7 @@ FLOORS = [
     {"training", "comparing", "evaluation"},
     {"jobs"},
     {"api", "report", "doctor"},
+    {"bench"},
     {"cli"},
     {"__main__"},
 ]

@@ -149,7 +149,7 @@ class Engine:
                     for box in (tiles.tiles[tile].window,)
                 ]
             )
-            enlarged = self._forward(windows)
+            enlarged = self.network(windows)
             finite &= torch.isfinite(enlarged.sum())
             for tile in sorted({tile for tile, _ in turn}):
                 members = [place for place, job in enumerate(turn) if job[0] == tile]
@@ -159,8 +159,12 @@ class Engine:
         if not bool(finite):
             raise _NotFiniteError
 
-    def _forward(self, windows: Tensor) -> Tensor:
-        """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32; alpha goes by bicubic."""
+    @torch.inference_mode()
+    def network(self, windows: Tensor) -> Tensor:
+        """The network alone, on windows that lie on the device: no tiles, no colour, no retry.
+
+        (n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32; alpha goes by bicubic.
+        """
         color = windows[:, :3]
         if self.placement.channels_last:
             color = color.contiguous(memory_format=torch.channels_last)

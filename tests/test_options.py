@@ -43,6 +43,8 @@ def test_every_option_has_a_flag_with_help_and_the_same_default() -> None:
         {"batch": 0},
         {"overlap": -1},
         {"vram": 1},
+        {"reuse": "-1"},
+        {"reuse": "some"},
         {"device": "tpu"},
         {"dtype": "int8"},
         {"codec": "mpeg2"},

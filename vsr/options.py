@@ -25,7 +25,9 @@ class EngineOptions:
 
     ``tile`` is the side of the square window that the network sees, ``overlap`` what it shares with
     its neighbours on each side; ``batch`` how many windows go through at once; all in input pixels,
-    ``None`` to choose. ``memory`` is a budget in bytes from which tile and batch follow.
+    ``None`` to choose. ``memory`` is a budget in bytes from which tile and batch follow. ``reuse``
+    computes only what changed since the frame before by more than so many code values; at 0 the
+    result is the same, with ``None`` every frame is computed whole.
     """
 
     device: str = "auto"
@@ -34,6 +36,7 @@ class EngineOptions:
     overlap: int | None = None
     batch: int | None = None
     memory: int | None = None
+    reuse: int | None = 0
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
@@ -45,6 +48,7 @@ class EngineOptions:
         _at_least("overlap", self.overlap, 0)
         _at_least("batch", self.batch, 1)
         _at_least("vram", self.memory, 64 << 20, "64MB")
+        _at_least("reuse", self.reuse, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ class UpscaleOptions:
     At most one of ``scale``, ``size`` and ``height``/``width`` may be given; the network's own
     factor otherwise. ``start`` and ``end`` are seconds of the source's own clock. ``fps`` is for a
     folder of frames that becomes a video, as a fraction: "24000/1001". ``compare`` is a page to
-    write, with some frames before and after. ``preview`` makes so many
+    write, with some frames before and after. ``reuse`` is "exact", "off" or a tolerance in code
+    values, as text. ``preview`` makes so many
     seconds of the liveliest stretch; ``force`` begins though the disk seems too small.
     ``allow_huge`` believes a source that claims frames beyond ``media/limits.py``. What an
     interrupted run of the same settings finished is used again; of other settings it is an error,
@@ -74,6 +79,7 @@ class UpscaleOptions:
     overlap: int | None = None
     batch: int | None = None
     vram: int | None = None
+    reuse: str = "exact"
     codec: CodecName = "auto"
     crf: float | None = None
     preset: str | None = None
@@ -128,7 +134,9 @@ class UpscaleOptions:
         if self.devices is not None:  # the first of them plans, and does what cannot be divided
             cpu = self.devices.startswith("cpu")
             device = "cpu" if cpu else self.devices.replace("all", "cuda:0").split(",")[0]
-        return EngineOptions(device, self.dtype, self.tile, self.overlap, self.batch, self.vram)
+        return EngineOptions(
+            device, self.dtype, self.tile, self.overlap, self.batch, self.vram, self._reuse
+        )
 
     def _check_devices(self, asked: str) -> None:
         if not re.fullmatch(r"all|cpu:[1-9]\d{0,2}|cuda:\d+(,cuda:\d+)*", asked):
@@ -140,6 +148,17 @@ class UpscaleOptions:
             raise OptionsError("--device and --devices were both given", hint="keep one of them")
         if self.compare is not None:
             raise OptionsError("--compare needs one --device", hint="leave --devices out")
+
+    @property
+    def _reuse(self) -> int | None:
+        if self.reuse in ("exact", "off"):
+            return 0 if self.reuse == "exact" else None
+        if not self.reuse.isdecimal():
+            raise OptionsError(
+                f"reuse must be exact, off or a tolerance in code values, got {self.reuse!r}",
+                hint="--reuse 2 takes what differs by at most 2 for the same",
+            )
+        return int(self.reuse)
 
     def as_json(self) -> dict[str, object]:
         """For a journal: everything that could change the result."""

@@ -154,7 +154,7 @@ def test_a_stretch_and_a_folder_of_pictures_are_divided_too(
             made.append(target.read_bytes())
         assert made[0] == made[1]
         names = {event.worker for event in events if isinstance(event, SegmentDone | Advanced)}
-        assert names and names <= {"cpu:0", "cpu:1"}, "it was not divided"
+        assert names in ({"cpu:0", "cpu:1"}, {"cpu:0"}, {"cpu:1"}), "it was not divided"
 
 
 def test_a_worker_that_is_killed_is_replaced(source: Path, tmp_path: Path, calm: bytes) -> None:

@@ -53,6 +53,14 @@ Vram = Annotated[
     str | None,
     typer.Option("--vram", metavar="4GB", help="Memory budget, from which tile and batch follow."),
 ]
+Reuse = Annotated[
+    str,
+    typer.Option(
+        "--reuse",
+        metavar="exact|off|N",
+        help="Compute only what changed since the frame before, by more than N code values.",
+    ),
+]
 Codec = Annotated[
     str, typer.Option("--codec", metavar="|".join(get_args(CodecName)), help="Video codec.")
 ]

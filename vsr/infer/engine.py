@@ -13,21 +13,22 @@ from dataclasses import replace
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from vsr.chroma import SUPPORT
 from vsr.color import ColorSpec, to_rgb
-from vsr.errors import OptionsError, OutOfMemory, WeightsError
+from vsr.errors import OptionsError, WeightsError
 from vsr.events import BackedOff, EventSink, ignore
 from vsr.geometry import Size
 from vsr.infer import device as devices
-from vsr.infer.memory import peak_bytes
 from vsr.infer.output import FloatOutput, Output, PlaneOutput
-from vsr.infer.tiles import TilePlan, least_tile, plan
+from vsr.infer.reuse import Cells, Planes, Reuse, turns
+from vsr.infer.sizing import Sizes
+from vsr.infer.tiles import TilePlan
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
 
 Result = TypeVar("Result")
-SAFETY = 1.4  # a convolution's scratch memory is not seen by the meter
 
 
 class Engine:
@@ -49,12 +50,9 @@ class Engine:
         self.options = options or EngineOptions()
         self.placement = devices.resolve(self.options, upscaler)
         self._on_event = on_event
+        self._reuse = Reuse(self.options.reuse)
+        self._sizes = Sizes(self.options, self.placement.device, upscaler.halo)
         self._place(self.placement.dtype)
-        self._tile: int | None = self.options.tile
-        self._batch: int | None = self.options.batch
-        self._budget = devices.budget(self.placement.device, self.options.memory)
-        self._bytes_per_pixel: float | None = None
-        self._last: tuple[TilePlan, int] | None = None  # what the latest attempt ran with
 
     def enlarge(
         self, planes: tuple[Tensor, ...], source: ColorSpec, target: ColorSpec, size: Size
@@ -63,17 +61,19 @@ class Engine:
 
         ``source`` and ``target`` say what the code values mean, their matrices resolved.
         """
-        place = self.placement.device
-        scale = self.upscaler.scale
+        key = (source, target, size, *(plane.shape[1:] for plane in planes))
 
-        def attempt() -> tuple[Tensor, ...]:
-            pixels = to_rgb(tuple(plane.to(place, non_blocking=True) for plane in planes), source)
-            low = Size(pixels.shape[-1], pixels.shape[-2])
-            output = PlaneOutput(pixels.shape[0], low, size, scale, target, place)
-            self._run(pixels if target.alpha else pixels[:, :3], output)
-            return tuple(plane.cpu() for plane in output.canvas)
+        def attempt() -> tuple[Planes, Planes]:
+            shown, changed = self._reuse.held(planes, key)
+            return shown, self._enlarged(shown, changed, source, target, size)
 
-        return self._insist(attempt)
+        shown, made = self._insist(attempt)
+        self._reuse.keep(shown, made, key)
+        return made
+
+    def forget(self) -> None:
+        """Begin anew, with nothing of the frames before: results depend on what follows alone."""
+        self._reuse.forget()
 
     def upscale(self, pixels: Tensor, size: Size | None = None) -> Tensor:
         """(n, 3 or 4, h, w) RGB(A) 0..1 to (n, 3 or 4, H, W) float32 on the same device.
@@ -96,50 +96,48 @@ class Engine:
 
     def tiling(self, low: Size, high: Size, target: ColorSpec, frames: int) -> tuple[TilePlan, int]:
         """The tiles and the batch that ``enlarge`` will begin with."""
-        return self._choose(
+        return self._sizes.choose(
             PlaneOutput(frames, low, high, self.upscaler.scale, target, torch.device("meta")),
             frames,
         )
 
-    def _choose(self, output: Output, frames: int) -> tuple[TilePlan, int]:
-        """The tiles and the batch for ``frames`` pictures, from the options or the budget."""
-        exact = self.upscaler.halo + output.margin
-        overlap = exact if self.options.overlap is None else min(self.options.overlap, exact)
-        low = output.low
-        tile = self._tile
-        if tile is None:
-            least = least_tile(overlap)
-            tile = max(low.width, low.height)
-            while tile > least and self._bytes(low, tile) > self._budget:
-                tile = max(least, tile * 3 // 4)
-        elif tile < least_tile(overlap) and tile < max(low.width, low.height):
-            return plan(low, Size(tile, tile), overlap), 1  # raises, and says what would do
-        tiles = plan(low, Size(tile, tile), overlap)
-        batch = self._batch
-        if batch is None:
-            fits = int(self._budget // max(1.0, self._bytes(tiles.window, tile)))
-            useful = devices.useful_batch(self.placement.device, tiles.window.pixels)
-            batch = max(1, min(frames * len(tiles.tiles), fits, useful))
-        return tiles, batch
-
-    def _bytes(self, low: Size, tile: int) -> float:
-        """What one window of the frame takes at its peak, in bytes."""
-        if self._bytes_per_pixel is None:
-            side = 64
-            module: nn.Module = copy.deepcopy(self._module).to("meta")
-            example = torch.zeros(1, 3, side, side)
-            peak = peak_bytes(module, example)
-            # The float result and its colour conversion come on top: about five floats a channel.
-            finish = 3 * 4 * 5 * self.upscaler.scale**2
-            self._bytes_per_pixel = SAFETY * peak / side**2 + finish
-        return self._bytes_per_pixel * min(low.width, tile) * min(low.height, tile)
+    @torch.inference_mode()
+    def _enlarged(
+        self,
+        planes: Planes,
+        changed: list[Cells | None],
+        source: ColorSpec,
+        target: ColorSpec,
+        size: Size,
+    ) -> Planes:
+        """What changed goes through the network, the rest is what it was in the frame before."""
+        place = self.placement.device
+        frames, height, width = planes[0].shape
+        low = Size(width, height)
+        output = PlaneOutput(frames, low, size, self.upscaler.scale, target, place)
+        tiles, _ = self._sizes.choose(output, frames)
+        context = self._sizes.context(output)
+        reach = context + SUPPORT * (max(source.multiple) - 1)
+        if tiles.overlap < context:  # how neighbours fade depends on the tiles: a still or nothing
+            changed = [None if cells is None or cells.any() else cells for cells in changed]
+        for turn in turns(changed, low, reach=reach, context=context, window=tiles.window):
+            if turn.parts is not None:
+                self._reuse.repeat(output.canvas, turn.frames.start)
+            if turn.parts is None or turn.parts.tiles:
+                near = (plane[turn.frames].to(place, non_blocking=True) for plane in planes)
+                pixels = to_rgb(tuple(near), source)
+                pixels = pixels if target.alpha else pixels[:, :3]
+                self._run(pixels, output, turn.frames.start, turn.parts)
+        return tuple(plane.cpu() for plane in output.canvas)
 
     @torch.inference_mode()
-    def _run(self, pixels: Tensor, output: Output) -> None:
-        """Every tile of every frame through the network and onto the canvas."""
+    def _run(
+        self, pixels: Tensor, output: Output, first: int = 0, parts: TilePlan | None = None
+    ) -> None:
+        """Tiles of frames, all by default, through the network and onto the canvas."""
         frames = pixels.shape[0]
-        self._last = tiles, batch = self._choose(output, frames)
-        output.prepare(tiles, exact=tiles.overlap >= self.upscaler.halo + output.margin)
+        tiles, batch = self._sizes.choose(output, frames) if parts is None else (parts, 1)
+        output.prepare(tiles, exact=tiles.overlap >= self._sizes.context(output))
         jobs = [(tile, frame) for tile in range(len(tiles.tiles)) for frame in range(frames)]
         finite = torch.ones((), dtype=torch.bool, device=pixels.device)
         for start in range(0, len(jobs), batch):
@@ -155,8 +153,8 @@ class Engine:
             finite &= torch.isfinite(enlarged.sum())
             for tile in sorted({tile for tile, _ in turn}):
                 members = [place for place, job in enumerate(turn) if job[0] == tile]
-                first, last = members[0], members[-1] + 1
-                output.paste(tile, turn[first][1], enlarged[first:last])
+                start_of, end = members[0], members[-1] + 1
+                output.paste(tile, first + turn[start_of][1], enlarged[start_of:end])
             del windows, enlarged
         if not bool(finite):
             raise _NotFiniteError
@@ -189,6 +187,8 @@ class Engine:
                 if parameter.dim() == 4:
                     parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self._module = module.eval().requires_grad_(False)
+        self._sizes.fit(self._module, dtype, self.upscaler.scale)
+        self._reuse.forget()
 
     def _insist(self, attempt: Callable[[], Result]) -> Result:
         """Try until it works or nothing smaller is left. The exception is let go of first: it
@@ -204,30 +204,11 @@ class Engine:
                 exhausted = True
             devices.release(self.placement.device)
             if exhausted:
-                self._shrink()
+                window, batch = self._sizes.shrink()
+                name = self.placement.dtype_name
+                self._on_event(BackedOff("out of memory", window, batch, name))
             else:
                 self._widen()
-
-    def _shrink(self) -> None:
-        if self._last is None:
-            raise OutOfMemory(
-                f"memory ran out on {self.placement.device}: the enlarged frames alone do not fit",
-                hint="close other programs, use --device cpu, or ask for a smaller --height",
-            )
-        tiles, batch = self._last
-        side = max(tiles.window.width, tiles.window.height)
-        if batch > 1:
-            self._batch = batch // 2
-        elif side // 2 >= least_tile(tiles.overlap):
-            self._batch, self._tile = 1, side // 2
-        else:
-            raise OutOfMemory(
-                f"memory ran out on {self.placement.device} even with tiles of {side} px",
-                hint="close other programs, use --device cpu, --dtype fp16 or a smaller --overlap",
-            )
-        size = Size(self._tile or tiles.window.width, self._tile or tiles.window.height)
-        name = self.placement.dtype_name
-        self._on_event(BackedOff("out of memory", size, self._batch or 1, name))
 
     def _widen(self) -> None:
         dtype = devices.wider(self.placement.dtype, self.upscaler)
@@ -238,9 +219,8 @@ class Engine:
             )
         before = self.placement.dtype_name
         self._place(dtype)
-        self._bytes_per_pixel = None
-        assert self._last is not None
-        tiles, batch = self._last
+        assert self._sizes.latest is not None
+        tiles, batch = self._sizes.latest
         self._on_event(
             BackedOff(f"not finite in {before}", tiles.window, batch, self.placement.dtype_name)
         )

@@ -16,7 +16,7 @@ from torch import Tensor
 from vsr.chroma import SUPPORT
 from vsr.color import ColorSpec, from_rgb
 from vsr.geometry import Box, Size
-from vsr.infer.resample import matrix, resample, support
+from vsr.infer.resample import Taps, resample, support, taps
 from vsr.infer.tiles import TilePlan
 
 STRIP_PIXELS = 1 << 18
@@ -43,7 +43,7 @@ class Output(ABC):
         self.low, self.high, self.scale = low, high, scale
         self.canvas: tuple[Tensor, ...] = ()
         self._parts: list[_Part] = []
-        self._matrices: dict[tuple[int, int, int, int, int, int], Tensor] = {}
+        self._taps: dict[tuple[int, int, int, int, int, int], Taps] = {}
 
     @property
     def margin(self) -> int:
@@ -144,22 +144,22 @@ class Output(ABC):
         reach = support(self.low.height * self.scale, self.high.height)
         top = max(window.y, math.floor(computed.y * ratio) - reach)
         bottom = min(window.bottom, math.ceil(computed.bottom * ratio) + reach)
-        rows = self._matrix(
+        rows = self._line(
             self.low.height, self.high.height, computed.y, computed.bottom, top, bottom
         )
-        columns = self._matrix(
+        columns = self._line(
             self.low.width, self.high.width, computed.x, computed.right, window.x, window.right
         )
         return resample(enlarged[..., top - window.y : bottom - window.y, :], rows, columns)
 
-    def _matrix(self, low: int, high: int, *places: int) -> Tensor:
+    def _line(self, low: int, high: int, *places: int) -> Taps:
         start, end, given, given_end = places
         key = (low, high, start, end, given, given_end)
-        if key not in self._matrices:
+        if key not in self._taps:
             device = self.canvas[0].device
             source = low * self.scale
-            self._matrices[key] = matrix(source, high, (start, end), (given, given_end), device)
-        return self._matrices[key]
+            self._taps[key] = taps(source, high, (start, end), (given, given_end), device)
+        return self._taps[key]
 
     def _in_target(self, box: Box) -> Box:
         left, right = (self._edge(x, self.low.width, self.high.width) for x in (box.x, box.right))

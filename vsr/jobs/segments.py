@@ -169,22 +169,13 @@ def enlarger(plan: Plan, engine: Engine) -> Callable[[Clip], Clip]:
     def enlarge(clip: Clip) -> Clip:
         nonlocal done
         if done % plan.segment_frames == 0:
-            begin_segment(engine)
+            engine.forget()  # a segment is the same whoever makes it, and whatever was made before
         done += len(clip.pts)
         encoding = plan.encoding
         planes = engine.enlarge(clip.planes, plan.source, encoding.color, encoding.size)
         return Clip(planes, encoding.color, clip.pts, clip.durations, clip.time_base)
 
     return enlarge
-
-
-def begin_segment(engine: Engine) -> None:
-    """What every segment begins with, whoever makes it and whatever was made before.
-
-    A segment's bytes may depend on nothing but its own frames: an engine that remembers frames
-    has to forget them here.
-    """
-    del engine
 
 
 def reader_of(

@@ -1,0 +1,128 @@
+"""Choose tile and batch: from what was asked, or from a memory budget; smaller when it runs out."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from vsr.errors import OutOfMemory
+from vsr.geometry import Size
+from vsr.infer import device as devices
+from vsr.infer.memory import peak_bytes
+from vsr.infer.output import Output
+from vsr.infer.tiles import TilePlan, least_tile, plan
+from vsr.options import EngineOptions
+
+SAFETY = 1.4  # a convolution's scratch memory is not seen by the meter
+MEASURED = (64, 192)  # sides in pixels of the windows that a GPU's memory is measured with
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bytes that the network takes at its peak: so many for a window, and so many a pixel of it."""
+
+    window: float
+    pixel: float
+
+    def of(self, size: Size, tile: int) -> float:
+        """For a window of at most ``tile`` pixels a side in a picture of ``size``."""
+        return self.window + self.pixel * min(size.width, tile) * min(size.height, tile)
+
+
+def need(module: nn.Module, device: torch.device, dtype: torch.dtype, scale: int) -> Need:
+    """Measured on a GPU with two sizes of window; elsewhere counted tensor by tensor, unrun."""
+    # The float result and its colour conversion come on top: about five floats a channel.
+    finish = 3 * 4 * 5 * scale**2
+    if device.type != "cuda":
+        side = MEASURED[0]
+        counted = copy.deepcopy(module).to("meta")
+        peak = peak_bytes(counted, torch.zeros(1, 3, side, side))
+        return Need(0.0, SAFETY * peak / side**2 + finish)
+    peaks: list[int] = []
+    for side in MEASURED:
+        window = torch.zeros(1, 3, side, side, device=device, dtype=dtype)
+        window = window.contiguous(memory_format=torch.channels_last)
+        torch.cuda.synchronize(device)
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        with torch.no_grad():
+            module(window)
+        torch.cuda.synchronize(device)
+        peaks.append(torch.cuda.max_memory_allocated(device) - before)
+    small, large = (side**2 for side in MEASURED)
+    slope = max(0.0, (peaks[1] - peaks[0]) / (large - small))
+    return Need(max(0.0, peaks[0] - slope * small), 1.1 * slope + finish)
+
+
+class Sizes:
+    """The tile and the batch of an engine. ``fit`` first, and again when the network changes."""
+
+    def __init__(self, options: EngineOptions, device: torch.device, halo: int) -> None:
+        self._device, self._halo = device, halo
+        self._overlap = options.overlap
+        self._tile, self._batch = options.tile, options.batch
+        self._budget = devices.budget(device, options.memory)
+        self._need: Need | None = None
+        self._module: nn.Module | None = None
+        self._dtype, self._scale = torch.float32, 1
+        self.latest: tuple[TilePlan, int] | None = None
+
+    def fit(self, module: nn.Module, dtype: torch.dtype, scale: int) -> None:
+        """The network whose memory counts from now on; it is measured when that is first asked."""
+        self._module, self._dtype, self._scale, self._need = module, dtype, scale, None
+
+    def context(self, output: Output) -> int:
+        """Pixels around a place that what is made of it depends on."""
+        return self._halo + output.margin
+
+    def choose(self, output: Output, frames: int) -> tuple[TilePlan, int]:
+        """The tiles and the batch for ``frames`` pictures, from the options or the budget."""
+        exact = self.context(output)
+        overlap = exact if self._overlap is None else min(self._overlap, exact)
+        low = output.low
+        tile = self._tile
+        if tile is None:
+            least = least_tile(overlap)
+            tile = max(low.width, low.height)
+            while tile > least and self._bytes(low, tile) > self._budget:
+                tile = max(least, tile * 3 // 4)
+        elif tile < least_tile(overlap) and tile < max(low.width, low.height):
+            return plan(low, Size(tile, tile), overlap), 1  # raises, and says what would do
+        tiles = plan(low, Size(tile, tile), overlap)
+        batch = self._batch
+        if batch is None:
+            fits = int(self._budget // max(1.0, self._bytes(tiles.window, tile)))
+            useful = devices.useful_batch(self._device, tiles.window.pixels)
+            batch = max(1, min(frames * len(tiles.tiles), fits, useful))
+        self.latest = tiles, batch
+        return tiles, batch
+
+    def shrink(self) -> tuple[Size, int]:
+        """The next smaller window and batch. Raises :class:`OutOfMemory` below the smallest."""
+        if self.latest is None:
+            raise OutOfMemory(
+                f"memory ran out on {self._device}: the enlarged frames alone do not fit",
+                hint="close other programs, use --device cpu, or ask for a smaller --height",
+            )
+        tiles, batch = self.latest
+        side = max(tiles.window.width, tiles.window.height)
+        if batch > 1:
+            self._batch = batch // 2
+        elif side // 2 >= least_tile(tiles.overlap):
+            self._batch, self._tile = 1, side // 2
+        else:
+            raise OutOfMemory(
+                f"memory ran out on {self._device} even with tiles of {side} px",
+                hint="close other programs, use --device cpu, --dtype fp16 or a smaller --overlap",
+            )
+        window = Size(self._tile or tiles.window.width, self._tile or tiles.window.height)
+        return window, self._batch or 1
+
+    def _bytes(self, low: Size, tile: int) -> float:
+        if self._need is None:
+            assert self._module is not None
+            self._need = need(self._module, self._device, self._dtype, self._scale)
+        return self._need.of(low, tile)

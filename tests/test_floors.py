@@ -16,6 +16,7 @@ FLOORS = [
         "errors",
         "events",
         "event_rows",
+        "reports",
         "units",
         "geometry",
         "chroma",

@@ -60,7 +60,7 @@ def upscale(
     source, target = Path(source), Path(target)
     _check_source(source)
     check_target(source, target, options)
-    upscaler = load(options.model, options.device)
+    upscaler = load(options.model, options.engine.device)
     if options.preview is not None and (is_picture(source) or not target.suffix):
         raise OptionsError("--preview is for a video that becomes one")
     page = ReportTargets(html=options.compare, overwrite=options.overwrite)
@@ -120,7 +120,7 @@ def upscale_batch(
     return upscale_many(
         [Path(source) for source in sources],
         Path(target),
-        lambda: load(options.model, options.device),
+        lambda: load(options.model, options.engine.device),
         options,
         batch,
         on_event,
@@ -143,14 +143,14 @@ def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = No
     check_target(source, target, options)
     if is_picture(source) or not target.suffix:
         raise OptionsError("only a video has a plan", hint="pictures are just enlarged")
-    return make_plan(source, target, options, load(options.model, options.device).scale)
+    return make_plan(source, target, options, load(options.model, options.engine.device).scale)
 
 
 def dry_run(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Forecast:
     """What :func:`upscale` would do, and take: measured on some frames where it makes a video."""
     options = options or UpscaleOptions()
     _check_source(Path(source))
-    engine = make_engine(load(options.model, options.device), options)
+    engine = make_engine(load(options.model, options.engine.device), options)
     return dry_run_of(Path(source), Path(target), options, engine)
 
 
@@ -184,7 +184,7 @@ def evaluate(
 
 def default_model(options: UpscaleOptions) -> str:
     """The model that ``auto`` means for these options."""
-    return model_for(device.pick(options.device).type)
+    return model_for(device.pick(options.engine.device).type)
 
 
 def list_models() -> list[dict[str, object]]:

@@ -134,7 +134,8 @@ def as_row(event: Event, progress: Progress) -> dict[str, object]:
                 own = {key: own[key] for key in ("message", "hint", "exit_code")}
             head |= own
     if isinstance(event, Advanced | SegmentDone):
-        head |= {"done": progress.done, "total": progress.total}
+        worker = event.worker or None
+        head |= {"done": progress.done, "total": progress.total, "worker": worker}
     if isinstance(event, Advanced):
         head |= {
             "bottleneck": event.bottleneck or None,

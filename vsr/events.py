@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 from vsr.geometry import Size
+from vsr.reports import Report as Report
+from vsr.reports import WorkerShare as WorkerShare
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """``frames`` more were encoded; ``bottleneck`` is the stage that the others wait for."""
+    """``frames`` more were encoded; ``bottleneck`` is the stage that the others wait for.
+
+    ``worker`` names the device, or the node and device, where several are at work.
+    """
 
     frames: int
     bottleneck: str
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class SegmentDone:
     index: int
     frames: int
     resumed: bool
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,44 +67,6 @@ class Saved:
     """A file was verified and is now at its place."""
 
     path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a finished job did.
-
-    ``waiting`` maps a stage (decode, enlarge, encode) to the share of the run's time, 0..1, that it
-    spent waiting for the others: the stage that waits least is the bottleneck. ``damaged`` counts
-    packets that the decoder could not read and frames that it concealed.
-    """
-
-    target: Path
-    frames: int
-    size: Size
-    target_size: Size
-    seconds: float
-    bytes: int
-    waiting: dict[str, float]
-    kept: tuple[str, ...] = ()
-    converted: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    damaged: int = 0
-    model: str = ""
-    device: str = ""
-    encoder: str = ""
-
-    @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> Report:
-        """The report that ``asdict`` made ``row`` of, after its way through JSON."""
-        values: dict[str, Any] = {
-            key: tuple(cast("list[str]", value)) if isinstance(value, list) else value
-            for key, value in row.items()
-        }
-        values["target"] = Path(row["target"])
-        for key in ("size", "target_size"):
-            values[key] = Size(**row[key])
-        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,8 @@ class UpscaleOptions:
     seconds of the liveliest stretch; ``force`` begins though the disk seems too small.
     ``allow_huge`` believes a source that claims frames beyond ``media/limits.py``. What an
     interrupted run of the same settings finished is used again; of other settings it is an error,
-    unless ``restart`` discards it. ``fresh`` discards it in any case.
+    unless ``restart`` discards it. ``fresh`` discards it in any case. ``devices`` are several of
+    one kind that share the segments: "all" GPUs, "cuda:0,cuda:1", or "cpu:2" for two processes.
     """
 
     model: str = "auto"
@@ -72,6 +73,7 @@ class UpscaleOptions:
     width: int | None = None
     size: Size | None = None
     device: str = "auto"
+    devices: str | None = None
     dtype: DtypeName = "auto"
     tile: int | None = None
     overlap: int | None = None
@@ -121,14 +123,31 @@ class UpscaleOptions:
             raise OptionsError(f"fps must be a number or a fraction, got {self.fps!r}")
         if self.fps is not None and not any(digit in self.fps for digit in "123456789"):
             raise OptionsError(f"fps must be above 0, got {self.fps!r}")
+        if self.devices is not None:
+            self._check_devices(self.devices)
         _ = self.engine  # checks what it shares with the engine's
 
     @property
     def engine(self) -> EngineOptions:
         """The part that the engine needs."""
+        device = self.device
+        if self.devices is not None:  # the first of them plans, and does what cannot be divided
+            cpu = self.devices.startswith("cpu")
+            device = "cpu" if cpu else self.devices.replace("all", "cuda:0").split(",")[0]
         return EngineOptions(
-            self.device, self.dtype, self.tile, self.overlap, self.batch, self.vram, self._reuse
+            device, self.dtype, self.tile, self.overlap, self.batch, self.vram, self._reuse
         )
+
+    def _check_devices(self, asked: str) -> None:
+        if not re.fullmatch(r"all|cpu:[1-9]\d{0,2}|cuda:\d+(,cuda:\d+)*", asked):
+            raise OptionsError(
+                f"there are no devices {asked!r}",
+                hint="all, GPUs such as cuda:0,cuda:1, or processes on the CPU such as cpu:2",
+            )
+        if self.device != "auto":
+            raise OptionsError("--device and --devices were both given", hint="keep one of them")
+        if self.compare is not None:
+            raise OptionsError("--compare needs one --device", hint="leave --devices out")
 
     @property
     def _reuse(self) -> int | None:
@@ -143,7 +162,7 @@ class UpscaleOptions:
 
     def as_json(self) -> dict[str, object]:
         """For a journal: everything that could change the result."""
-        about_the_run = ("compare", "overwrite", "restart", "fresh", "force")
+        about_the_run = ("compare", "device", "devices", "overwrite", "restart", "fresh", "force")
         return {key: value for key, value in asdict(self).items() if key not in about_the_run}
 
     def target_size(self, source: Size, network_scale: int) -> Size:

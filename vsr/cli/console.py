@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from vsr.cli.lines import Lines, failure
-from vsr.cli.tables import batch_table, forecast_line, forecast_rows
+from vsr.cli.tables import batch_table, forecast_line, forecast_rows, report_lines
 from vsr.event_rows import Progress, follow, plain
 from vsr.events import (
     Advanced,
@@ -47,6 +47,7 @@ class Console:
         self._lines = Lines() if json else None
         self._quiet, self._verbose = quiet, verbose
         self._bar: tqdm[Any] | None = None
+        self._workers: dict[str, tqdm[Any]] = {}
         self._progress = Progress()
         self._lock = threading.Lock()
         if verbose:
@@ -89,6 +90,8 @@ class Console:
                 if event.bottleneck:
                     self._bar.set_postfix_str(f"waiting for: {event.bottleneck}", refresh=False)
                 self._bar.update(event.frames)
+                if self._verbose and event.worker:
+                    self._line_of(event.worker).update(event.frames)
             case SegmentDone(resumed=True) if self._bar is not None:
                 self._bar.update(event.frames)
                 self._say(f"segment {event.index + 1} was finished by an earlier run")
@@ -127,12 +130,23 @@ class Console:
         self._say(f"{self._place()}{event.source.name}: {event.size}{larger}")
         self._bar = tqdm(total=event.frames, unit=" frames", file=sys.stderr, dynamic_ncols=True)
 
+    def _line_of(self, worker: str) -> tqdm[Any]:
+        """A line below the bar for each worker."""
+        if worker not in self._workers:
+            self._workers[worker] = tqdm(
+                desc=f"  {worker}", unit=" frames", file=sys.stderr, position=len(self._workers) + 1
+            )
+        return self._workers[worker]
+
     def _place(self) -> str:
         files = self._progress.files
         return "" if files == 1 else f"[{self._progress.file}{f'/{files}' if files else ''}] "
 
     def _close_bar(self) -> None:
         bar, self._bar = self._bar, None
+        workers, self._workers = self._workers, {}
+        for line in workers.values():
+            line.close()
         if bar is not None:
             bar.close()
 
@@ -142,21 +156,8 @@ class Console:
 
 
 def show_report(report: Report) -> None:
-    """What was done, in a few lines on stderr."""
-    rate = report.frames / report.seconds if report.seconds else 0.0
-    lines = [
-        f"wrote {report.target}",
-        f"  {report.frames} frames, {report.size} to {report.target_size}, "
-        f"{report.seconds:.1f} s ({rate:.1f} frames a second), {report.bytes / 1e6:.1f} MB",
-        f"  {report.model} on {report.device}" + (f", {report.encoder}" if report.encoder else ""),
-        "  waiting: "
-        + ", ".join(f"{stage} {share:.0%}" for stage, share in report.waiting.items()),
-    ]
-    for title in ("kept", "converted", "dropped", "warnings"):
-        items: tuple[str, ...] = getattr(report, title)
-        if items:
-            lines.append(f"  {title}: " + "; ".join(items))
-    print("\n".join(lines), file=sys.stderr)
+    """What was done, on stderr."""
+    print(report_lines(report), file=sys.stderr)
 
 
 def show_scores(scores: Iterable[Score], *, json: bool) -> None:

@@ -28,6 +28,12 @@ TargetSize = Annotated[str | None, typer.Option("--size", metavar="WxH", help="E
 Device = Annotated[
     str, typer.Option("--device", metavar="auto|cuda[:n]|mps|cpu", help="Where the network runs.")
 ]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        "--devices", metavar="all|cuda:0,cuda:1|cpu:N", help="Several at once, for one video too."
+    ),
+]
 Dtype = Annotated[
     str, typer.Option("--dtype", metavar="|".join(get_args(DtypeName)), help="Precision.")
 ]

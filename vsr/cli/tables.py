@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from vsr.events import BatchReport, Forecast, Outcome
+from vsr.events import BatchReport, Forecast, Outcome, Report
 from vsr.units import amount, clock
 
 STATES = ("finished", "skipped", "failed", "left", "planned")
@@ -89,3 +89,27 @@ def _said(outcome: Outcome) -> str:
     if outcome.state not in ("finished", "planned"):
         return outcome.message
     return f"{outcome.frames} frames, {clock(outcome.seconds)}, {amount(outcome.bytes)}"
+
+
+def report_lines(report: Report) -> str:
+    """What was done, in a few lines."""
+    rate = report.frames / report.seconds if report.seconds else 0.0
+    lines = [
+        f"wrote {report.target}",
+        f"  {report.frames} frames, {report.size} to {report.target_size}, "
+        f"{report.seconds:.1f} s ({rate:.1f} frames a second), {report.bytes / 1e6:.1f} MB",
+        f"  {report.model} on {report.device}" + (f", {report.encoder}" if report.encoder else ""),
+        "  waiting: "
+        + ", ".join(f"{stage} {share:.0%}" for stage, share in report.waiting.items()),
+    ]
+    lines += [
+        f"  {share.name}: {share.segments} segments, {share.frames} frames, "
+        f"{share.frames / share.seconds if share.seconds else 0:.1f} a second, at work "
+        f"{share.utilisation:.0%} of the time"
+        for share in report.workers
+    ]
+    for title in ("kept", "converted", "dropped", "warnings"):
+        items: tuple[str, ...] = getattr(report, title)
+        if items:
+            lines.append(f"  {title}: " + "; ".join(items))
+    return "\n".join(lines)

@@ -21,6 +21,7 @@ def upscale(
     width: params.Width = None,
     size: params.TargetSize = None,
     device: params.Device = "auto",
+    devices: params.Devices = None,
     dtype: params.Dtype = "auto",
     tile: params.Tile = "auto",
     overlap: params.Overlap = "auto",
@@ -65,6 +66,7 @@ def upscale(
             width=width,
             size=None if size is None else parse_size(size),
             device=device,
+            devices=devices,
             dtype=cast(Any, dtype),  # checked by the options themselves
             tile=params.auto_or_number("tile", tile),
             overlap=params.auto_or_number("overlap", overlap),

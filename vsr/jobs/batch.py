@@ -26,6 +26,7 @@ from vsr.events import (
 )
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
+from vsr.jobs.executors.base import Executor
 from vsr.jobs.forecast import check_room, forecast
 from vsr.jobs.items import Item
 from vsr.jobs.journal import is_saved, sweep
@@ -53,9 +54,11 @@ class Batch:
         *,
         others: int = 0,
         should_stop: Callable[[], bool] = lambda: False,
+        executor: Executor | None = None,
     ) -> None:
         self.out, self.upscaler, self.options = out, upscaler, options
         self.on_event, self.others, self.should_stop = on_event, others, should_stop
+        self._executor = executor
         self.outcomes: list[Outcome] = []
         self.forecasts: list[Forecast] = []
         self._measured: dict[object, Measured] = {}
@@ -170,7 +173,7 @@ class Batch:
         engine = self._engine_for(plan.info.size)
         if not options.force:
             check_room(plan, engine)
-        return run(plan, engine, options, self.on_event, self.should_stop)
+        return run(plan, engine, options, self.on_event, self.should_stop, self._executor)
 
 
 def make_folder(folder: Path) -> None:

@@ -11,8 +11,8 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -63,13 +63,17 @@ class Journal:
             self._lock.close()
 
     def finished(self) -> list[Segment]:
-        """The segments that earlier runs finished, in order and unharmed; others are removed."""
-        segments: list[Segment] = []
-        for row in self._rows()[1:]:
-            segment = self._parsed(row, len(segments))
-            if segment is None:
-                break
-            segments.append(segment)
+        """The segments that earlier runs finished, by number and unharmed; others are removed.
+
+        Where several workers were at it, some may be missing in between.
+        """
+        parsed = [segment for row in self._rows()[1:] if (segment := self._parsed(row))]
+        return self.keep(
+            sorted({segment.index: segment for segment in parsed}.values(), key=_place)
+        )
+
+    def keep(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Forget every other segment, and remove whatever else lies in the folder."""
         keep = {self._path, self.folder / "lock", *(segment.path for segment in segments)}
         with translated(self.folder, "write"):
             for path in self.folder.iterdir():
@@ -77,7 +81,16 @@ class Journal:
                     path.unlink()
             rows = [self._head, *map(_row, segments)]
             put(self._path, "".join(json.dumps(row) + "\n" for row in rows).encode())
-        return segments
+        return list(segments)
+
+    def adopt(self, segment: Segment) -> Segment:
+        """Give a segment that some worker made its place."""
+        final = self.folder / f"{segment.index:06d}{segment.path.suffix}"
+        if segment.path == final:
+            return segment
+        with translated(final, "write"):
+            os.replace(segment.path, final)
+        return replace(segment, path=final)
 
     def add(self, segment: Segment, seconds: float) -> None:
         """Note a finished segment, on the disk before this returns."""
@@ -121,7 +134,7 @@ class Journal:
     def _rows(self) -> list[Row]:
         return read_rows(self._path)
 
-    def _parsed(self, row: Row, index: int) -> Segment | None:
+    def _parsed(self, row: Row) -> Segment | None:
         try:
             values = {field.name: row[field.name] for field in fields(Segment)}
             values["path"] = self.folder / Path(str(row["path"])).name
@@ -131,13 +144,23 @@ class Journal:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except (ValueError, TypeError, KeyError, OSError):
             return None
-        return segment if segment.index == index and digest == segment.sha256 else None
+        return segment if digest == segment.sha256 else None
 
     def _append(self, row: Row) -> None:
         with translated(self._path, "write"), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, default=str) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def _place(segment: Segment) -> int:
+    return segment.index
+
+
+def recorded(target: Path, key: str) -> object:
+    """What the run that was interrupted noted of itself, or ``None``."""
+    rows = read_rows(folder_of(target) / "journal.jsonl")
+    return rows[0].get(key) if rows else None
 
 
 def folder_of(target: Path) -> Path:

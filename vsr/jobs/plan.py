@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 from vsr.color import ColorSpec
 from vsr.errors import MediaError, OptionsError
-from vsr.jobs.journal import is_saved, sweep
+from vsr.jobs.journal import is_saved, recorded, sweep
 from vsr.media.carry import Carry, plan_carry
 from vsr.media.deinterlace import looks_interlaced
 from vsr.media.encoding import Encoding, choose
@@ -21,9 +21,11 @@ from vsr.media.reader import Reader
 from vsr.media.writer import Timing, check_opens
 from vsr.options import UpscaleOptions
 
+Pairs = tuple[tuple[str, str], ...]
 SEGMENT_SECONDS = 5
 CLIP_PIXELS = 1 << 20  # frames are handed on in clips of about this many input pixels
 DEFAULT_FPS = "25"
+THREADS = "encoder_threads"  # the journal's name for what a run that goes on elsewhere has to keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,9 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -
     wanted = options.target_size(info.size, scale)
     check_target_size(wanted, allow_huge=options.allow_huge)
     encoding = choose(info, target, wanted, options)
+    threads = recorded(target, THREADS)
+    if threads is not None and not options.fresh and not dict(options.encoder_options):
+        encoding = replace(encoding, options=_with(encoding.options, "threads", str(threads)))
     timing = Timing(info.time_base, info.frame_rate, info.sample_aspect)
     check_opens(encoding, timing)
     deinterlace, notes = deinterlacing(info, options)
@@ -171,6 +176,10 @@ def cut_of(info: MediaInfo, options: UpscaleOptions) -> Cut:
     )
 
 
+def _with(pairs: Pairs, key: str, value: str) -> Pairs:
+    return tuple({**dict(pairs), key: value}.items())
+
+
 def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
@@ -183,15 +192,26 @@ def reader_for(
     clip_frames: int,
     segment_frames: int = 1 << 30,
     after: int | None = None,
+    before: int | None = None,
 ) -> Reader:
-    """The reader of a video's stretch."""
-    base = info.time_base
+    """The reader of what of a video's stretch lies behind ``after`` and before ``before``."""
+    first, last = bounds(info, cut)
+    ends = [end for end in (last, before) if end is not None]
     return Reader(
         info,
         clip_frames=clip_frames,
         segment_frames=segment_frames,
         deinterlace=deinterlace,
-        first=None if cut.start is None else -(-cut.start // base),
-        last=None if cut.end is None else -(-cut.end // base),
+        first=first,
+        last=min(ends, default=None),
         after=after,
+    )
+
+
+def bounds(info: MediaInfo, cut: Cut) -> tuple[int | None, int | None]:
+    """The first time of a cut, and the first one behind it, in units of the video's time base."""
+    base = info.time_base
+    return (
+        None if cut.start is None else -(-cut.start // base),
+        None if cut.end is None else -(-cut.end // base),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from vsr.errors import MediaError, OptionsError
 from vsr.events import BatchReport, BatchStarted, EventSink, Warned
 from vsr.jobs.batch import Batch, make_folder
+from vsr.jobs.executors.choice import opened
 from vsr.jobs.forecast import check_room_for_all
 from vsr.jobs.inputs import Finding, find
 from vsr.jobs.items import named_items, refuse_clashes
@@ -38,17 +39,21 @@ def upscale_many(
     refuse_clashes(items)
     if not dry:
         make_folder(out)
-    batch = Batch(out, upscaler, options, on_event, others=finding.others, should_stop=should_stop)
     on_event(BatchStarted(out, None if several.watch and not dry else len(items), finding.others))
     for note in finding.notes:
         on_event(Warned(note))
-    try:
-        if several.watch and not dry:
-            watch(batch, inputs, several)
-        else:
-            batch.work_off(items, stop_on_error=several.on_error == "stop", dry=dry)
-    finally:
-        report = batch.finish()
+    with opened(upscaler, options) as executor:
+        batch = Batch(
+            out, upscaler, options, on_event,
+            others=finding.others, should_stop=should_stop, executor=executor,
+        )  # fmt: skip
+        try:
+            if several.watch and not dry:
+                watch(batch, inputs, several)
+            else:
+                batch.work_off(items, stop_on_error=several.on_error == "stop", dry=dry)
+        finally:
+            report = batch.finish()
     if not options.force:
         check_room_for_all(batch.forecasts)
     return report

@@ -6,23 +6,25 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 from vsr.errors import DeviceError, StorageError, VsrError
 from vsr.events import EventSink, Finished, Report, Saved, Started, Warned
 from vsr.infer.engine import Engine
+from vsr.jobs.devices import kind_of
+from vsr.jobs.executors.base import Executor
+from vsr.jobs.executors.choice import opened
 from vsr.jobs.journal import Journal
-from vsr.jobs.plan import Plan
-from vsr.jobs.segments import STAGES, Segments, encode_all, reader_of
+from vsr.jobs.plan import THREADS, Plan
+from vsr.jobs.production import Production, settled
+from vsr.jobs.segments import STAGES, Tally
 from vsr.media.atomic import rename
 from vsr.media.files import check_unchanged, translated
-from vsr.media.images import FolderReader
 from vsr.media.mux import join
-from vsr.media.reader import Reader
 from vsr.media.verify import verify
 from vsr.media.writer import Segment
 from vsr.options import UpscaleOptions
-from vsr.pipeline import Waits
 from vsr.version import __version__
 
 
@@ -32,16 +34,19 @@ def run(
     options: UpscaleOptions,
     on_event: EventSink,
     should_stop: Callable[[], bool] = lambda: False,
+    executor: Executor | None = None,
 ) -> Report:
     """Upscale one video to a verified file. What an interrupted run finished is used again.
 
+    ``executor`` makes the segments, by default the one that the options ask for; what cannot be
+    divided is made with ``engine``.
     ``should_stop`` is asked after every segment: a run that it stops raises :class:`Stopped`. On
     failure the target is what it was before. Finished segments stay for the next run of the same
     command after an interruption and after an error that another try can overcome.
     """
     begun = time.perf_counter()
     size = plan.encoding.size
-    engine.tiling(plan.info.size, size, plan.encoding.color, plan.clip_frames)  # can it be tiled?
+    tiling = engine.tiling(plan.info.size, size, plan.encoding.color, plan.clip_frames)
     identity = _identity(plan, engine, options)
     with Journal(plan.target, identity, restart=options.restart, fresh=options.fresh) as journal:
         on_event(Started(plan.info.path, plan.target, plan.frames, plan.info.size, size))
@@ -49,7 +54,10 @@ def run(
         if report is None:  # else it died between the renaming and the end
             _warn(on_event, plan.notes)
             _warn(on_event, [f"not in the target: {lost}" for lost in plan.dropped])
-            report = _made(plan, engine, on_event, journal, should_stop, begun)
+            made = Production(plan, engine, settled(engine.options, *tiling), journal, on_event)
+            own = opened(engine.upscaler, options) if executor is None else nullcontext(executor)
+            with own as who:
+                report = _made(made, who, should_stop, begun)
         on_event(Saved(plan.target))
         journal.remove()
     on_event(Finished(report))
@@ -57,48 +65,49 @@ def run(
 
 
 def _made(
-    plan: Plan,
-    engine: Engine,
-    on_event: EventSink,
-    journal: Journal,
+    production: Production,
+    executor: Executor | None,
     should_stop: Callable[[], bool],
     begun: float,
 ) -> Report:
-    sink = Segments(plan, journal, on_event, should_stop)
+    plan, engine, journal = production.plan, production.engine, production.journal
+    on_event = production.on_event
     try:
-        reader = reader_of(plan, sink.finished)
-        waits = encode_all(plan, engine, reader, sink)
+        done = production.produce(executor, should_stop)
+        finished = production.finished
         part = journal.folder / f"joined{plan.target.suffix}"
-        made = (sink.finished, plan.info, plan.encoding, plan.timing, plan.carries)
+        made = (finished, plan.info, plan.encoding, plan.timing, plan.carries)
         retimed = join(*made, part, plan.cut)
         verify(part, *made, plan.cut)
         check_unchanged(plan.info.path, plan.info.stamp)
-        warnings = _warnings(plan, reader, sink.finished[-1], retimed)
+        warnings = _warnings(plan, done.tally, finished[-1], retimed)
         _warn(on_event, warnings)
         report = Report(
             target=plan.target,
-            frames=sum(segment.frames for segment in sink.finished),
+            frames=sum(segment.frames for segment in finished),
             size=plan.info.size,
             target_size=plan.encoding.size,
             seconds=time.perf_counter() - begun,
             bytes=part.stat().st_size,
-            waiting=_shares(waits),
+            waiting=_shares(done.tally),
             kept=plan.kept,
             converted=plan.converted,
             dropped=plan.dropped,
             warnings=(*plan.notes, *warnings),
-            damaged=reader.damaged,
+            damaged=done.tally.damaged,
             model=engine.upscaler.name,
             device=str(engine.placement),
             encoder=str(plan.encoding),
+            workers=done.workers,
         )
         _put(part, plan.target, journal, report)
     except BaseException as error:
         final = isinstance(error, VsrError) and not isinstance(error, StorageError | DeviceError)
-        if final or not sink.finished:  # another try would end the same way, or has nothing to use
+        finished = production.finished
+        if final or not finished:  # another try would end the same way, or has nothing to use
             journal.remove()
         elif isinstance(error, VsrError):
-            kept = f"{len(sink.finished)} finished segments are kept: the same command goes on"
+            kept = f"{len(finished)} finished segments are kept: the same command goes on"
             error.hint = f"{error.hint}; {kept}" if error.hint else kept
         raise
     return report
@@ -119,8 +128,9 @@ def _identity(plan: Plan, engine: Engine, options: UpscaleOptions) -> dict[str, 
         "modified_ns": max(times, default=0),
         "options": options.as_json(),
         "model": engine.upscaler.fingerprint,
-        "placement": str(engine.placement),
+        "placement": kind_of(engine.placement),
         "encoder": str(plan.encoding),
+        THREADS: plan.encoding.threads,
         "size": str(plan.encoding.size),
     }
 
@@ -133,9 +143,7 @@ def _put(part: Path, target: Path, journal: Journal, report: Report) -> None:
         rename(part, target)
 
 
-def _warnings(
-    plan: Plan, reader: Reader | FolderReader, last: Segment, retimed: Counter[int]
-) -> tuple[str, ...]:
+def _warnings(plan: Plan, tally: Tally, last: Segment, retimed: Counter[int]) -> tuple[str, ...]:
     warnings: list[str] = []
     said = plan.info.duration_seconds
     end = float((last.shown[-1] + last.last_duration) * plan.timing.time_base)
@@ -144,22 +152,22 @@ def _warnings(
         warnings.append(
             f"the video ends at {end:.2f} s, the file says {said:.2f} s: is it cut off?"
         )
-    if reader.damaged:
-        warnings.append(f"{reader.damaged} damaged packets or frames, concealed by the decoder")
+    if tally.damaged:
+        warnings.append(f"{tally.damaged} damaged packets or frames, concealed by the decoder")
     warnings += [
         f"{retimed[carry.stream.index]} packets of {carry.stream} had times that fell, set in order"
         for carry in plan.carries
         if retimed[carry.stream.index]
     ]
-    if reader.jumps:
-        warnings.append(f"places where times fell back, joined on without a gap: {reader.jumps}")
-    if reader.converted:
+    if tally.jumps:
+        warnings.append(f"places where times fell back, joined on without a gap: {tally.jumps}")
+    if tally.converted:
         warnings.append(
-            f"{reader.converted} frames changed pixel format in the middle: converted to the first "
+            f"{tally.converted} frames changed pixel format in the middle: converted to the first "
             f"one's, {plan.info.pix_fmt}"
         )
-    if reader.repaired:
-        warnings.append(f"{reader.repaired} frames had missing or falling times, set in order")
+    if tally.repaired:
+        warnings.append(f"{tally.repaired} frames had missing or falling times, set in order")
     periods = (plan.timing.time_base, 1 / plan.timing.frame_rate)
     exact = any((period * 1000).denominator == 1 for period in periods)
     if plan.encoding.container in ("matroska", "webm") and not exact:
@@ -169,7 +177,7 @@ def _warnings(
     return tuple(warnings)
 
 
-def _shares(waits: Waits) -> dict[str, float]:
-    total = max(waits.total_seconds, 1e-9)
-    seconds = (waits.read_seconds, waits.work_seconds, waits.write_seconds)
-    return {stage: min(1.0, wait / total) for stage, wait in zip(STAGES, seconds, strict=True)}
+def _shares(tally: Tally) -> dict[str, float]:
+    total = max(tally.seconds, 1e-9)
+    waited = zip(STAGES, tally.waited_seconds, strict=True)
+    return {stage: min(1.0, wait / total) for stage, wait in waited}

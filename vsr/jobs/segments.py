@@ -1,68 +1,125 @@
-"""From clips to journalled segments: the pipeline of a run, and where it is cut."""
+"""From clips to segments: the pipeline of a run, and where it is cut. It keeps no journal."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from vsr.errors import MediaError, Stopped
-from vsr.events import Advanced, EventSink, SegmentDone
+from vsr.events import Advanced, EventSink
 from vsr.infer.engine import Engine
-from vsr.jobs.journal import Journal
 from vsr.jobs.plan import Plan, reader_for
 from vsr.media.clip import Clip
 from vsr.media.images import FolderReader
 from vsr.media.reader import Reader
 from vsr.media.writer import Segment, SegmentWriter
+from vsr.options import EngineOptions
 from vsr.pipeline import Pipeline, Waits
 
 STAGES = ("decode", "enlarge", "encode")
 
 
-class Segments:
-    """The pipeline's sink: cuts the stream of clips into segments and journals each."""
+class Diverged(Exception):  # no failure: the file is gone through in order then
+    """The frames of a stretch are not those that the container claims, or cannot be trusted."""
 
-    def __init__(
-        self, plan: Plan, journal: Journal, on_event: EventSink, should_stop: Callable[[], bool]
-    ) -> None:
-        self._plan, self._journal, self._on_event = plan, journal, on_event
-        self._should_stop = should_stop
-        self._begun = time.perf_counter()
-        self._writer: SegmentWriter | None = None
-        self.finished: list[Segment] = journal.finished()
-        self.pipeline: Pipeline[Clip, Clip] | None = None
-        for segment in self.finished:
-            on_event(SegmentDone(segment.index, segment.frames, resumed=True))
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A stretch of a plan to be made, by whoever gets it: nothing else has to be known.
+
+    It holds the frames behind ``after`` and before ``before``; ``times`` are what they should be,
+    ``None`` where that is not known. ``index`` is the number of its first segment. Files are named
+    with ``mark``, so that no two attempts share one.
+    """
+
+    plan: Plan
+    folder: Path
+    engine: EngineOptions
+    index: int = 0
+    after: int | None = None
+    before: int | None = None
+    times: tuple[int, ...] | None = None
+    mark: str = ""
+
+    def segment_path(self, index: int) -> Path:
+        """Where a segment is written."""
+        return self.folder / f"{index:06d}{self.mark}.{self.plan.encoding.entry.segment}"
+
+    def segment_times(self, index: int) -> tuple[int, ...] | None:
+        """The times that a segment should have."""
+        size = self.plan.segment_frames
+        low = (index - self.index) * size
+        return None if self.times is None else self.times[low : low + size]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What was met on the way. ``waited_seconds`` are the stages', of ``seconds`` in all."""
+
+    damaged: int = 0
+    jumps: int = 0
+    repaired: int = 0
+    converted: int = 0
+    seconds: float = 0.0
+    waited_seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __add__(self, other: Tally) -> Tally:
+        """Both, one after the other."""
+        first, second = self.waited_seconds, other.waited_seconds
+        return Tally(
+            self.damaged + other.damaged,
+            self.jumps + other.jumps,
+            self.repaired + other.repaired,
+            self.converted + other.converted,
+            self.seconds + other.seconds,
+            (first[0] + second[0], first[1] + second[1], first[2] + second[2]),
+        )
+
+
+@dataclass(slots=True)
+class Making:
+    """The pipeline's sink: cuts the stream of clips into segments, and hands each on."""
+
+    task: Task
+    reader: Reader | FolderReader
+    on_event: EventSink
+    on_segment: Callable[[Segment], None]
+    worker: str = ""
+    waits: Callable[[], Waits] | None = None
+    frames: int = 0
+    _index: int = field(init=False)
+    _writer: SegmentWriter | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._index = self.task.index
 
     def write(self, clip: Clip) -> None:
-        """Encode a clip; :class:`Stopped` at a segment's end where that was asked for."""
+        """Encode a clip, and close the segment that is full with it."""
+        plan = self.task.plan
         if self._writer is None:
-            index = len(self.finished)
-            path = self._journal.folder / f"{index:06d}.{self._plan.encoding.entry.segment}"
-            self._writer = SegmentWriter(index, path, self._plan.encoding, self._plan.timing)
+            path = self.task.segment_path(self._index)
+            self._writer = SegmentWriter(self._index, path, plan.encoding, plan.timing)
         self._writer.write(clip)
-        waits = self.pipeline.waits() if self.pipeline is not None else None
-        stage = "" if waits is None else STAGES[waits.slowest]
-        self._on_event(Advanced(len(clip.pts), stage))
-        if self._writer.frames >= self._plan.segment_frames:
+        self.frames += len(clip.pts)
+        stage = "" if self.waits is None else STAGES[self.waits().slowest]
+        self.on_event(Advanced(len(clip.pts), stage, self.worker))
+        if self._writer.frames >= plan.segment_frames:
             self.close_segment()
-            if self._should_stop():
-                raise Stopped(
-                    f"stopped with {len(self.finished)} segments finished: the same command goes on"
-                )
 
     def close_segment(self) -> None:
-        """Put what was written on the disk and in the journal."""
+        """Put what was written on the disk, and hand it on."""
         writer, self._writer = self._writer, None
         if writer is None:
             return
         with writer:
             segment = writer.finish()
-        now = time.perf_counter()
-        self._journal.add(segment, now - self._begun)
-        self._begun = now
-        self.finished.append(segment)
-        self._on_event(SegmentDone(segment.index, segment.frames, resumed=False))
+        expected = self.task.segment_times(segment.index)
+        if expected is not None and (segment.shown != expected or _odd(self.reader)):
+            segment.path.unlink(missing_ok=True)
+            raise Diverged
+        self._index += 1
+        self.on_segment(segment)
 
     def abandon(self) -> None:
         """Drop the half-written segment."""
@@ -72,44 +129,66 @@ class Segments:
                 pass
 
 
-def encode_all(plan: Plan, engine: Engine, clips: Iterable[Clip], sink: Segments) -> Waits:
-    """Every clip through the engine into segments. Raises whatever a stage raised."""
+def make(
+    task: Task,
+    engine: Engine,
+    on_event: EventSink,
+    on_segment: Callable[[Segment], None],
+    worker: str = "",
+) -> Tally:
+    """Make the segments of a task, each handed on as it is finished. Raises what a stage raised.
 
+    :class:`Diverged` where the frames that come are not the ones that the task names.
+    """
+    plan, begun = task.plan, time.perf_counter()
+    reader = reader_of(plan, after=task.after, before=task.before)
+    making = Making(task, reader, on_event, on_segment, worker)
+    pipeline = Pipeline(reader, enlarger(plan, engine), making.write)
+    making.waits = pipeline.waits
+    try:
+        waits = pipeline.run()
+        making.close_segment()
+    finally:
+        making.abandon()
+    if task.times is not None and making.frames != len(task.times):
+        raise Diverged
+    return Tally(
+        damaged=reader.damaged,
+        jumps=reader.jumps,
+        repaired=reader.repaired,
+        converted=reader.converted,
+        seconds=time.perf_counter() - begun,
+        waited_seconds=(waits.read_seconds, waits.work_seconds, waits.write_seconds),
+    )
+
+
+def enlarger(plan: Plan, engine: Engine) -> Callable[[Clip], Clip]:
+    """The pipeline's middle stage. No clip has frames of two segments."""
     done = 0
 
     def enlarge(clip: Clip) -> Clip:
         nonlocal done
         if done % plan.segment_frames == 0:
-            engine.forget()  # a segment is the same whether or not those before it were just made
+            engine.forget()  # a segment is the same whoever makes it, and whatever was made before
         done += len(clip.pts)
         encoding = plan.encoding
         planes = engine.enlarge(clip.planes, plan.source, encoding.color, encoding.size)
         return Clip(planes, encoding.color, clip.pts, clip.durations, clip.time_base)
 
-    pipeline = Pipeline(clips, enlarge, sink.write)
-    sink.pipeline = pipeline
-    try:
-        waits = pipeline.run()
-        sink.close_segment()
-    finally:
-        sink.abandon()
-    if not sink.finished:
-        raise MediaError(
-            f"no frame of {plan.info.path} lies in the chosen stretch",
-            hint="check --start and --end",
-        )
-    return waits
+    return enlarge
 
 
-def reader_of(plan: Plan, finished: list[Segment]) -> Reader | FolderReader:
-    """What is left to read after the finished segments."""
-    after = finished[-1].shown[-1] if finished else None
+def reader_of(
+    plan: Plan, *, after: int | None = None, before: int | None = None
+) -> Reader | FolderReader:
+    """A reader of the frames of a plan that lie behind ``after`` and before ``before``."""
     if plan.info.is_folder:
         return FolderReader(
             plan.info,
             clip_frames=plan.clip_frames,
             segment_frames=plan.segment_frames,
             after=after,
+            before=before,
         )
     return reader_for(
         plan.info,
@@ -118,4 +197,10 @@ def reader_of(plan: Plan, finished: list[Segment]) -> Reader | FolderReader:
         clip_frames=plan.clip_frames,
         segment_frames=plan.segment_frames,
         after=after,
+        before=before,
     )
+
+
+def _odd(reader: Reader | FolderReader) -> bool:
+    """Whether what was read may look otherwise to one who begins elsewhere."""
+    return bool(reader.damaged or reader.jumps or reader.repaired)

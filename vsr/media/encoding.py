@@ -15,6 +15,7 @@ from vsr.media.hdr import svtav1_params, x265_params
 from vsr.media.pixels import layout_of, name_of
 from vsr.media.probe import MediaInfo
 from vsr.media.siting import NAMES as SITINGS
+from vsr.media.threads import encoder_threads
 from vsr.options import UpscaleOptions
 
 H264_PIXELS = 36864 * 256  # level 5.2's largest frame (H.264 table A-1), the most that players take
@@ -42,6 +43,11 @@ class Encoding:
     options: tuple[tuple[str, str], ...]
     tag: str | None
     notes: tuple[str, ...]
+
+    @property
+    def threads(self) -> str | None:
+        """How many threads the encoder has, where that shows in its bytes."""
+        return dict(self.options).get("threads")
 
     @property
     def entry(self) -> Codec:
@@ -234,6 +240,8 @@ def _options(
             chosen["alpha_bits"] = "0"
     if color.layout == "yuv" and color.siting:
         chosen["chroma_sample_location"] = SITINGS[color.siting]
+    if (threads := encoder_threads(codec.encoder)) is not None:
+        chosen["threads"] = str(threads)
     for key, value in asked.encoder_options:
         joined = key == params and key in chosen
         chosen[key] = f"{chosen[key]}:{value}" if joined else value

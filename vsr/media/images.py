@@ -158,16 +158,22 @@ class FolderReader:
     """A folder of frames as clips of a video; every picture must be of one size and kind."""
 
     def __init__(
-        self, info: MediaInfo, *, clip_frames: int, segment_frames: int, after: int | None = None
+        self,
+        info: MediaInfo,
+        *,
+        clip_frames: int,
+        segment_frames: int,
+        after: int | None = None,
+        before: int | None = None,
     ) -> None:
         self.info, self.damaged, self.repaired, self.jumps = info, 0, 0, 0
         self.converted = 0
         self._group = clip_frames
         self._segment_frames = segment_frames
-        self._begin = 0 if after is None else after + 1
+        self._begin, self._before = 0 if after is None else after + 1, before
 
     def __iter__(self) -> Iterator[Clip]:
-        paths = pictures_in(self.info.path)
+        paths = pictures_in(self.info.path)[: self._before]
         for low in range(self._begin, len(paths), self._segment_frames):
             segment = range(low, min(low + self._segment_frames, len(paths)))
             for start in range(segment.start, segment.stop, self._group):

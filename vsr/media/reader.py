@@ -76,6 +76,7 @@ class Reader:
             planes = unpacker.empty(len(group))
             for place, (frame, time) in enumerate(group):
                 self._check(frame, time)
+                self.damaged += bool(frame.is_corrupt)  # those that are passed over do not count
                 unpacker.fill(planes, place, frame)
             self.frames += len(group)
             yield Clip(
@@ -133,6 +134,7 @@ class Reader:
                 if self._after is None and time <= bound:
                     return chain([(frame, time)], frames)
                 if time == bound:
+                    self.damaged = 0  # what was met up to here is for another to tell
                     return frames
                 if time > bound:
                     break
@@ -185,7 +187,6 @@ class Reader:
                 continue
             for frame in frames:
                 made += 1
-                self.damaged += bool(frame.is_corrupt)
                 yield frame
         if not made:
             raise MediaError(f"not one frame of {self.info.path} can be decoded")

@@ -1,0 +1,269 @@
+"""The result never depends on who made it: one worker, several, some that die, another run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vsr
+from tests.conftest import MakeClip
+from tests.jobs.test_crashes import begun, command, ended
+from tests.jobs.test_run import debris, options
+from vsr.errors import DeviceError, OptionsError
+from vsr.events import Advanced, Event, Finished, SegmentDone, Warned
+from vsr.jobs import plan as planning
+from vsr.jobs.executors.worker import Hello, check_alike
+from vsr.jobs.pieces import segment_tasks
+from vsr.jobs.plan import make_plan
+
+FOUR = Fraction(4, 25)  # segments of four frames
+VFR = [0, 100, 700, 701, 2500, 9000, 9100, 30000, 30001, 99999]
+TWO = {"device": "auto", "devices": "cpu:2"}
+
+
+def parallel(source: Path, target: Path, workers: int = 2, *more: str) -> list[str]:
+    """The command of `test_crashes`, with processes."""
+    arguments = command(source, target, *more)
+    place = arguments.index("--device")
+    return [*arguments[:place], "--devices", f"cpu:{workers}", *arguments[place + 2 :]]
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """The processes that a run started, but for the one that minds shared resources."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        return [int(pid) for pid in listed if b"spawn_main" in _command_of(int(pid))]
+    return []
+
+
+def _command_of(pid: int) -> bytes:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def gone(pids: Iterable[int]) -> bool:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if not any(b"spawn_main" in _command_of(pid) for pid in pids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@contextmanager
+def at_work(folder: Path, arguments: list[str], lines: int = 2) -> Generator[subprocess.Popen[str]]:
+    """A run of several workers that has finished a segment."""
+    process = begun(folder, lines, arguments)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+
+
+@pytest.fixture
+def source(make_clip: MakeClip) -> Path:
+    return make_clip(frames=160, size=(160, 120), sound=True, options={"g": "10"})
+
+
+@pytest.fixture
+def calm(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """What one worker makes of it, left alone."""
+    monkeypatch.setattr(planning, "SEGMENT_SECONDS", Fraction(8, 25))  # as in `command`
+    place = tmp_path / "calm"
+    place.mkdir()
+    vsr.upscale(source, place / "out.mp4", options(model="lanczos"))
+    return (place / "out.mp4").read_bytes()
+
+
+def kinds_of_video(make: MakeClip, folder: Path) -> Path:
+    """Times, codecs and groups of pictures of every kind that a container tells, and that not."""
+    folder.mkdir()
+    made = {
+        "plain": make("plain.mp4", frames=22, sound=True),
+        "uneven": make("uneven.mov", pts=VFR + [100000 + place * 700 for place in range(9)]),
+        "pyramid": make("pyramid.mkv", frames=22, options={"bf": "8", "b-pyramid": "normal"}),
+        "open": make(
+            "open.mkv", frames=30, codec="libx265",
+            options={"x265-params": "keyint=8:open-gop=1:bframes=4:log-level=none"},
+        ),
+        "late": make("late.mp4", pts=[128000 + place * 512 for place in range(13)]),
+        "hidden": make(
+            "hidden.webm", frames=30, codec="libvpx", time_base=Fraction(1, 1000), step=40,
+            options={"auto-alt-ref": "1", "lag-in-frames": "12", "b": "200k"},
+        ),
+        "broadcast": make("broadcast.ts", frames=22, time_base=Fraction(1, 90000), step=3600),
+    }  # fmt: skip
+    for name, path in made.items():
+        path.rename(folder / f"{name}{path.suffix}")
+    torn = bytearray((folder / "pyramid.mkv").read_bytes())
+    torn[len(torn) // 2 : len(torn) // 2 + 200] = bytes(200)
+    (folder / "torn.mkv").write_bytes(torn)
+    return folder
+
+
+def test_one_worker_and_several_make_the_same_of_every_kind_of_file(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "SEGMENT_SECONDS", FOUR)
+    folder = kinds_of_video(make_clip, tmp_path / "films")
+    several = vsr.BatchOptions(name="{stem}.mp4")
+    events: list[Event] = []
+    vsr.upscale_batch([folder], tmp_path / "one", options(), several)
+    report = vsr.upscale_batch([folder], tmp_path / "two", options(**TWO), several, events.append)
+    assert [outcome.state for outcome in report.outcomes] == ["finished"] * 8
+    for path in (tmp_path / "one").glob("*.mp4"):
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+    told = [event.message for event in events if isinstance(event, Warned)]
+    alone = {text.split()[0] for text in told if "in order, by one worker" in text}
+    assert alone <= {"hidden.webm", "broadcast.ts", "torn.mkv"}, "these can be divided"
+    assert alone >= {"broadcast.ts", "torn.mkv"}
+    for report in (event.report for event in events if isinstance(event, Finished)):
+        if report.target.stem not in ("hidden", "broadcast", "torn"):
+            assert {share.name for share in report.workers} == {"cpu:0", "cpu:1"}
+            assert sum(share.frames for share in report.workers) == report.frames
+            assert all(0 <= share.utilisation <= 1 for share in report.workers)
+
+
+def test_a_stretch_and_a_folder_of_pictures_are_divided_too(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "SEGMENT_SECONDS", FOUR)
+    source = make_clip(frames=40, sound=True, options={"g": "7"})
+    vsr.upscale(source, tmp_path / "frames", options())
+    jobs: list[tuple[Path, dict[str, Any]]] = [
+        (source, {"start": 0.3, "end": 1.1}),
+        (tmp_path / "frames", {"fps": "25"}),
+    ]
+    for number, (path, more) in enumerate(jobs):
+        made: list[bytes] = []
+        for who in ({}, TWO):
+            target, events = tmp_path / f"{number}-{len(made)}.mp4", list[Event]()
+            vsr.upscale(path, target, options(**more, **who), events.append)
+            made.append(target.read_bytes())
+        assert made[0] == made[1]
+        names = {event.worker for event in events if isinstance(event, SegmentDone | Advanced)}
+        assert names in ({"cpu:0", "cpu:1"}, {"cpu:0"}, {"cpu:1"}), "it was not divided"
+
+
+def test_a_worker_that_is_killed_is_replaced(source: Path, tmp_path: Path, calm: bytes) -> None:
+    with at_work(tmp_path, parallel(source, tmp_path / "out.mp4")) as process:
+        victims = workers_of(process)
+        assert victims, "it was over before anything could be killed"
+        os.kill(victims[0], signal.SIGKILL)
+        code, said = ended(process)
+    assert code == 0, said
+    assert (tmp_path / "out.mp4").read_bytes() == calm
+    assert not debris(tmp_path)
+
+
+def test_a_segment_that_kills_whoever_takes_it_is_one_error(source: Path, tmp_path: Path) -> None:
+    """Whoever has begun to write a segment is killed, three times."""
+    process, killed = begun(tmp_path, 1, parallel(source, tmp_path / "out.mp4", 1)), 0
+    state = tmp_path / ".out.mp4.vsr"
+    while process.poll() is None:
+        if list(state.glob("000000.*.part")):
+            for pid in workers_of(process):
+                os.kill(pid, signal.SIGKILL)
+                killed += gone([pid])
+            for part in state.glob("*.part"):
+                part.unlink(missing_ok=True)
+        time.sleep(0.002)
+    code, said = ended(process)
+    assert (code, killed) == (5, 3), said
+    assert "segment 1 of" in said
+    assert "tried 3 times" in said
+    assert "killed by signal 9 (SIGKILL)" in said
+    assert "Traceback" not in said
+    assert not debris(tmp_path)
+
+
+@pytest.mark.parametrize("first", ["several", "one"])
+def test_a_driver_that_is_killed_is_gone_on_with_by_another_kind(
+    source: Path, tmp_path: Path, calm: bytes, first: str
+) -> None:
+    target, state = tmp_path / "out.mp4", tmp_path / ".out.mp4.vsr"
+    order = parallel if first == "several" else command
+    with at_work(tmp_path, order(source, target), 4) as process:
+        workers = workers_of(process)
+        process.kill()
+        process.wait()
+        assert gone(workers), "workers outlive the driver"
+    kept = {path.name: path.stat().st_mtime_ns for path in state.glob("??????.nut")}
+    assert kept
+    events: list[Event] = []
+    other = TWO if first == "one" else {}
+    vsr.upscale(source, target, options(model="lanczos", **other), events.append)
+    again = sum(isinstance(event, SegmentDone) and event.resumed for event in events)
+    assert again in (len(kept), len(kept) - 1)  # one may have been written and not noted
+    assert target.read_bytes() == calm
+    assert not debris(tmp_path)
+
+
+def test_ctrl_c_lets_workers_finish_and_twice_does_not(
+    source: Path, tmp_path: Path, calm: bytes
+) -> None:
+    target, journal = tmp_path / "out.mp4", tmp_path / ".out.mp4.vsr" / "journal.jsonl"
+    for presses in (1, 2):
+        lines = journal.read_text().count("\n") if presses == 2 else 1
+        with at_work(tmp_path, parallel(source, target), lines + 1) as process:
+            workers = workers_of(process)
+            for _ in range(presses):
+                os.killpg(process.pid, signal.SIGINT)
+                time.sleep(0.05)
+            _, said = process.communicate(timeout=60)
+        assert process.returncode == 130, said
+        assert "the same command goes on" in said
+        assert "Traceback" not in said
+        assert gone(workers)
+        assert not list((tmp_path / ".out.mp4.vsr").glob("*.part"))
+    vsr.upscale(source, target, options(model="lanczos"))
+    assert target.read_bytes() == calm
+    assert not debris(tmp_path)
+
+
+def test_segments_are_where_one_worker_cuts_them(make_clip: MakeClip, tmp_path: Path) -> None:
+    """Known before anything is decoded, of a variable rate with reordered frames."""
+    source = make_clip(pts=VFR, options={"bf": "3"})
+    plan = make_plan(source, tmp_path / "out.mp4", options(), 4)
+    tasks = segment_tasks(plan, tmp_path, options().engine)
+    assert tasks is not None
+    assert [time for task in tasks for time in task.times or ()] == VFR
+    assert [task.index for task in tasks] == list(range(len(tasks)))
+
+
+@pytest.mark.parametrize("devices", ["cpu", "cpu:0", "gpu:1", "cuda:0,cpu:2", ""])
+def test_devices_that_cannot_be_are_refused_at_once(devices: str) -> None:
+    with pytest.raises(OptionsError, match="there are no devices"):
+        vsr.UpscaleOptions(devices=devices)
+
+
+def test_devices_go_with_neither_device_nor_compare() -> None:
+    with pytest.raises(OptionsError, match="both given"):
+        vsr.UpscaleOptions(devices="cpu:2", device="cpu")
+    with pytest.raises(OptionsError, match="--compare"):
+        vsr.UpscaleOptions(devices="cpu:2", compare=Path("page.html"))
+
+
+def test_workers_that_would_make_other_bytes_are_refused() -> None:
+    ours = Hello("1.0", "2.11", "a" * 64, "cuda fp16")
+    check_alike("node-2", ours, ours)
+    for other, what in (
+        (Hello("0.9", "2.11", "a" * 64, "cuda fp16"), "version of vsr: 0.9, here it is 1.0"),
+        (Hello("1.0", "2.10", "a" * 64, "cuda fp16"), "version of torch"),
+        (Hello("1.0", "2.11", "b" * 64, "cuda fp16"), "set of weights"),
+        (Hello("1.0", "2.11", "a" * 64, "cpu fp32"), "device or precision"),
+    ):
+        with pytest.raises(DeviceError, match=what):
+            check_alike("node-2", other, ours)

@@ -1,0 +1,80 @@
+"""Which segments a plan has, and which of them are left to make. Nothing is decoded to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vsr.jobs.plan import Plan, bounds
+from vsr.jobs.segments import Task
+from vsr.media.images import pictures_in
+from vsr.media.index import frame_times
+from vsr.media.writer import Segment
+from vsr.options import EngineOptions
+
+
+def segment_tasks(plan: Plan, folder: Path, engine: EngineOptions) -> tuple[Task, ...] | None:
+    """One task for each segment, where the container tells the time of every frame.
+
+    They are cut where one worker that goes through the video in order cuts them: after so many
+    frames.
+    """
+    times = _times(plan)
+    if not times:
+        return None
+    size = plan.segment_frames
+    return tuple(
+        Task(
+            plan=plan,
+            folder=folder,
+            engine=engine,
+            index=low // size,
+            after=times[low - 1] if low else None,
+            before=times[low + size] if low + size < len(times) else None,
+            times=times[low : low + size],
+        )
+        for low in range(0, len(times), size)
+    )
+
+
+def open_task(
+    plan: Plan, folder: Path, engine: EngineOptions, finished: Sequence[Segment] = ()
+) -> Task:
+    """All that follows the finished segments, whatever comes."""
+    after = finished[-1].shown[-1] if finished else None
+    return Task(plan=plan, folder=folder, engine=engine, index=len(finished), after=after)
+
+
+def unbroken(finished: Sequence[Segment]) -> list[Segment]:
+    """The segments from the first on, up to one that is missing."""
+    return [segment for place, segment in enumerate(finished) if segment.index == place]
+
+
+def agree(tasks: Sequence[Task], finished: Sequence[Segment]) -> bool:
+    """Whether finished segments hold the frames that the tasks of their numbers would."""
+    return all(
+        segment.index < len(tasks) and tasks[segment.index].times == segment.shown
+        for segment in finished
+    )
+
+
+def stretches(tasks: Sequence[Task]) -> list[Task]:
+    """The same work in as few tasks as there can be: neighbours become one."""
+    made: list[Task] = []
+    for task in sorted(tasks, key=lambda task: task.index):
+        last = made[-1] if made else None
+        if last is not None and last.times and task.times and last.times[-1] == task.after:
+            made[-1] = replace(last, before=task.before, times=last.times + task.times)
+        else:
+            made.append(task)
+    return made
+
+
+def _times(plan: Plan) -> tuple[int, ...] | None:
+    if plan.info.is_folder:
+        return tuple(range(len(pictures_in(plan.info.path))))
+    if plan.deinterlace:  # a frame's neighbours count, from the very first on
+        return None
+    first, last = bounds(plan.info, plan.cut)
+    return frame_times(plan.info, first=first, last=last)

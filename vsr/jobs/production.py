@@ -1,0 +1,109 @@
+"""All the segments of one video: those that are there, and those that someone has to make."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from vsr.errors import MediaError, Stopped
+from vsr.events import EventSink, SegmentDone, Warned
+from vsr.infer.engine import Engine
+from vsr.infer.tiles import TilePlan
+from vsr.jobs.executors.base import Done, Executor
+from vsr.jobs.executors.local import Local
+from vsr.jobs.journal import Journal
+from vsr.jobs.pieces import agree, open_task, segment_tasks, unbroken
+from vsr.jobs.plan import Plan
+from vsr.jobs.segments import Diverged, Task
+from vsr.media.writer import Segment
+from vsr.options import EngineOptions
+
+
+class Production:
+    """Makes what the journal lacks, by whoever is there. ``finished`` are all segments, in order.
+
+    A video is divided where its container tells the time of every frame, and where several are
+    there to do it or an earlier run left gaps. If the frames turn out to be others, what follows
+    the first gap is made anew, in order, by one: that is how the segments are defined.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        engine: Engine,
+        settled: EngineOptions,
+        journal: Journal,
+        on_event: EventSink,
+    ) -> None:
+        self.plan, self.engine, self.journal, self.on_event = plan, engine, journal, on_event
+        self.finished: list[Segment] = []
+        self._options = settled
+        self._begun = time.perf_counter()
+
+    def produce(self, executor: Executor | None, should_stop: Callable[[], bool]) -> Done:
+        """Make every segment. Raises what a worker raised, :class:`Stopped` if it was asked to."""
+        self.finished = self.journal.finished()
+        tasks = self._divided(executor)
+        for segment in self.finished:
+            self.on_event(SegmentDone(segment.index, segment.frames, resumed=True))
+        alone = Local(self.engine)
+        try:
+            if tasks is None:
+                done = alone.run([self._rest()], self._deliver, self.on_event, should_stop)
+            else:
+                who = executor or alone
+                done = who.run(tasks, self._deliver, self.on_event, should_stop)
+        except Diverged:
+            self._undo()
+            done = alone.run([self._rest()], self._deliver, self.on_event, should_stop)
+        if not done.complete:
+            raise Stopped(
+                f"stopped with {len(self.finished)} segments finished: the same command goes on"
+            )
+        if not self.finished:
+            raise MediaError(
+                f"no frame of {self.plan.info.path} lies in the chosen stretch",
+                hint="check --start and --end",
+            )
+        return done
+
+    def _divided(self, executor: Executor | None) -> Sequence[Task] | None:
+        """A task for each segment that is missing; ``None`` to go through the video in order."""
+        begun = unbroken(self.finished)
+        several = executor is not None
+        if not several and len(begun) == len(self.finished):
+            return None
+        tasks = segment_tasks(self.plan, self.journal.folder, self._options)
+        if tasks is not None and agree(tasks, self.finished):
+            there = {segment.index for segment in self.finished}
+            return [task for task in tasks if task.index not in there]
+        self.finished = self.journal.keep(begun)
+        if several:
+            self._warn("does not tell the times of its frames without decoding them")
+        return None
+
+    def _undo(self) -> None:
+        self.finished = self.journal.keep(unbroken(self.finished))
+        self._warn("has other frames than its container says, or damaged ones")
+
+    def _warn(self, why: str) -> None:
+        name = self.plan.info.path.name
+        self.on_event(Warned(f"{name} {why}: it is gone through in order, by one worker"))
+
+    def _rest(self) -> Task:
+        return open_task(self.plan, self.journal.folder, self._options, self.finished)
+
+    def _deliver(self, segment: Segment, worker: str) -> None:
+        segment = self.journal.adopt(segment)
+        now = time.perf_counter()
+        self.journal.add(segment, now - self._begun)
+        self._begun = now
+        self.finished = sorted([*self.finished, segment], key=lambda segment: segment.index)
+        self.on_event(SegmentDone(segment.index, segment.frames, resumed=False, worker=worker))
+
+
+def settled(options: EngineOptions, tiles: TilePlan, batch: int) -> EngineOptions:
+    """The options with the tiles and the batch chosen, so that no worker chooses others."""
+    side = max(16, tiles.window.width, tiles.window.height)
+    return replace(options, tile=side, batch=batch)

@@ -1,0 +1,23 @@
+"""How many threads an encoder has where its bytes depend on it. Integers only: opens nothing."""
+
+from __future__ import annotations
+
+import os
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def encoder_threads(encoder: str) -> int | None:
+    """What the encoder would choose for this machine; ``None`` where it makes no difference.
+
+    Said aloud, it becomes part of the plan: a segment has to be the same wherever it is made.
+    """
+    count = cores()
+    if encoder == "libx264":
+        return min(128, max(1, count * 3 // 2))
+    if encoder == "libx265":
+        return next(n for least, n in ((32, 6), (16, 5), (8, 3), (4, 2), (0, 1)) if count >= least)
+    return None

@@ -103,18 +103,16 @@ class Engine:
 
     def _choose(self, output: Output, frames: int) -> tuple[TilePlan, int]:
         """The tiles and the batch for ``frames`` pictures, from the options or the budget."""
-        exact = self.upscaler.halo + output.margin
-        overlap = exact if self.options.overlap is None else min(self.options.overlap, exact)
-        low = output.low
+        overlap = self.upscaler.overlap(self.options.overlap, output.margin)
+        low, multiple = output.low, self.upscaler.multiple_of
+        least = least_tile(overlap, multiple)
         tile = self._tile
         if tile is None:
-            least = least_tile(overlap)
             tile = max(low.width, low.height)
-            while tile > least and self._bytes(low, tile) > self._budget:
+            free = self.upscaler.tiling == "whole"  # until memory really runs out
+            while not free and tile > least and self._bytes(low, tile) > self._budget:
                 tile = max(least, tile * 3 // 4)
-        elif tile < least_tile(overlap) and tile < max(low.width, low.height):
-            return plan(low, Size(tile, tile), overlap), 1  # raises, and says what would do
-        tiles = plan(low, Size(tile, tile), overlap)
+        tiles = plan(low, Size(tile, tile), overlap, multiple)  # raises where a tile is too small
         batch = self._batch
         if batch is None:
             fits = int(self._budget // max(1.0, self._bytes(tiles.window, tile)))
@@ -139,7 +137,7 @@ class Engine:
         """Every tile of every frame through the network and onto the canvas."""
         frames = pixels.shape[0]
         self._last = tiles, batch = self._choose(output, frames)
-        output.prepare(tiles, exact=tiles.overlap >= self.upscaler.halo + output.margin)
+        output.prepare(tiles, exact=self.upscaler.is_exact(tiles.overlap, output.margin))
         jobs = [(tile, frame) for tile in range(len(tiles.tiles)) for frame in range(frames)]
         finite = torch.ones((), dtype=torch.bool, device=pixels.device)
         for start in range(0, len(jobs), batch):
@@ -162,13 +160,14 @@ class Engine:
             raise _NotFiniteError
 
     def _forward(self, windows: Tensor) -> Tensor:
-        """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32; alpha goes by bicubic."""
-        color = windows[:, :3]
+        """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32; alpha goes by bicubic
+        where the network has none."""
+        color = windows if self.upscaler.alpha else windows[:, :3]
         if self.placement.channels_last:
             color = color.contiguous(memory_format=torch.channels_last)
         with self._precision():
             enlarged: Tensor = self._module(color).float()
-        if windows.shape[1] == 4:
+        if enlarged.shape[1] < windows.shape[1]:
             alpha = torch.nn.functional.interpolate(
                 windows[:, 3:], size=enlarged.shape[-2:], mode="bicubic", antialias=True
             )
@@ -218,7 +217,7 @@ class Engine:
         side = max(tiles.window.width, tiles.window.height)
         if batch > 1:
             self._batch = batch // 2
-        elif side // 2 >= least_tile(tiles.overlap):
+        elif side // 2 >= least_tile(tiles.overlap, self.upscaler.multiple_of):
             self._batch, self._tile = 1, side // 2
         else:
             raise OutOfMemory(

@@ -109,7 +109,7 @@ class Engine:
         tile = self._tile
         if tile is None:
             tile = max(low.width, low.height)
-            free = self.upscaler.tiling == "whole"  # until memory really runs out
+            free = self.upscaler.whole  # until memory really runs out
             while not free and tile > least and self._bytes(low, tile) > self._budget:
                 tile = max(least, tile * 3 // 4)
         tiles = plan(low, Size(tile, tile), overlap, multiple)  # raises where a tile is too small

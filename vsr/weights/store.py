@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,10 +15,12 @@ import torch
 from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]  # no stubs
 from torch import nn
 
-from vsr.errors import WeightsError
+from vsr.errors import OptionsError, WeightsError
 from vsr.models.arch import Hyper, Upscaler, folded, make_upscaler
 from vsr.models.catalog import ARCHS
+from vsr.models.chain import chain
 from vsr.models.channels import on_color
+from vsr.weights.blend import denoising
 from vsr.weights.files import FORMAT, Stored, read
 
 DEFAULTS = {"cpu": "compact"}
@@ -71,13 +73,23 @@ def default_model(device: str) -> str:
     return DEFAULTS.get(device, "compact")
 
 
-def load(name_or_path: str | os.PathLike[str]) -> Upscaler:
+def load(
+    name_or_path: str | os.PathLike[str],
+    *,
+    then: Sequence[str] = (),
+    denoise: float | None = None,
+) -> Upscaler:
     """The upscaler of a shipped name, an interpolation, or a file; norms are folded.
 
-    Raises :class:`WeightsError` for an unknown name and for a file that is missing, damaged,
-    altered, or does not fit the architecture it names.
+    What ``then`` names runs after it. ``denoise`` is the strength, 0..1, of Real-ESRGAN's general
+    network. Raises :class:`WeightsError` for an unknown name and for a file that is missing,
+    damaged, altered, or does not fit the architecture it names.
     """
     name = os.fspath(name_or_path)
+    if then:
+        return chain([load(name, denoise=denoise), *(load(following) for following in then)])
+    if denoise is not None:
+        return upscaler_of(denoising(Path(name), denoise), f"{Path(name).stem}-{denoise:g}")
     arch = ARCHS.get(name)
     if arch is not None and not arch.trained:
         return make_upscaler(
@@ -87,14 +99,19 @@ def load(name_or_path: str | os.PathLike[str]) -> Upscaler:
             dtypes=(torch.float32,),
             card={"about": arch.summary},
         )
+    return upscaler_of(find(name), name if name in index() else Path(name).stem)
+
+
+def find(name: str) -> Stored:
+    """The stored network of a shipped name or of a path. Raises :class:`WeightsError`."""
     entry = index().get(name)
     if entry is not None:
         path = folder() / entry.file
         _check_hash(path, entry)
-        return upscaler_of(read(path), name)
+        return read(path)
     if Path(name).is_file():
-        return upscaler_of(read(Path(name)), Path(name).stem)
-    if arch is not None:
+        return read(Path(name))
+    if name in ARCHS and ARCHS[name].trained:
         raise WeightsError(
             f"no trained weights for {name!r} are shipped with this version",
             hint=f"give a path to weights, or one of: {', '.join(names())}",
@@ -153,3 +170,15 @@ def _check_hash(path: Path, entry: Entry) -> None:
             f"expected {entry.sha256[:12]}…)",
             hint="install again, or give the file by its path to use it as it is",
         )
+
+
+def save_stored(path: Path, stored: Stored, *, overwrite: bool = False) -> None:
+    """Write a stored network as our own file, as exact as it is."""
+    if path.suffix != ".safetensors":
+        raise OptionsError(f"weights are written as .safetensors, not as {path.name}")
+    if path.exists() and not overwrite:
+        raise OptionsError(f"{path} exists already", hint="--overwrite replaces it")
+    kinds = {value.dtype for value in stored.state.values() if value.is_floating_point()}
+    dtype = kinds.pop() if len(kinds) == 1 else torch.float32
+    hparams, card = dict(stored.hparams), dict(stored.card)
+    save(path, stored.module(), arch=stored.arch.name, hparams=hparams, card=card, dtype=dtype)

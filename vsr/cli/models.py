@@ -9,7 +9,7 @@ import typer
 
 from vsr.cli import params
 
-models = typer.Typer(no_args_is_help=True, help="List, describe, inspect and blend models.")
+models = typer.Typer(no_args_is_help=True, help="List, describe, inspect, blend and export models.")
 
 NameOrPath = Annotated[str, typer.Argument(metavar="NAME|PATH", help="A name, or a file.")]
 Out = Annotated[Path, typer.Option("--out", metavar="FILE.safetensors", help="What to write.")]
@@ -77,3 +77,25 @@ def blend(
     made = blend(weights.find(first), weights.find(second), alpha)
     weights.save_stored(out, made, overwrite=overwrite)
     print(f"wrote {out}: {made.card['about']}")
+
+
+@models.command("export")
+def export(
+    name: NameOrPath,
+    kind: Annotated[str, typer.Option("--format", metavar="onnx|torchscript|safetensors")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="NAME.onnx and so on unless told.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(metavar="fp32|fp16", help="What it computes in.")] = "fp32",
+    overwrite: params.Overwrite = False,
+) -> None:
+    """Write a model for another program, and check that it computes the same."""
+    from vsr.weights.export import export
+
+    made = export(name, cast(Any, kind), out, dtype=dtype, overwrite=overwrite)
+    checked = (
+        "not checked: pip install onnxruntime"
+        if made.difference is None
+        else f"differs from ours by {made.difference:.1e} at most"
+    )
+    print(f"wrote {made.path} ({made.path.stat().st_size / 1e6:.1f} MB): {checked}")

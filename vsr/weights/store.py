@@ -111,7 +111,9 @@ def find(name: str) -> Stored:
         return read(path)
     if Path(name).is_file():
         return read(Path(name))
-    if name in ARCHS and ARCHS[name].trained:
+    if name in ARCHS and not ARCHS[name].trained:
+        raise WeightsError(f"{name} is computed without weights: there is nothing stored of it")
+    if name in ARCHS:
         raise WeightsError(
             f"no trained weights for {name!r} are shipped with this version",
             hint=f"give a path to weights, or one of: {', '.join(names())}",

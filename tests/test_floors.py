@@ -25,7 +25,7 @@ FLOORS = [
     },
     {"models", "pipeline", "options"},
     {"media", "infer", "weights"},
-    {"training", "comparing", "evaluation"},
+    {"training", "comparing", "evaluation", "inspection"},
     {"jobs"},
     {"api", "report", "doctor"},
     {"bench"},

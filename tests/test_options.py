@@ -36,7 +36,8 @@ def test_every_option_has_a_flag_with_help_and_the_same_default() -> None:
     "wrong",
     [
         {"scale": 9.0},
-        {"scale": 1.5},
+        {"scale": 0.5},
+        {"denoise": 1.5},
         {"scale": 2.0, "height": 720},
         {"height": 0},
         {"tile": 8},

@@ -56,18 +56,24 @@ class UpscaleOptions:
     """Everything that ``vsr upscale`` can be told; see ``docs/guide/upscale.md`` for each.
 
     At most one of ``scale``, ``size`` and ``height``/``width`` may be given; the network's own
-    factor otherwise. ``start`` and ``end`` are seconds of the source's own clock. ``fps`` is for a
-    folder of frames that becomes a video, as a fraction: "24000/1001". ``compare`` is a page to
-    write, with some frames before and after. ``reuse`` is "exact", "off" or a tolerance in code
-    values, as text. ``preview`` makes so many
-    seconds of the liveliest stretch; ``force`` begins though the disk seems too small.
-    ``allow_huge`` believes a source that claims frames beyond ``media/limits.py``. What an
-    interrupted run of the same settings finished is used again; of other settings it is an error,
-    unless ``restart`` discards it. ``fresh`` discards it in any case. ``devices`` are several of
-    one kind that share the segments: "all" GPUs, "cuda:0,cuda:1", or "cpu:2" for two processes.
+    factor otherwise. ``then`` names models that run after ``model``, each on what the one before
+    made; ``denoise`` is a strength for Real-ESRGAN's general network. ``check_model`` tries the
+    model on a crop first, by default where it is a stranger's. ``start`` and ``end`` are seconds
+    of the source's own clock. ``fps`` is for a folder of frames that becomes a video, as a
+    fraction: "24000/1001". ``compare`` is a page to write, with some frames before and after.
+    ``reuse`` is "exact", "off" or a tolerance in code values, as text.
+    ``preview`` makes so many seconds of the liveliest stretch; ``force`` begins though the disk
+    seems too small. ``allow_huge`` believes a source that claims frames beyond
+    ``media/limits.py``. What an interrupted run of the same settings finished is used again; of
+    other settings it is an error, unless ``restart`` discards it. ``fresh`` discards it in any
+    case. ``devices`` are several of one kind that share the segments: "all" GPUs,
+    "cuda:0,cuda:1", or "cpu:2" for two processes.
     """
 
     model: str = "auto"
+    then: tuple[str, ...] = ()
+    denoise: float | None = None
+    check_model: bool | None = None
     scale: float | None = None
     height: int | None = None
     width: int | None = None
@@ -106,8 +112,10 @@ class UpscaleOptions:
                 "the target size was given more than once",
                 hint="keep one of --scale, --size, --height",
             )
-        if self.scale is not None and not 2 <= self.scale <= 8:
-            raise OptionsError(f"scale must be from 2 to 8, got {self.scale:g}")
+        if self.scale is not None and not 1 <= self.scale <= 8:
+            raise OptionsError(f"scale must be from 1 to 8, got {self.scale:g}")
+        if self.denoise is not None and not 0 <= self.denoise <= 1:
+            raise OptionsError(f"denoise must be from 0 to 1, got {self.denoise:g}")
         _at_least("height", self.height, 1)
         _at_least("width", self.width, 1)
         _one_of("codec", self.codec, get_args(CodecName))
@@ -162,7 +170,9 @@ class UpscaleOptions:
 
     def as_json(self) -> dict[str, object]:
         """For a journal: everything that could change the result."""
-        about_the_run = ("compare", "device", "devices", "overwrite", "restart", "fresh", "force")
+        about_the_run = (
+            "compare", "device", "devices", "overwrite", "restart", "fresh", "force", "check_model",
+        )  # fmt: skip
         return {key: value for key, value in asdict(self).items() if key not in about_the_run}
 
     def target_size(self, source: Size, network_scale: int) -> Size:

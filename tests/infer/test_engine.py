@@ -20,7 +20,7 @@ from vsr.models.arch import Upscaler, folded, make_upscaler
 from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions
 
-SMALL = {"features": 16, "blocks": 2, "layers": 3, "mapped": 8}
+SMALL = {"features": 16, "blocks": 1, "layers": 3, "mapped": 8, "growth": 8}
 
 
 def upscaler(name: str, hparams: dict[str, int] | None = None) -> Upscaler:

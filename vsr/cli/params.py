@@ -21,7 +21,24 @@ Places = Annotated[
 ]
 
 Model = Annotated[str, typer.Option("--model", metavar="NAME|PATH", help="See `vsr models list`.")]
-Scale = Annotated[float | None, typer.Option("--scale", help="2 to 8; the network's own is 4.")]
+Then = Annotated[
+    list[str] | None,
+    typer.Option("--then", metavar="NAME|PATH", help="A model that runs after; repeatable."),
+]
+Denoise = Annotated[
+    float | None,
+    typer.Option("--denoise", metavar="0..1", help="For realesr-general-x4v3.pth and its twin."),
+]
+CheckModel = Annotated[
+    bool | None,
+    typer.Option(
+        "--check-model/--no-check-model",
+        help="Warn of a model that loses to bicubic on a crop; by default of strangers' models.",
+    ),
+]
+Scale = Annotated[
+    float | None, typer.Option("--scale", help="1 to 8; the network's own factor unless told.")
+]
 Height = Annotated[int | None, typer.Option("--height", help="Target height; the width follows.")]
 Width = Annotated[int | None, typer.Option("--width", help="Target width; the height follows.")]
 TargetSize = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Exact target size.")]

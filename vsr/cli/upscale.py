@@ -16,6 +16,9 @@ def upscale(
     places: params.Places,
     to: params.To = None,
     model: params.Model = "auto",
+    then: params.Then = None,
+    denoise: params.Denoise = None,
+    check_model: params.CheckModel = None,
     scale: params.Scale = None,
     height: params.Height = None,
     width: params.Width = None,
@@ -61,6 +64,9 @@ def upscale(
     with Console(json=json, quiet=quiet, verbose=verbose) as console:
         options = UpscaleOptions(
             model=model,
+            then=tuple(then or ()),
+            denoise=denoise,
+            check_model=check_model,
             scale=scale,
             height=height,
             width=width,

@@ -51,7 +51,7 @@ class Engine:
         self.placement = devices.resolve(self.options, upscaler)
         self._on_event = on_event
         self._reuse = Reuse(self.options.reuse)
-        self._sizes = Sizes(self.options, self.placement.device, upscaler.halo)
+        self._sizes = Sizes(self.options, self.placement.device, upscaler)
         self._place(self.placement.dtype)
 
     def enlarge(
@@ -116,9 +116,10 @@ class Engine:
         low = Size(width, height)
         output = PlaneOutput(frames, low, size, self.upscaler.scale, target, place)
         tiles, _ = self._sizes.choose(output, frames)
-        context = self._sizes.context(output)
+        context = self.upscaler.halo + output.margin
         reach = context + SUPPORT * (max(source.multiple) - 1)
-        if tiles.overlap < context:  # how neighbours fade depends on the tiles: a still or nothing
+        exact = self.upscaler.is_exact(tiles.overlap, output.margin)
+        if not exact or self.upscaler.multiple_of > 1:  # parts would differ: a still or nothing
             changed = [None if cells is None or cells.any() else cells for cells in changed]
         for turn in turns(changed, low, reach=reach, context=context, window=tiles.window):
             if turn.parts is not None:
@@ -137,7 +138,7 @@ class Engine:
         """Tiles of frames, all by default, through the network and onto the canvas."""
         frames = pixels.shape[0]
         tiles, batch = self._sizes.choose(output, frames) if parts is None else (parts, 1)
-        output.prepare(tiles, exact=tiles.overlap >= self._sizes.context(output))
+        output.prepare(tiles, exact=self.upscaler.is_exact(tiles.overlap, output.margin))
         jobs = [(tile, frame) for tile in range(len(tiles.tiles)) for frame in range(frames)]
         finite = torch.ones((), dtype=torch.bool, device=pixels.device)
         for start in range(0, len(jobs), batch):
@@ -163,14 +164,15 @@ class Engine:
     def network(self, windows: Tensor) -> Tensor:
         """The network alone, on windows that lie on the device: no tiles, no colour, no retry.
 
-        (n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32; alpha goes by bicubic.
+        (n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32; alpha goes by bicubic
+        where the network has none.
         """
-        color = windows[:, :3]
+        color = windows if self.upscaler.alpha else windows[:, :3]
         if self.placement.channels_last:
             color = color.contiguous(memory_format=torch.channels_last)
         with self._precision():
             enlarged: Tensor = self._module(color).float()
-        if windows.shape[1] == 4:
+        if enlarged.shape[1] < windows.shape[1]:
             alpha = torch.nn.functional.interpolate(
                 windows[:, 3:], size=enlarged.shape[-2:], mode="bicubic", antialias=True
             )
@@ -191,7 +193,7 @@ class Engine:
                 if parameter.dim() == 4:
                     parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self._module = module.eval().requires_grad_(False)
-        self._sizes.fit(self._module, dtype, self.upscaler.scale)
+        self._sizes.fit(self._module, dtype)
         self._reuse.forget()
 
     def _insist(self, attempt: Callable[[], Result]) -> Result:

@@ -240,3 +240,13 @@ def test_devices_that_are_not_there_are_refused() -> None:
             Engine(upscaler("nearest"), EngineOptions(device="cuda"))
     with pytest.raises(OptionsError, match="pixels must be"):
         Engine(upscaler("nearest")).upscale(torch.rand(3, 8, 8))
+
+
+# What torch's own compiler imports warns of itself.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_network_is_the_same_function() -> None:
+    network = upscaler("compact")
+    pixels = pictures(5, 40, 48)
+    plain = Engine(network, EngineOptions(dtype="fp32", batch=2)).upscale(pixels)
+    built = Engine(network, EngineOptions(dtype="fp32", batch=2, compile="on")).upscale(pixels)
+    assert (plain - built).abs().max() < 1e-4 * plain.abs().max()  # sums in another order

@@ -7,7 +7,8 @@ from typing import Annotated, Any, cast
 import typer
 
 from vsr.cli import params
-from vsr.options import EngineOptions, UpscaleOptions, parse_bytes, parse_size
+from vsr.options import EngineOptions, UpscaleOptions
+from vsr.units import parse_bytes, parse_size
 
 bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine.")
 

@@ -9,7 +9,7 @@ import typer
 
 from vsr.errors import BatchIncomplete, OptionsError, Stopped
 from vsr.events import BatchReport
-from vsr.options import CodecName, Deinterlace, DtypeName, OnError, Order
+from vsr.options import CodecName, DtypeName, OnError, Order, Switch
 
 Places = Annotated[
     list[Path],
@@ -78,6 +78,15 @@ Reuse = Annotated[
         help="Compute only what changed since the frame before, by more than N code values.",
     ),
 ]
+Compile = Annotated[
+    str,
+    typer.Option(
+        "--compile", metavar="auto|on|off", help="Build the network for its one shape first."
+    ),
+]
+HwAccel = Annotated[
+    str, typer.Option("--hwaccel", metavar="auto|off", help="Decode on the GPU, where it can.")
+]
 Codec = Annotated[
     str, typer.Option("--codec", metavar="|".join(get_args(CodecName)), help="Video codec.")
 ]
@@ -99,9 +108,7 @@ Start = Annotated[
 End = Annotated[str | None, typer.Option("--end", metavar="TIME", help="Stop before this time.")]
 DeinterlaceMode = Annotated[
     str,
-    typer.Option(
-        "--deinterlace", metavar="|".join(get_args(Deinterlace)), help="Auto finds combing."
-    ),
+    typer.Option("--deinterlace", metavar="|".join(get_args(Switch)), help="Auto finds combing."),
 ]
 Fps = Annotated[
     str | None,

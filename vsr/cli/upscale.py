@@ -9,7 +9,8 @@ from vsr.cli import params
 from vsr.cli.console import Console, show_report
 from vsr.cli.signals import wish_to_end
 from vsr.events import Planned
-from vsr.options import BatchOptions, UpscaleOptions, parse_bytes, parse_seconds, parse_size
+from vsr.options import BatchOptions, UpscaleOptions
+from vsr.units import parse_bytes, parse_seconds, parse_size
 
 
 def upscale(
@@ -31,6 +32,8 @@ def upscale(
     batch: params.Batch = "auto",
     vram: params.Vram = None,
     reuse: params.Reuse = "exact",
+    compile: params.Compile = "auto",  # noqa: A002  # the flag's name
+    hwaccel: params.HwAccel = "auto",
     codec: params.Codec = "auto",
     crf: params.Crf = None,
     preset: params.Preset = None,
@@ -79,6 +82,8 @@ def upscale(
             batch=params.auto_or_number("batch", batch),
             vram=None if vram is None else parse_bytes(vram),
             reuse=reuse,
+            compile=cast(Any, compile),
+            hwaccel=cast(Any, hwaccel),
             codec=cast(Any, codec),
             crf=crf,
             preset=preset,

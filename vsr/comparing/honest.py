@@ -25,7 +25,7 @@ from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions, UpscaleOptions
 
 MARGIN = 5.0
-"""Decibels. The published Real-ESRGAN networks lose two to three on clean photographs."""
+"""Decibels. SRGAN as published loses 0.8 on BSD100 (25.16 against 25.96), and is the better."""
 ENOUGH = 30.0
 """Decibels that bicubic is counted for at most: on flat footage it reaches any number."""
 PLACES = 3

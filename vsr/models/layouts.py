@@ -33,6 +33,8 @@ def published(state: State) -> dict[str, Tensor]:
     for prefix in _PREFIXES:
         if plain and all(key.startswith(prefix) for key in plain):
             plain = {key.removeprefix(prefix): value for key, value in plain.items()}
+    if any(".conv1x1." in key for key in plain):  # ESRGAN+, another network
+        return plain
     if "model.1.sub.0.RDB1.conv1.0.weight" in plain:
         # Behind the blocks stand the convolutions that enlarge, then two more.
         places = [place for place in indices(plain, "model") if place > 1]

@@ -138,6 +138,5 @@ def identify(
             return arch, found
     raise WeightsError(
         f"{path} holds no network that this version knows",
-        hint=f"known are {', '.join(name for name, arch in ARCHS.items() if arch.trained)}; "
-        "pip install 'vsr[models]' adds dozens of others",
+        hint=f"known are {', '.join(name for name, arch in ARCHS.items() if arch.trained)}",
     )

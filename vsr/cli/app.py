@@ -15,6 +15,7 @@ from vsr.cli.doctor import doctor
 from vsr.cli.eval import evaluate
 from vsr.cli.extract import extract
 from vsr.cli.models import models
+from vsr.cli.plan import plan
 from vsr.cli.probe import probe
 from vsr.cli.train import train
 from vsr.cli.upscale import upscale
@@ -73,6 +74,7 @@ def common(
 
 app.command()(upscale)
 app.command()(compare)
+app.command()(plan)
 app.command()(probe)
 app.command()(extract)
 app.command()(train)

@@ -11,6 +11,7 @@ from vsr.units import amount, clock
 
 if TYPE_CHECKING:
     from vsr.inspection import Inspection
+    from vsr.jobs.library import LibraryPlan  # it needs torch, which --help does without
 
 STATES = ("finished", "skipped", "failed", "left", "planned")
 
@@ -107,6 +108,25 @@ def forecast_line(told: Forecast) -> str:
     if told.target_bytes is not None:
         parts.append(f"about {amount(told.target_bytes)}")
     return ", ".join(parts)
+
+
+def library_text(plan: LibraryPlan) -> str:
+    """A library's size, and a line for each number of workers."""
+    lines = [
+        f"{plan.files} videos, {clock(plan.hours * 3600)}, {plan.frames} frames, "
+        f"{amount(plan.source_bytes)}",
+        f"targets {amount(plan.target_bytes)}, and {amount(plan.work_bytes)} at work beside them",
+    ]
+    if plan.left_out:
+        lines.append(f"{plan.left_out} files left out: pictures, or not to be planned")
+    lines += ["", "workers        time  speed-up  at work        cost"]
+    for row in plan.staffings:
+        cost = "-" if row.cost is None else f"{row.cost:.2f}"
+        lines.append(
+            f"{row.workers:7}  {clock(row.seconds):>10}  {row.speedup:8.2f}  "
+            f"{row.utilisation:7.0%}  {cost:>10}"
+        )
+    return "\n".join(lines)
 
 
 def _common(folders: list[Path]) -> Path:

@@ -1,0 +1,60 @@
+"""``vsr plan``: what a folder of videos takes on so many workers, before anything is spent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from vsr.cli import params
+from vsr.cli.console import as_json
+from vsr.cli.tables import library_text
+from vsr.options import BatchOptions, UpscaleOptions
+
+Sources = Annotated[
+    list[Path], typer.Argument(metavar="FOLDER...", help="Folders of videos, or videos.")
+]
+Workers = Annotated[
+    list[int] | None,
+    typer.Option("--workers", metavar="N", help="How many; repeatable. Default 1, 2, 4, 8."),
+]
+Price = Annotated[
+    float | None,
+    typer.Option("--price-per-hour", metavar="P", help="Of one worker, in any currency."),
+]
+
+
+def plan(
+    sources: Sources,
+    workers: Workers = None,
+    price_per_hour: Price = None,
+    recursive: params.Recursive = False,
+    model: params.Model = "auto",
+    height: params.Height = None,
+    device: params.Device = "auto",
+    codec: params.Codec = "auto",
+    preset: params.Preset = None,
+    json: params.Json = False,
+) -> None:
+    """Say what a library of videos takes on N workers: time, storage, money."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    options = UpscaleOptions(
+        model=model, height=height, device=device, codec=cast(Any, codec), preset=preset
+    )
+    from vsr import api  # torch takes seconds to import: not for --help
+    from vsr.jobs.library import plan_library
+
+    made = plan_library(
+        sources,
+        lambda: api.load(model, device),
+        options,
+        BatchOptions(recursive=recursive),
+        workers or (1, 2, 4, 8),
+        price_per_hour,
+    )
+    if json:
+        print(as_json(made))
+    else:
+        print(library_text(made))

@@ -31,7 +31,7 @@ check: .venv/ready ## format, lint and types
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: .venv/ready ## how fast the pipeline is against the network alone
-	$(BIN)/python benchmarks/pipeline.py
+	$(BIN)/vsr bench pipeline samples/harbour.mkv --repeats 3
 
 fuzz: .venv/ready ## damaged files by the thousand through the commands
 	$(BIN)/python -m fuzz

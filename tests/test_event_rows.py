@@ -200,7 +200,7 @@ def test_a_run_that_backs_off_tells_it(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    forward, tries = Engine._forward, list[int]()  # pyright: ignore[reportPrivateUsage]
+    forward, tries = Engine.network, list[int]()
 
     def short_of_memory(engine: Engine, windows: Tensor) -> Tensor:
         tries.append(len(windows))
@@ -208,7 +208,7 @@ def test_a_run_that_backs_off_tells_it(
             raise torch.OutOfMemoryError("out of memory")
         return forward(engine, windows)
 
-    monkeypatch.setattr(Engine, "_forward", short_of_memory)
+    monkeypatch.setattr(Engine, "network", short_of_memory)
     rows = rows_of(make_clip(), tmp_path / "out.mp4", capsys)
     assert [row["event"] for row in rows].count("backed_off") == 1
     assert rows[-1]["event"] == "finished"

@@ -25,9 +25,10 @@ FLOORS = [
     },
     {"models", "pipeline", "options"},
     {"media", "infer", "weights"},
-    {"training", "comparing", "evaluation"},
+    {"training", "comparing", "evaluation", "inspection"},
     {"jobs"},
     {"api", "report", "doctor"},
+    {"bench"},
     {"cli"},
     {"__main__"},
 ]

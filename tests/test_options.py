@@ -11,7 +11,8 @@ import pytest
 from vsr.cli.upscale import upscale
 from vsr.errors import OptionsError
 from vsr.geometry import Size
-from vsr.options import BatchOptions, UpscaleOptions, parse_bytes, parse_seconds, parse_size
+from vsr.options import BatchOptions, UpscaleOptions
+from vsr.units import parse_bytes, parse_seconds, parse_size
 
 # What the command has beside the library's options, and the one whose flag is in the singular.
 ONLY_COMMAND = {"places", "to", "dry_run", "json", "quiet", "verbose"}
@@ -36,7 +37,8 @@ def test_every_option_has_a_flag_with_help_and_the_same_default() -> None:
     "wrong",
     [
         {"scale": 9.0},
-        {"scale": 1.5},
+        {"scale": 0.5},
+        {"denoise": 1.5},
         {"scale": 2.0, "height": 720},
         {"height": 0},
         {"tile": 8},
@@ -45,6 +47,8 @@ def test_every_option_has_a_flag_with_help_and_the_same_default() -> None:
         {"vram": 1},
         {"reuse": "-1"},
         {"reuse": "some"},
+        {"compile": "maybe"},
+        {"hwaccel": "cuda"},
         {"device": "tpu"},
         {"dtype": "int8"},
         {"codec": "mpeg2"},

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from vsr.comparing.footage import Footage
+from vsr.comparing.honest import check_model
 from vsr.comparing.witness import Witness
 from vsr.errors import MediaError, OptionsError
 from vsr.evaluation import Score, scores, sets_in
@@ -60,12 +61,13 @@ def upscale(
     source, target = Path(source), Path(target)
     _check_source(source)
     check_target(source, target, options)
-    upscaler = load(options.model, options.engine.device)
+    upscaler = load_for(options)
     if options.preview is not None and (is_picture(source) or not target.suffix):
         raise OptionsError("--preview is for a video that becomes one")
     page = ReportTargets(html=options.compare, overwrite=options.overwrite)
     page.check()
     engine = make_engine(upscaler, options, on_event)
+    check_model(upscaler, source, options, on_event)
     report = _upscale(source, target, engine, options, on_event, should_stop)
     if isinstance(engine, Witness):
         write_page(engine, page, source, report, on_event)
@@ -120,7 +122,7 @@ def upscale_batch(
     return upscale_many(
         [Path(source) for source in sources],
         Path(target),
-        lambda: load(options.model, options.engine.device),
+        lambda: load_for(options),
         options,
         batch,
         on_event,
@@ -143,14 +145,14 @@ def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = No
     check_target(source, target, options)
     if is_picture(source) or not target.suffix:
         raise OptionsError("only a video has a plan", hint="pictures are just enlarged")
-    return make_plan(source, target, options, load(options.model, options.engine.device).scale)
+    return make_plan(source, target, options, load_for(options).scale)
 
 
 def dry_run(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Forecast:
     """What :func:`upscale` would do, and take: measured on some frames where it makes a video."""
     options = options or UpscaleOptions()
     _check_source(Path(source))
-    engine = make_engine(load(options.model, options.engine.device), options)
+    engine = make_engine(load_for(options), options)
     return dry_run_of(Path(source), Path(target), options, engine)
 
 
@@ -209,25 +211,17 @@ def list_models() -> list[dict[str, object]]:
     return rows + [{"name": arch.name, "about": f"{arch.summary} (no weights)"} for arch in plain]
 
 
-def describe_model(name: str) -> dict[str, object]:
-    """The facts of one model, by name or path."""
-    upscaler = load_weights(name)
-    return {
-        "name": upscaler.name,
-        "arch": upscaler.arch,
-        "scale": upscaler.scale,
-        "parameters": upscaler.parameters,
-        "receptive_field_px": 2 * upscaler.halo + 1,
-        "dtypes": [str(dtype).removeprefix("torch.") for dtype in upscaler.dtypes],
-        **upscaler.card,
-    }
-
-
 def load(model: str = "auto", on_device: str = "auto") -> Upscaler:
     """The upscaler of a name or of a weights file; ``auto`` is the best for the device."""
     if model == "auto":
         model = model_for(device.pick(on_device).type)
     return load_weights(model)
+
+
+def load_for(options: UpscaleOptions) -> Upscaler:
+    """The upscaler that these options ask for: a model, or several in a chain."""
+    name = default_model(options) if options.model == "auto" else options.model
+    return load_weights(name, then=options.then, denoise=options.denoise)
 
 
 def make_engine(

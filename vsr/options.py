@@ -14,7 +14,7 @@ DtypeName = Literal["auto", "fp16", "bf16", "fp32"]
 CodecName = Literal[
     "auto", "h264", "hevc", "av1", "prores", "ffv1", "h264_nvenc", "hevc_nvenc", "av1_nvenc"
 ]
-Deinterlace = Literal["auto", "on", "off"]
+Switch = Literal["auto", "on", "off"]
 OnError = Literal["continue", "stop"]
 Order = Literal["name", "size", "duration", "newest", "oldest"]
 
@@ -27,7 +27,8 @@ class EngineOptions:
     its neighbours on each side; ``batch`` how many windows go through at once; all in input pixels,
     ``None`` to choose. ``memory`` is a budget in bytes from which tile and batch follow. ``reuse``
     computes only what changed since the frame before by more than so many code values; at 0 the
-    result is the same, with ``None`` every frame is computed whole.
+    result is the same, with ``None`` every frame is computed whole. ``compile`` builds the network
+    for its one shape with `torch.compile`.
     """
 
     device: str = "auto"
@@ -37,6 +38,7 @@ class EngineOptions:
     batch: int | None = None
     memory: int | None = None
     reuse: int | None = 0
+    compile: Switch = "auto"
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
@@ -49,6 +51,7 @@ class EngineOptions:
         _at_least("batch", self.batch, 1)
         _at_least("vram", self.memory, 64 << 20, "64MB")
         _at_least("reuse", self.reuse, 0)
+        _one_of("compile", self.compile, get_args(Switch))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +59,25 @@ class UpscaleOptions:
     """Everything that ``vsr upscale`` can be told; see ``docs/guide/upscale.md`` for each.
 
     At most one of ``scale``, ``size`` and ``height``/``width`` may be given; the network's own
-    factor otherwise. ``start`` and ``end`` are seconds of the source's own clock. ``fps`` is for a
-    folder of frames that becomes a video, as a fraction: "24000/1001". ``compare`` is a page to
-    write, with some frames before and after. ``reuse`` is "exact", "off" or a tolerance in code
-    values, as text. ``preview`` makes so many
-    seconds of the liveliest stretch; ``force`` begins though the disk seems too small.
-    ``allow_huge`` believes a source that claims frames beyond ``media/limits.py``. What an
-    interrupted run of the same settings finished is used again; of other settings it is an error,
-    unless ``restart`` discards it. ``fresh`` discards it in any case. ``devices`` are several of
-    one kind that share the segments: "all" GPUs, "cuda:0,cuda:1", or "cpu:2" for two processes.
+    factor otherwise. ``then`` names models that run after ``model``, each on what the one before
+    made; ``denoise`` is a strength for Real-ESRGAN's general network. ``check_model`` tries the
+    model on a crop first, by default where it is a stranger's. ``start`` and ``end`` are seconds
+    of the source's own clock. ``fps`` is for a folder of frames that becomes a video, as a
+    fraction: "24000/1001". ``compare`` is a page to write, with some frames before and after.
+    ``reuse`` is "exact", "off" or a tolerance in code values, as text. ``hwaccel`` decodes on the
+    GPU that the network runs on, where that works.
+    ``preview`` makes so many seconds of the liveliest stretch; ``force`` begins though the disk
+    seems too small. ``allow_huge`` believes a source that claims frames beyond
+    ``media/limits.py``. What an interrupted run of the same settings finished is used again; of
+    other settings it is an error, unless ``restart`` discards it. ``fresh`` discards it in any
+    case. ``devices`` are several of one kind that share the segments: "all" GPUs,
+    "cuda:0,cuda:1", or "cpu:2" for two processes.
     """
 
     model: str = "auto"
+    then: tuple[str, ...] = ()
+    denoise: float | None = None
+    check_model: bool | None = None
     scale: float | None = None
     height: int | None = None
     width: int | None = None
@@ -80,6 +90,8 @@ class UpscaleOptions:
     batch: int | None = None
     vram: int | None = None
     reuse: str = "exact"
+    compile: Switch = "auto"
+    hwaccel: Literal["auto", "off"] = "auto"
     codec: CodecName = "auto"
     crf: float | None = None
     preset: str | None = None
@@ -87,7 +99,7 @@ class UpscaleOptions:
     encoder_options: tuple[tuple[str, str], ...] = ()
     start: float | None = None
     end: float | None = None
-    deinterlace: Deinterlace = "auto"
+    deinterlace: Switch = "auto"
     fps: str | None = None
     compare: Path | None = None
     preview: float | None = None
@@ -106,12 +118,15 @@ class UpscaleOptions:
                 "the target size was given more than once",
                 hint="keep one of --scale, --size, --height",
             )
-        if self.scale is not None and not 2 <= self.scale <= 8:
-            raise OptionsError(f"scale must be from 2 to 8, got {self.scale:g}")
+        if self.scale is not None and not 1 <= self.scale <= 8:
+            raise OptionsError(f"scale must be from 1 to 8, got {self.scale:g}")
+        if self.denoise is not None and not 0 <= self.denoise <= 1:
+            raise OptionsError(f"denoise must be from 0 to 1, got {self.denoise:g}")
         _at_least("height", self.height, 1)
         _at_least("width", self.width, 1)
         _one_of("codec", self.codec, get_args(CodecName))
-        _one_of("deinterlace", self.deinterlace, get_args(Deinterlace))
+        _one_of("hwaccel", self.hwaccel, ("auto", "off"))
+        _one_of("deinterlace", self.deinterlace, get_args(Switch))
         if self.preview is not None and not 0 < self.preview < float("inf"):
             raise OptionsError(f"preview must be above 0 seconds, got {self.preview:g}")
         for name, value in (("start", self.start), ("end", self.end), ("crf", self.crf)):
@@ -135,7 +150,14 @@ class UpscaleOptions:
             cpu = self.devices.startswith("cpu")
             device = "cpu" if cpu else self.devices.replace("all", "cuda:0").split(",")[0]
         return EngineOptions(
-            device, self.dtype, self.tile, self.overlap, self.batch, self.vram, self._reuse
+            device,
+            self.dtype,
+            self.tile,
+            self.overlap,
+            self.batch,
+            self.vram,
+            self._reuse,
+            self.compile,
         )
 
     def _check_devices(self, asked: str) -> None:
@@ -162,7 +184,9 @@ class UpscaleOptions:
 
     def as_json(self) -> dict[str, object]:
         """For a journal: everything that could change the result."""
-        about_the_run = ("compare", "device", "devices", "overwrite", "restart", "fresh", "force")
+        about_the_run = (
+            "compare", "device", "devices", "overwrite", "restart", "fresh", "force", "check_model",
+        )  # fmt: skip
         return {key: value for key, value in asdict(self).items() if key not in about_the_run}
 
     def target_size(self, source: Size, network_scale: int) -> Size:
@@ -202,30 +226,6 @@ class BatchOptions:
         _one_of("order", self.order, get_args(Order))
         if not 0 < self.poll <= 86400:
             raise OptionsError(f"poll must be above 0 seconds and at most a day, got {self.poll:g}")
-
-
-def parse_bytes(text: str) -> int:
-    """ "4GB", "512 MiB", "2.5g" or plain bytes, in powers of 1024."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
-    if match is None:
-        raise OptionsError(f"not an amount of memory: {text!r}", hint="such as 4GB or 512MB")
-    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
-
-
-def parse_seconds(text: str) -> float:
-    """Seconds ("83.5") or a clock time ("1:23.5", "0:01:23.500")."""
-    match = re.fullmatch(r"\s*(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?)\s*", text)
-    if match is None:
-        raise OptionsError(f"not a time: {text!r}", hint="seconds, or h:mm:ss.mmm")
-    return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + float(match[3])
-
-
-def parse_size(text: str) -> Size:
-    """ "1920x1080"."""
-    match = re.fullmatch(r"\s*(\d{1,6})\s*[xX]\s*(\d{1,6})\s*", text)
-    if match is None:
-        raise OptionsError(f"not a size: {text!r}", hint="width x height, such as 1920x1080")
-    return Size(int(match[1]), int(match[2]))
 
 
 def _at_least(name: str, value: int | None, least: int, shown: str | None = None) -> None:

@@ -1,6 +1,11 @@
-"""Amounts of bytes and of time as people read them. It parses none: that is for the options."""
+"""Amounts of bytes, times and sizes, as people read them and as they write them."""
 
 from __future__ import annotations
+
+import re
+
+from vsr.errors import OptionsError
+from vsr.geometry import Size
 
 
 def amount(count: int) -> str:
@@ -20,3 +25,27 @@ def clock(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}:{rest:02} min"
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02} h"
+
+
+def parse_bytes(text: str) -> int:
+    """ "4GB", "512 MiB", "2.5g" or plain bytes, in powers of 1024."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
+    if match is None:
+        raise OptionsError(f"not an amount of memory: {text!r}", hint="such as 4GB or 512MB")
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds ("83.5") or a clock time ("1:23.5", "0:01:23.500")."""
+    match = re.fullmatch(r"\s*(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?)\s*", text)
+    if match is None:
+        raise OptionsError(f"not a time: {text!r}", hint="seconds, or h:mm:ss.mmm")
+    return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + float(match[3])
+
+
+def parse_size(text: str) -> Size:
+    """ "1920x1080"."""
+    match = re.fullmatch(r"\s*(\d{1,6})\s*[xX]\s*(\d{1,6})\s*", text)
+    if match is None:
+        raise OptionsError(f"not a size: {text!r}", hint="width x height, such as 1920x1080")
+    return Size(int(match[1]), int(match[2]))

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from vsr import doctor, weights
+from vsr import doctor
 from vsr.media.codecs import CODECS
+from vsr.weights import store
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +40,7 @@ def altered_copy(folder: Path) -> Path:
 
 def test_altered_weights_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = altered_copy(tmp_path) / "weights"
-    monkeypatch.setattr(weights, "folder", lambda: folder)
+    monkeypatch.setattr(store, "folder", lambda: folder)
     wrong = [check for check in doctor.examine() if check.state == "wrong"]
     assert [check.name for check in wrong] == ["model tiny"]
     assert "not the file that was shipped" in wrong[0].said

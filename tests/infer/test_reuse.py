@@ -34,7 +34,7 @@ class Counted:
     def __init__(self, network: Upscaler, **options: object) -> None:
         self.engine = Engine(network, EngineOptions(device="cpu", **options))  # pyright: ignore[reportArgumentType]
         self.pixels = 0
-        module = self.engine._module  # pyright: ignore[reportPrivateUsage]  # nothing else tells
+        module = self.engine._network.module  # pyright: ignore[reportPrivateUsage]  # nothing else tells
         module.register_forward_hook(self._count)
 
     def _count(self, module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:

@@ -18,16 +18,18 @@ from vsr.infer.tiles import least_tile, plan
     height=st.integers(1, 700),
     overlap=st.integers(0, 45),
     extra=st.integers(0, 400),
+    multiple=st.sampled_from((1, 2, 4, 7, 64)),
 )
 def test_kept_parts_cover_the_picture_exactly_once(
-    width: int, height: int, overlap: int, extra: int
+    width: int, height: int, overlap: int, extra: int, multiple: int
 ) -> None:
-    side = least_tile(overlap) + extra
-    tiles = plan(Size(width, height), Size(side, side), overlap)
+    side = least_tile(overlap, multiple) + extra
+    tiles = plan(Size(width, height), Size(side, side), overlap, multiple)
     count = np.zeros((height, width), np.uint8)
     for tile in tiles.tiles:
         window, kept = tile.window, tile.kept
         assert (window.width, window.height) == (tiles.window.width, tiles.window.height)
+        assert window.x % multiple == window.y % multiple == 0
         assert window.x >= 0
         assert window.y >= 0
         assert window.right <= width

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vsr.training.losses.adversarial import ADVERSARIAL_LOSSES
 from vsr.training.losses.perceptual import ContentLoss
-from vsr.training.losses.pixel import PIXEL_LOSSES
+from vsr.training.losses.pixel import PIXEL_LOSSES, tone
 from vsr.training.vgg import Vgg, conv_names, feature_index, from_state
 
 ONE, TWO = torch.tensor([[0.1, 0.5]]), torch.tensor([[0.4, 0.1]])
@@ -22,6 +22,18 @@ def test_pixel_losses_are_their_formulas() -> None:
     assert values["l1"] == pytest.approx(0.35)
     rounded = (math.sqrt(0.3**2 + 1e-6) + math.sqrt(0.4**2 + 1e-6)) / 2
     assert values["charbonnier"] == pytest.approx(rounded)
+
+
+def test_tone_sees_a_tint_and_a_grid_but_no_detail() -> None:
+    torch.manual_seed(2)
+    real = torch.rand(2, 3, 32, 48)
+    assert float(tone(real, real, 4)) == 0
+    assert float(tone(real + 0.02, real, 4)) == pytest.approx(0.02, rel=1e-3)
+    grid = torch.tensor([[0.1, -0.1], [-0.1, 0.1]]).repeat(16, 24)  # its mean is 0
+    assert float(tone(real + grid, real, 4)) == pytest.approx(0.1, rel=1e-3)
+    detail = torch.zeros_like(real)
+    detail[..., ::8, ::8], detail[..., 4::8, 4::8] = 0.5, -0.5  # cancels out at each place
+    assert float(tone(real + detail, real, 4)) == pytest.approx(0, abs=1e-7)
 
 
 def sigmoid(value: float) -> float:

@@ -78,7 +78,7 @@ def test_every_recipe_learns_exports_and_reports(
     steps = [line for line in read(report.out) if "losses" in line]
     expected = {"pixel"}
     if RECIPES[name].is_gan:
-        expected |= {"adversarial", "content", "discriminator", "real", "made"}
+        expected |= {"adversarial", "content", "tone", "discriminator", "real", "made"}
     assert set(steps[-1]["losses"]) == expected
     for path in (report.last, report.best):
         upscaler = weights.load(path)

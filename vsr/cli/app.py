@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from vsr.cli.bench import bench
 from vsr.cli.compare import compare
 from vsr.cli.doctor import doctor
 from vsr.cli.eval import evaluate
@@ -80,3 +81,4 @@ app.command()(train)
 app.command()(doctor)
 app.command("eval")(evaluate)
 app.add_typer(models, name="models")
+app.add_typer(bench, name="bench")

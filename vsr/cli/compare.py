@@ -76,10 +76,10 @@ def compare(
     # Here, so that --help does not wait for torch and FFmpeg.
     from vsr.cli.comparison_console import show_comparison
     from vsr.comparing.options import CompareOptions, parse_crop
-    from vsr.options import parse_seconds
     from vsr.report.data import to_json
     from vsr.report.front import compare as run
     from vsr.report.targets import ReportTargets
+    from vsr.units import parse_seconds
 
     options = CompareOptions(
         align=cast(Any, align),  # checked by the options themselves

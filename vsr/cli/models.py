@@ -1,14 +1,21 @@
-"""``vsr models``: what there is to upscale with."""
+"""``vsr models``: what there is to upscale with, and what a file is worth."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, cast
 
 import typer
 
 from vsr.cli import params
 
-models = typer.Typer(no_args_is_help=True, help="List the models, or describe one.")
+models = typer.Typer(no_args_is_help=True, help="List, describe, inspect, blend and export models.")
+
+NameOrPath = Annotated[str, typer.Argument(metavar="NAME|PATH", help="A name, or a file.")]
+Out = Annotated[Path, typer.Option("--out", metavar="FILE.safetensors", help="What to write.")]
+On = Annotated[
+    Path | None, typer.Option("--on", metavar="VIDEO", help="Try it on crops of your own footage.")
+]
 
 
 @models.command("list")
@@ -25,12 +32,70 @@ def list_models(json: params.Json = False) -> None:
 
 
 @models.command("info")
-def info(
-    name: Annotated[str, typer.Argument(help="A name, or a path to weights.")],
+def info(name: NameOrPath, json: params.Json = False) -> None:
+    """Describe one model: architecture, scale, parameters, receptive field, card."""
+    from vsr.cli.console import show_rows
+    from vsr.inspection import describe
+
+    show_rows(describe(name), json=json)
+
+
+@models.command("inspect")
+def inspect(
+    name: NameOrPath,
+    on: On = None,
+    device: params.Device = "auto",
+    dtype: params.Dtype = "auto",
     json: params.Json = False,
 ) -> None:
-    """Describe one model: architecture, scale, parameters, receptive field, card."""
-    from vsr import api
-    from vsr.cli.console import show_rows
+    """Say what a model is and what it costs; with --on, whether it beats bicubic there."""
+    from vsr import inspection
+    from vsr.cli.console import as_json, show_rows
+    from vsr.cli.tables import inspection_rows
+    from vsr.options import EngineOptions
 
-    show_rows(api.describe_model(name), json=json)
+    options = EngineOptions(device=device, dtype=cast(Any, dtype))
+    found = inspection.inspect(name, options, on)
+    if json:
+        print(as_json(found))
+        return
+    show_rows(inspection_rows(found), json=False)
+
+
+@models.command("blend")
+def blend(
+    first: NameOrPath,
+    second: NameOrPath,
+    out: Out,
+    alpha: Annotated[float, typer.Option(help="The share of the second, 0 to 1.")] = 0.5,
+    overwrite: params.Overwrite = False,
+) -> None:
+    """Write a network between two of one shape: (1 - alpha) x first + alpha x second."""
+    from vsr import weights
+    from vsr.weights.blend import blend
+
+    made = blend(weights.find(first), weights.find(second), alpha)
+    weights.save_stored(out, made, overwrite=overwrite)
+    print(f"wrote {out}: {made.card['about']}")
+
+
+@models.command("export")
+def export(
+    name: NameOrPath,
+    kind: Annotated[str, typer.Option("--format", metavar="onnx|torchscript|safetensors")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="NAME.onnx and so on unless told.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(metavar="fp32|fp16", help="What it computes in.")] = "fp32",
+    overwrite: params.Overwrite = False,
+) -> None:
+    """Write a model for another program, and check that it computes the same."""
+    from vsr.weights.export import export
+
+    made = export(name, cast(Any, kind), out, dtype=dtype, overwrite=overwrite)
+    checked = (
+        "not checked: pip install onnxruntime"
+        if made.difference is None
+        else f"differs from ours by {made.difference:.1e} at most"
+    )
+    print(f"wrote {made.path} ({made.path.stat().st_size / 1e6:.1f} MB): {checked}")

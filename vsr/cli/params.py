@@ -9,7 +9,7 @@ import typer
 
 from vsr.errors import BatchIncomplete, OptionsError, Stopped
 from vsr.events import BatchReport
-from vsr.options import CodecName, Deinterlace, DtypeName, OnError, Order
+from vsr.options import CodecName, DtypeName, OnError, Order, Switch
 
 Places = Annotated[
     list[Path],
@@ -21,7 +21,24 @@ Places = Annotated[
 ]
 
 Model = Annotated[str, typer.Option("--model", metavar="NAME|PATH", help="See `vsr models list`.")]
-Scale = Annotated[float | None, typer.Option("--scale", help="2 to 8; the network's own is 4.")]
+Then = Annotated[
+    list[str] | None,
+    typer.Option("--then", metavar="NAME|PATH", help="A model that runs after; repeatable."),
+]
+Denoise = Annotated[
+    float | None,
+    typer.Option("--denoise", metavar="0..1", help="For realesr-general-x4v3.pth and its twin."),
+]
+CheckModel = Annotated[
+    bool | None,
+    typer.Option(
+        "--check-model/--no-check-model",
+        help="Warn of a model that loses to bicubic on a crop; by default of strangers' models.",
+    ),
+]
+Scale = Annotated[
+    float | None, typer.Option("--scale", help="1 to 8; the network's own factor unless told.")
+]
 Height = Annotated[int | None, typer.Option("--height", help="Target height; the width follows.")]
 Width = Annotated[int | None, typer.Option("--width", help="Target width; the height follows.")]
 TargetSize = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Exact target size.")]
@@ -61,6 +78,15 @@ Reuse = Annotated[
         help="Compute only what changed since the frame before, by more than N code values.",
     ),
 ]
+Compile = Annotated[
+    str,
+    typer.Option(
+        "--compile", metavar="auto|on|off", help="Build the network for its one shape first."
+    ),
+]
+HwAccel = Annotated[
+    str, typer.Option("--hwaccel", metavar="auto|off", help="Decode on the GPU, where it can.")
+]
 Codec = Annotated[
     str, typer.Option("--codec", metavar="|".join(get_args(CodecName)), help="Video codec.")
 ]
@@ -82,9 +108,7 @@ Start = Annotated[
 End = Annotated[str | None, typer.Option("--end", metavar="TIME", help="Stop before this time.")]
 DeinterlaceMode = Annotated[
     str,
-    typer.Option(
-        "--deinterlace", metavar="|".join(get_args(Deinterlace)), help="Auto finds combing."
-    ),
+    typer.Option("--deinterlace", metavar="|".join(get_args(Switch)), help="Auto finds combing."),
 ]
 Fps = Annotated[
     str | None,

@@ -10,6 +10,7 @@ from vsr.events import BatchReport, Forecast, Outcome, Report
 from vsr.units import amount, clock
 
 if TYPE_CHECKING:
+    from vsr.inspection import Inspection
     from vsr.jobs.library import LibraryPlan  # it needs torch, which --help does without
 
 STATES = ("finished", "skipped", "failed", "left", "planned")
@@ -35,6 +36,31 @@ def batch_table(report: BatchReport) -> str:
     else:
         lines.append(f"{', '.join(counts) or 'nothing done'}, in {clock(report.seconds)}")
     return "\n".join(lines)
+
+
+def inspection_rows(found: Inspection) -> dict[str, object]:
+    """What a model is and costs, by rows."""
+    megabytes = found.bytes_per_megapixel / (1 << 20)
+    rows: dict[str, object] = {
+        "name": found.name + (" (not of this project's format)" if found.foreign else ""),
+        "architecture": found.arch,
+        "settings": ", ".join(f"{key} {value}" for key, value in found.hparams.items()) or "none",
+        "enlarges": f"{found.scale} times",
+        "parameters": f"{found.parameters:,}",
+        "receptive_field": f"{found.receptive_field_px} px"
+        if found.receptive_field_px
+        else "unbounded",
+        "tiled": found.tiles,
+        "precision": ", ".join(found.dtypes),
+        "multiply-adds": f"{found.multiply_adds_per_pixel:,} per input pixel",
+        "memory": f"{megabytes:,.0f} MB per megapixel of input ({found.placement})",
+        "speed": f"{found.milliseconds:.0f} ms for 160x90 ({found.placement})",
+    }
+    if found.verdict is not None:
+        verdict = found.verdict
+        better = "beats" if verdict.psnr > verdict.bicubic else "does not beat"
+        rows["on_this_video"] = f"{better} bicubic: {verdict}"
+    return {**rows, **{key: value for key, value in found.card.items() if key != "arch"}}
 
 
 def forecast_rows(told: Forecast) -> dict[str, object]:

@@ -93,9 +93,9 @@ def train(
     # Here, so that --help does not wait for torch.
     from vsr.cli.signals import wish_to_end
     from vsr.cli.train_console import TrainConsole
-    from vsr.options import parse_bytes
     from vsr.training.loop import train as run
     from vsr.training.options import TrainOptions, parse_net
+    from vsr.units import parse_bytes
 
     options = TrainOptions(
         frames=tuple(frames), out=out, recipe=recipe, init=init, steps=steps, minutes=minutes,

@@ -9,13 +9,17 @@ from vsr.cli import params
 from vsr.cli.console import Console, show_report
 from vsr.cli.signals import wish_to_end
 from vsr.events import Planned
-from vsr.options import BatchOptions, UpscaleOptions, parse_bytes, parse_seconds, parse_size
+from vsr.options import BatchOptions, UpscaleOptions
+from vsr.units import parse_bytes, parse_seconds, parse_size
 
 
 def upscale(
     places: params.Places,
     to: params.To = None,
     model: params.Model = "auto",
+    then: params.Then = None,
+    denoise: params.Denoise = None,
+    check_model: params.CheckModel = None,
     scale: params.Scale = None,
     height: params.Height = None,
     width: params.Width = None,
@@ -28,6 +32,8 @@ def upscale(
     batch: params.Batch = "auto",
     vram: params.Vram = None,
     reuse: params.Reuse = "exact",
+    compile: params.Compile = "auto",  # noqa: A002  # the flag's name
+    hwaccel: params.HwAccel = "auto",
     codec: params.Codec = "auto",
     crf: params.Crf = None,
     preset: params.Preset = None,
@@ -61,6 +67,9 @@ def upscale(
     with Console(json=json, quiet=quiet, verbose=verbose) as console:
         options = UpscaleOptions(
             model=model,
+            then=tuple(then or ()),
+            denoise=denoise,
+            check_model=check_model,
             scale=scale,
             height=height,
             width=width,
@@ -73,6 +82,8 @@ def upscale(
             batch=params.auto_or_number("batch", batch),
             vram=None if vram is None else parse_bytes(vram),
             reuse=reuse,
+            compile=cast(Any, compile),
+            hwaccel=cast(Any, hwaccel),
             codec=cast(Any, codec),
             crf=crf,
             preset=preset,

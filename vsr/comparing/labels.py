@@ -31,7 +31,11 @@ def labelled(models: Sequence[str], load: Callable[[str], Upscaler]) -> dict[str
     """Models by a short name each; files of one name have their folders before it."""
     loaded = {model: load(model) for model in models}
     paths = [
-        Path(upscaler.name if model == "auto" else model.removesuffix(".safetensors"))
+        Path(
+            upscaler.name
+            if model == "auto"
+            else model.removesuffix(".safetensors").removesuffix(".pth")
+        )
         for model, upscaler in loaded.items()
     ]
     return dict(zip(labels(paths), loaded.values(), strict=True))

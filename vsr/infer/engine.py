@@ -6,9 +6,7 @@ planes of the enlarged size, never floats.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
@@ -21,6 +19,7 @@ from vsr.errors import OptionsError, WeightsError
 from vsr.events import BackedOff, EventSink, ignore
 from vsr.geometry import Size
 from vsr.infer import device as devices
+from vsr.infer.network import Network
 from vsr.infer.output import FloatOutput, Output, PlaneOutput
 from vsr.infer.reuse import Cells, Planes, Reuse, turns
 from vsr.infer.sizing import Sizes
@@ -51,7 +50,7 @@ class Engine:
         self.placement = devices.resolve(self.options, upscaler)
         self._on_event = on_event
         self._reuse = Reuse(self.options.reuse)
-        self._sizes = Sizes(self.options, self.placement.device, upscaler.halo)
+        self._sizes = Sizes(self.options, self.placement.device, upscaler)
         self._place(self.placement.dtype)
 
     def enlarge(
@@ -116,9 +115,10 @@ class Engine:
         low = Size(width, height)
         output = PlaneOutput(frames, low, size, self.upscaler.scale, target, place)
         tiles, _ = self._sizes.choose(output, frames)
-        context = self._sizes.context(output)
+        context = self.upscaler.halo + output.margin
         reach = context + SUPPORT * (max(source.multiple) - 1)
-        if tiles.overlap < context:  # how neighbours fade depends on the tiles: a still or nothing
+        exact = self.upscaler.is_exact(tiles.overlap, output.margin) and not self._network.compiles
+        if not exact or self.upscaler.multiple_of > 1:  # parts would differ: a still or nothing
             changed = [None if cells is None or cells.any() else cells for cells in changed]
         for turn in turns(changed, low, reach=reach, context=context, window=tiles.window):
             if turn.parts is not None:
@@ -137,9 +137,10 @@ class Engine:
         """Tiles of frames, all by default, through the network and onto the canvas."""
         frames = pixels.shape[0]
         tiles, batch = self._sizes.choose(output, frames) if parts is None else (parts, 1)
-        output.prepare(tiles, exact=tiles.overlap >= self._sizes.context(output))
+        output.prepare(tiles, exact=self.upscaler.is_exact(tiles.overlap, output.margin))
         jobs = [(tile, frame) for tile in range(len(tiles.tiles)) for frame in range(frames)]
         finite = torch.ones((), dtype=torch.bool, device=pixels.device)
+        built = parts is None and self._network.compiles
         for start in range(0, len(jobs), batch):
             turn = jobs[start : start + batch]
             windows = torch.stack(
@@ -149,7 +150,7 @@ class Engine:
                     for box in (tiles.tiles[tile].window,)
                 ]
             )
-            enlarged = self._forward(windows)
+            enlarged = self._network.run(windows, built=built and len(turn) == batch)
             finite &= torch.isfinite(enlarged.sum())
             for tile in sorted({tile for tile, _ in turn}):
                 members = [place for place, job in enumerate(turn) if job[0] == tile]
@@ -159,35 +160,21 @@ class Engine:
         if not bool(finite):
             raise _NotFiniteError
 
-    def _forward(self, windows: Tensor) -> Tensor:
-        """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32; alpha goes by bicubic."""
-        color = windows[:, :3]
-        if self.placement.channels_last:
-            color = color.contiguous(memory_format=torch.channels_last)
-        with self._precision():
-            enlarged: Tensor = self._module(color).float()
-        if windows.shape[1] == 4:
-            alpha = torch.nn.functional.interpolate(
-                windows[:, 3:], size=enlarged.shape[-2:], mode="bicubic", antialias=True
-            )
-            enlarged = torch.cat([enlarged, alpha], dim=1)
-        return enlarged
+    @torch.inference_mode()
+    def network(self, windows: Tensor) -> Tensor:
+        """The network alone, on windows that lie on the device: no tiles, no colour, no retry.
 
-    def _precision(self) -> AbstractContextManager[object]:
-        """Float32 that is asked for is float32: no TF32."""
-        if self.placement.device.type == "cuda" and self.placement.dtype == torch.float32:
-            return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
-        return nullcontext()
+        (n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32; alpha goes by bicubic
+        where the network has none.
+        """
+        return self._network.run(windows)
 
     def _place(self, dtype: torch.dtype) -> None:
         self.placement = replace(self.placement, dtype=dtype)
-        module = copy.deepcopy(self.upscaler.module).to(self.placement.device, dtype)
-        if self.placement.channels_last:
-            for parameter in module.parameters():
-                if parameter.dim() == 4:
-                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        self._module = module.eval().requires_grad_(False)
-        self._sizes.fit(self._module, dtype, self.upscaler.scale)
+        self._network = Network(
+            self.upscaler, self.placement, compiles=self.options.compile == "on"
+        )
+        self._sizes.fit(self._network.module, dtype)
         self._reuse.forget()
 
     def _insist(self, attempt: Callable[[], Result]) -> Result:

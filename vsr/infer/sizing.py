@@ -14,6 +14,7 @@ from vsr.infer import device as devices
 from vsr.infer.memory import peak_bytes
 from vsr.infer.output import Output
 from vsr.infer.tiles import TilePlan, least_tile, plan
+from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
 
 SAFETY = 1.4  # a convolution's scratch memory is not seen by the meter
@@ -60,38 +61,32 @@ def need(module: nn.Module, device: torch.device, dtype: torch.dtype, scale: int
 class Sizes:
     """The tile and the batch of an engine. ``fit`` first, and again when the network changes."""
 
-    def __init__(self, options: EngineOptions, device: torch.device, halo: int) -> None:
-        self._device, self._halo = device, halo
+    def __init__(self, options: EngineOptions, device: torch.device, upscaler: Upscaler) -> None:
+        self._device, self._upscaler = device, upscaler
         self._overlap = options.overlap
         self._tile, self._batch = options.tile, options.batch
         self._budget = devices.budget(device, options.memory)
         self._need: Need | None = None
         self._module: nn.Module | None = None
-        self._dtype, self._scale = torch.float32, 1
+        self._dtype = torch.float32
         self.latest: tuple[TilePlan, int] | None = None
 
-    def fit(self, module: nn.Module, dtype: torch.dtype, scale: int) -> None:
+    def fit(self, module: nn.Module, dtype: torch.dtype) -> None:
         """The network whose memory counts from now on; it is measured when that is first asked."""
-        self._module, self._dtype, self._scale, self._need = module, dtype, scale, None
-
-    def context(self, output: Output) -> int:
-        """Pixels around a place that what is made of it depends on."""
-        return self._halo + output.margin
+        self._module, self._dtype, self._need = module, dtype, None
 
     def choose(self, output: Output, frames: int) -> tuple[TilePlan, int]:
         """The tiles and the batch for ``frames`` pictures, from the options or the budget."""
-        exact = self.context(output)
-        overlap = exact if self._overlap is None else min(self._overlap, exact)
-        low = output.low
+        overlap = self._upscaler.overlap(self._overlap, output.margin)
+        low, multiple = output.low, self._upscaler.multiple_of
+        least = least_tile(overlap, multiple)
         tile = self._tile
         if tile is None:
-            least = least_tile(overlap)
             tile = max(low.width, low.height)
-            while tile > least and self._bytes(low, tile) > self._budget:
+            free = self._upscaler.whole  # until memory really runs out
+            while not free and tile > least and self._bytes(low, tile) > self._budget:
                 tile = max(least, tile * 3 // 4)
-        elif tile < least_tile(overlap) and tile < max(low.width, low.height):
-            return plan(low, Size(tile, tile), overlap), 1  # raises, and says what would do
-        tiles = plan(low, Size(tile, tile), overlap)
+        tiles = plan(low, Size(tile, tile), overlap, multiple)  # raises where a tile is too small
         batch = self._batch
         if batch is None:
             fits = int(self._budget // max(1.0, self._bytes(tiles.window, tile)))
@@ -111,7 +106,7 @@ class Sizes:
         side = max(tiles.window.width, tiles.window.height)
         if batch > 1:
             self._batch = batch // 2
-        elif side // 2 >= least_tile(tiles.overlap):
+        elif side // 2 >= least_tile(tiles.overlap, self._upscaler.multiple_of):
             self._batch, self._tile = 1, side // 2
         else:
             raise OutOfMemory(
@@ -124,5 +119,5 @@ class Sizes:
     def _bytes(self, low: Size, tile: int) -> float:
         if self._need is None:
             assert self._module is not None
-            self._need = need(self._module, self._device, self._dtype, self._scale)
+            self._need = need(self._module, self._device, self._dtype, self._upscaler.scale)
         return self._need.of(low, tile)

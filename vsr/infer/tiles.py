@@ -40,21 +40,22 @@ class TilePlan:
     tiles: tuple[Tile, ...]
 
 
-def least_tile(overlap: int) -> int:
-    """The smallest tile side for an overlap."""
-    return 2 * overlap + LEAST_INTERIOR
+def least_tile(overlap: int, multiple_of: int = 1) -> int:
+    """The smallest tile side for an overlap and the cells that windows begin with."""
+    return 2 * overlap + max(LEAST_INTERIOR, 2 * multiple_of)
 
 
-def plan(size: Size, tile: Size, overlap: int) -> TilePlan:
+def plan(size: Size, tile: Size, overlap: int, multiple_of: int = 1) -> TilePlan:
     """Cover ``size`` with windows of at most ``tile`` that overlap by ``overlap`` on each side.
 
-    A picture not larger than a tile is one tile. Raises :class:`OptionsError` when a tile would
-    keep less than :data:`LEAST_INTERIOR` pixels.
+    A picture not larger than a tile is one tile. Windows begin at multiples of ``multiple_of``, so
+    that a network that works on cells of pixels sees the picture's own. Raises
+    :class:`OptionsError` when a tile would keep less than :data:`LEAST_INTERIOR` pixels.
     """
     if overlap < 0:
         raise OptionsError(f"the overlap must not be negative, got {overlap}")
-    rows = list(_spans(size.height, tile.height, overlap))
-    columns = list(_spans(size.width, tile.width, overlap))
+    rows = list(_spans(size.height, tile.height, overlap, multiple_of))
+    columns = list(_spans(size.width, tile.width, overlap, multiple_of))
     tiles = tuple(
         Tile(
             Box(left, top, width, height),
@@ -66,21 +67,25 @@ def plan(size: Size, tile: Size, overlap: int) -> TilePlan:
     return TilePlan(size, Size(columns[0][1], rows[0][1]), overlap, tiles)
 
 
-def _spans(length: int, tile: int, overlap: int) -> Iterator[tuple[int, int, int, int]]:
+def _spans(
+    length: int, tile: int, overlap: int, multiple_of: int
+) -> Iterator[tuple[int, int, int, int]]:
     """(start, extent, kept start, kept end) of each window along one axis."""
     if length <= tile:
         yield 0, length, 0, length
         return
-    if tile < least_tile(overlap):
+    least = least_tile(overlap, multiple_of)
+    if tile < least:
         raise OptionsError(
-            f"tile must be at least {least_tile(overlap)} px with an overlap of {overlap} px, "
-            f"got {tile}",
-            hint=f"try --tile {max(256, least_tile(overlap))}, or a smaller --overlap",
+            f"tile must be at least {least} px with an overlap of {overlap} px, got {tile}",
+            hint=f"try --tile {max(256, least)}, or a smaller --overlap",
         )
-    step = tile - 2 * overlap
-    count = -(-(length - 2 * overlap) // step)
+    # The last one ends with the picture and begins with a cell, and all are of one shape.
+    tile -= (tile - length) % multiple_of
+    cells = (length - tile) // multiple_of
+    count = 1 + -(-cells // ((tile - 2 * overlap) // multiple_of))
     # Even spacing: the slack of the last tile is spread over all of them.
-    starts = [round(index * (length - tile) / (count - 1)) for index in range(count)]
+    starts = [round(index * cells / (count - 1)) * multiple_of for index in range(count)]
     for index, start in enumerate(starts):
         first = 0 if index == 0 else _middle(starts[index - 1] + tile, start)
         last = length if index == count - 1 else _middle(start + tile, starts[index + 1])

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from vsr.color import ColorSpec
 from vsr.errors import MediaError, OptionsError
+from vsr.infer.device import pick
 from vsr.jobs.journal import is_saved, recorded, sweep
 from vsr.media.carry import Carry, plan_carry
 from vsr.media.deinterlace import looks_interlaced
 from vsr.media.encoding import Encoding, choose
+from vsr.media.hardware import refusal
 from vsr.media.images import is_picture, probe_folder
 from vsr.media.limits import check_target_size
 from vsr.media.packets import Cut
@@ -43,6 +45,7 @@ class Plan:
     clip_frames: int
     segment_frames: int
     notes: tuple[str, ...]
+    hwaccel: str | None = None
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -124,6 +127,8 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -
     timing = Timing(info.time_base, info.frame_rate, info.sample_aspect)
     check_opens(encoding, timing)
     deinterlace, notes = deinterlacing(info, options)
+    hwaccel, told = _hwaccel(info, options)
+    notes += told
     if options.fps is None and info.is_folder:
         notes += (f"no --fps given: {DEFAULT_FPS} frames a second",)
     if encoding.size != wanted:
@@ -140,7 +145,18 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -
         clip_frames=max(1, min(16, CLIP_PIXELS // info.size.pixels)),
         segment_frames=max(1, round(SEGMENT_SECONDS * info.frame_rate)),
         notes=notes,
+        hwaccel=hwaccel,
     )
+
+
+def _hwaccel(info: MediaInfo, options: UpscaleOptions) -> tuple[str | None, tuple[str, ...]]:
+    """The GPU that decodes, and what to tell where the one that was meant does not."""
+    place = pick(options.engine.device)
+    if options.hwaccel == "off" or info.is_folder or place.type != "cuda":
+        return None, ()
+    name = f"cuda:{place.index or 0}"
+    reason = refusal(info, name)
+    return (None, (f"decoded on the CPU: {name} does not ({reason})",)) if reason else (name, ())
 
 
 def deinterlacing(info: MediaInfo, options: UpscaleOptions) -> tuple[bool, tuple[str, ...]]:
@@ -192,6 +208,7 @@ def reader_for(
     clip_frames: int,
     segment_frames: int = 1 << 30,
     after: int | None = None,
+    hwaccel: str | None = None,
     before: int | None = None,
 ) -> Reader:
     """The reader of what of a video's stretch lies behind ``after`` and before ``before``."""
@@ -205,6 +222,7 @@ def reader_for(
         first=first,
         last=min(ends, default=None),
         after=after,
+        hwaccel=hwaccel,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from vsr.comparing.honest import check_model
 from vsr.errors import MediaError, OptionsError
 from vsr.events import BatchReport, BatchStarted, EventSink, Warned
 from vsr.jobs.batch import Batch, make_folder
@@ -40,6 +41,12 @@ def upscale_many(
     if not dry:
         make_folder(out)
     on_event(BatchStarted(out, None if several.watch and not dry else len(items), finding.others))
+    for item in items:
+        try:
+            check_model(upscaler, item.source, options, on_event)
+            break
+        except MediaError:  # that file fails in its turn, and says so then
+            continue
     for note in finding.notes:
         on_event(Warned(note))
     with opened(upscaler, options) as executor:

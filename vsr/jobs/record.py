@@ -23,7 +23,7 @@ from vsr.version import __version__
 NAME = ".vsr-record.jsonl"
 VERSION = 1
 # They say how fast and how bold a run is, not what it makes.
-_INDIFFERENT = {"tile", "batch", "vram", "allow_huge"}
+_INDIFFERENT = {"tile", "batch", "vram", "allow_huge", "hwaccel"}
 
 State = Literal["new", "finished", "arrived", "stale", "options", "model", "changed", "foreign"]
 

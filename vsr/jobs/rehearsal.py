@@ -138,13 +138,21 @@ def _make(
 
 def _clips(plan: Plan, place: Fraction | None, count: int, tally: _Tally) -> Iterator[Clip]:
     group = min(GROUP, plan.clip_frames)
-    bounds = {"clip_frames": group, "segment_frames": count}  # no clip crosses the last frame
     if plan.info.is_folder:
         after = None if place is None else round(place / plan.info.time_base)
-        clips = iter(FolderReader(plan.info, **bounds, after=after))
+        clips = iter(FolderReader(plan.info, clip_frames=group, segment_frames=count, after=after))
     else:
         cut = plan.cut if place is None else replace(plan.cut, start=place)
-        clips = iter(reader_for(plan.info, cut, deinterlace=plan.deinterlace, **bounds))
+        clips = iter(
+            reader_for(
+                plan.info,
+                cut,
+                deinterlace=plan.deinterlace,
+                clip_frames=group,
+                segment_frames=count,
+                hwaccel=plan.hwaccel,
+            )
+        )
     first = True
     while count > 0:
         begun = time.perf_counter()

@@ -198,6 +198,7 @@ def reader_of(
         segment_frames=plan.segment_frames,
         after=after,
         before=before,
+        hwaccel=plan.hwaccel,
     )
 
 

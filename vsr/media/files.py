@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.error import ArgumentError, FFmpegError, HTTPError, InvalidDataError
 
@@ -105,20 +106,23 @@ def url(path: Path) -> str:
     return f"file:{path}"
 
 
-def open_file(path: Path, *, most_pixels: int = FFMPEG_PIXELS) -> InputContainer:
+def open_file(
+    path: Path, *, most_pixels: int = FFMPEG_PIXELS, hwaccel: HWAccel | None = None
+) -> InputContainer:
     """An input container. Only the opening's errors are translated: its reader has its own."""
     check_regular(path)
     options = {"format_whitelist": _formats(), "max_pixels": str(most_pixels)}
     with translated(path, "read"):
         if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty (0 bytes)", hint="was its download or copy cut off?")
-        return av.open(url(path), "r", options=options, metadata_errors="replace")
+        return av.open(url(path), "r", options=options, metadata_errors="replace", hwaccel=hwaccel)
 
 
 @contextmanager
 def opened(
-    path: Path, *, most_pixels: int = FFMPEG_PIXELS
+    path: Path, *, most_pixels: int = FFMPEG_PIXELS, hwaccel: HWAccel | None = None
 ) -> Generator[InputContainer, None, None]:
     """An input container that is closed again, all errors translated."""
-    with open_file(path, most_pixels=most_pixels) as container, translated(path, "read"):
+    opening = open_file(path, most_pixels=most_pixels, hwaccel=hwaccel)
+    with opening as container, translated(path, "read"):
         yield container

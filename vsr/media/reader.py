@@ -18,6 +18,7 @@ from vsr.errors import MediaError
 from vsr.media.clip import Clip
 from vsr.media.deinterlace import Deinterlacer
 from vsr.media.files import opened
+from vsr.media.hardware import accelerator
 from vsr.media.limits import SOURCE_PIXELS
 from vsr.media.pixels import Unpacker
 from vsr.media.probe import MediaInfo
@@ -32,7 +33,8 @@ class Reader:
     A clip has at most ``clip_frames`` frames and never crosses a multiple of ``segment_frames``, so
     that frames meet the same company however a run was cut. ``after`` skips frames up to and with
     that presentation time, by seeking where the container can; ``first`` and ``last`` bound the
-    times that are read, in units of the stream's time base.
+    times that are read, in units of the stream's time base. ``hwaccel`` is a device to decode on,
+    such as cuda:0, one that :func:`vsr.media.hardware.refusal` did not refuse.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Reader:
         first: int | None = None,
         last: int | None = None,
         after: int | None = None,
+        hwaccel: str | None = None,
     ) -> None:
         self.info = info
         self.damaged = 0
@@ -53,6 +56,7 @@ class Reader:
         self._clip_frames, self._segment_frames = clip_frames, segment_frames
         self._deinterlace = deinterlace
         self._first, self._last, self._after = first, last, after
+        self._hwaccel = hwaccel
         self._clock: Clock[av.VideoFrame] = Clock(round(1 / (info.frame_rate * info.time_base)))
 
     @property
@@ -98,7 +102,8 @@ class Reader:
                 hint=f"take the part before with --end {seconds:.3f}, and cut the rest into a file "
                 "of its own",
             )
-        self.converted += info.decoder is None and frame.format.name != info.pix_fmt
+        as_probed = info.decoder is None and self._hwaccel is None
+        self.converted += as_probed and frame.format.name != info.pix_fmt
 
     def _duration(self, frame: av.VideoFrame) -> int:
         base = frame.time_base or self.info.time_base  # a filter may have changed it
@@ -146,7 +151,8 @@ class Reader:
 
     def _timed(self, bound: int | None) -> Iterator[Timed]:
         """Decoded frames with rising times, from the start or the keyframe before ``bound``."""
-        with opened(self.info.path) as container:
+        hwaccel = None if self._hwaccel is None else accelerator(self._hwaccel)
+        with opened(self.info.path, hwaccel=hwaccel) as container:
             stream = container.streams[self.info.video]
             assert isinstance(stream, VideoStream)
             if bound is not None:

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -18,6 +18,9 @@ from vsr.errors import WeightsError
 
 MOST = 4096  # of any hyper-parameter: no network of this kind comes near it
 MOST_SCALE = 8
+ALL_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+LONGEST_HALO, FADED = 96, 48
+"""A halo beyond the first would be most of every tile: unless told, the second is cross-faded."""
 Hyper: TypeAlias = int | float | str | bool
 State: TypeAlias = Mapping[str, Tensor]
 
@@ -66,7 +69,10 @@ class Upscaler:
 
     ``module`` takes (n, 3, h, w) float32 RGB 0..1 and returns (n, 3, h * scale, w * scale) floats,
     and casts to its own weights' type inside. ``halo`` is how many input pixels around a pixel its
-    output depends on. ``dtypes`` are the types its weights may take, the preferred one first.
+    output depends on. Windows of a larger picture must begin at multiples of ``multiple_of``.
+    ``dtypes`` are the types its weights may take, the preferred one first. A module with ``alpha``
+    takes (n, 4, h, w), too. ``bounded`` is false where the network looks farther than ``halo``,
+    ``whole`` where it is better not tiled. ``foreign`` weights are not of this project's format.
     """
 
     module: nn.Module
@@ -75,13 +81,48 @@ class Upscaler:
     scale: int
     halo: int
     multiple_of: int = 1
-    dtypes: tuple[torch.dtype, ...] = (torch.float16, torch.bfloat16, torch.float32)
+    dtypes: tuple[torch.dtype, ...] = ALL_DTYPES
+    alpha: bool = False
+    bounded: bool = True
+    whole: bool = False
+    foreign: bool = False
     card: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def parameters(self) -> int:
         """How many numbers were learnt."""
         return sum(parameter.numel() for parameter in self.module.parameters())
+
+    @property
+    def exact(self) -> bool:
+        """Whether tiles overlap by all that the network sees, unless told otherwise."""
+        return self.bounded and self.halo <= LONGEST_HALO
+
+    @property
+    def note(self) -> str:
+        """What a person should know about its tiles; empty where they are exact."""
+        if self.exact:
+            return ""
+        reach = f"{self.halo} px around each pixel" if self.bounded else "far around each pixel"
+        told = f", unless --overlap {self.halo} is given" if self.bounded else ""
+        advice = "; it is better not tiled at all" if self.whole else ""
+        return (
+            f"{self.name} looks {reach}: tiles of a frame that does not fit into one are "
+            f"cross-faded, not exact{told}{advice}"
+        )
+
+    def overlap(self, asked: int | None, margin: int) -> int:
+        """What tiles share on each side: what was asked, but no more than is of use.
+
+        ``margin`` is what the output needs beyond the network's own reach.
+        """
+        if asked is None:
+            return (self.halo if self.exact else min(self.halo, FADED)) + margin
+        return min(asked, self.halo + margin) if self.bounded else asked
+
+    def is_exact(self, overlap: int, margin: int) -> bool:
+        """Whether tiles that overlap so fit together without being cross-faded."""
+        return self.bounded and overlap >= self.halo + margin
 
     @property
     def fingerprint(self) -> str:
@@ -98,14 +139,25 @@ def make_upscaler(
     *,
     name: str,
     arch: str,
-    dtypes: tuple[torch.dtype, ...] | None = None,
+    dtypes: tuple[torch.dtype, ...] = ALL_DTYPES,
+    foreign: bool = False,
     card: Mapping[str, str] | None = None,
 ) -> Upscaler:
-    """Measure a module's scale and halo, and bundle them."""
+    """Measure a module's scale and halo, and bundle them with what it says of itself."""
     module = module.eval()
     scale, halo = measure(module)
-    made = Upscaler(module, name, arch, scale, halo, card=dict(card or {}))
-    return made if dtypes is None else replace(made, dtypes=dtypes)
+    return Upscaler(
+        module,
+        name,
+        arch,
+        scale,
+        halo,
+        multiple_of=int(getattr(module, "multiple_of", 1)),
+        dtypes=dtypes,
+        alpha=bool(getattr(module, "alpha", False)),
+        foreign=foreign,
+        card=dict(card or {}),
+    )
 
 
 @torch.no_grad()

@@ -2,29 +2,46 @@
 
 All work is done on the small grid, as in ESPCN (Shi et al., CVPR 2016) and the SRVGG networks; the
 chain only learns what bicubic misses. That residual is added in float32, so that half precision
-touches detail and never the base, and smooth gradients stay smooth.
+touches detail and never the base, and smooth gradients stay smooth. With ``base="nearest"`` it is
+SRVGGNetCompact as Real-ESRGAN published it (realesr-general-x4v3, realesr-animevideov3).
 """
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
-from vsr.models.interpolation import Interpolation
+from vsr.models.channels import CHANNELS
+from vsr.models.interpolation import Interpolation, Nearest
 
 
 class Compact(nn.Module):
-    """(n, 3, h, w) RGB 0..1 to (n, 3, h * scale, w * scale) float32."""
+    """(n, channels, h, w) 0..1 to (n, channels, h * scale, w * scale) float32."""
 
-    def __init__(self, scale: int = 4, features: int = 64, layers: int = 16) -> None:
+    def __init__(
+        self,
+        scale: int = 4,
+        features: int = 64,
+        layers: int = 16,
+        channels: int = 3,
+        base: str = "bicubic",
+    ) -> None:
         super().__init__()
-        self.scale = scale
-        self.base = Interpolation("bicubic", scale)
-        chain: list[nn.Module] = [nn.Conv2d(3, features, 3, padding=1), nn.PReLU(features)]
+        if base not in ("bicubic", "nearest") or channels not in CHANNELS:
+            raise WeightsError(
+                f"compact cannot have {channels} channels on base {base!r}",
+                hint="1, 3 or 4 channels; bicubic or nearest",
+            )
+        self.scale, self.channels = scale, channels
+        self.base = Nearest(scale) if base == "nearest" else Interpolation(base, scale)
+        chain: list[nn.Module] = [nn.Conv2d(channels, features, 3, padding=1), nn.PReLU(features)]
         for _ in range(layers):
             chain += [nn.Conv2d(features, features, 3, padding=1), nn.PReLU(features)]
-        chain.append(nn.Conv2d(features, 3 * scale**2, 3, padding=1))
+        chain.append(nn.Conv2d(features, channels * scale**2, 3, padding=1))
         self.body = nn.Sequential(*chain)
         for layer in self.body:
             if isinstance(layer, nn.Conv2d):
@@ -45,12 +62,15 @@ def _detect(state: State) -> dict[str, Hyper] | None:
     if not numbers or {key.split(".")[0] for key in state} != {"body"}:
         return None
     last = state[f"body.{numbers[-1]}.weight"]
-    if last.dim() != 4 or last.shape[0] % 3:
+    channels = state["body.0.weight"].shape[1]
+    if last.dim() != 4 or last.shape[0] % channels:
         return None
     return {
-        "scale": round((last.shape[0] // 3) ** 0.5),
+        "scale": math.isqrt(last.shape[0] // channels),
         "features": last.shape[1],
         "layers": (len(numbers) - 3) // 2,
+        "channels": channels,
+        "base": "nearest",  # our own files say what they are; one that does not is a published one
     }
 
 
@@ -58,6 +78,6 @@ ARCH = Arch(
     "compact",
     "a plain chain of convolutions on the small grid, for CPUs and real time",
     Compact,
-    {"scale": 4, "features": 64, "layers": 16},
+    {"scale": 4, "features": 64, "layers": 16, "channels": 3, "base": "bicubic"},
     _detect,
 )

@@ -34,9 +34,10 @@ class Recipe:
     steps win. ``shrink`` bounds the random factor that crops are first
     shrunk by, for more texture a pixel. ``signed`` trains on targets in [-1, 1], as the paper; the
     exported network gives 0..1 all the same. ``content`` maps a layout of VGG weights to layers and
-    their weights. ``head`` is what the discriminator answers for: the patch or each place of it.
-    ``best`` is the metric that the kept weights are chosen by: the perceptual distance counts only
-    while PSNR stays above the start's less ``psnr_floor`` dB.
+    their weights; ``tone_weight`` holds colour and the grid of cells. ``head`` is what the
+    discriminator answers for: the patch or each place of it. ``best`` is the metric that the kept
+    weights are chosen by: the perceptual distance counts only while PSNR stays above the start's
+    less ``psnr_floor`` dB.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Recipe:
     pixel_weight: float = 1.0
     content: Mapping[str, Layers] = field(default_factory=dict[str, Layers])
     content_weight: float = 0.0
+    tone_weight: float = 0.0
     adversarial: Adversarial = "standard"
     adversarial_weight: float = 0.0
     head: Head = "local"
@@ -114,6 +116,7 @@ RECIPES: dict[str, Recipe] = {
             pixel_weight=0.1,
             content=_CONTENT,
             content_weight=1.0,
+            tone_weight=2.0,
             adversarial_weight=1e-3,
             head="global",
             lr=1e-4,
@@ -139,6 +142,7 @@ RECIPES: dict[str, Recipe] = {
             pixel_weight=0.1,
             content=_CONTENT,
             content_weight=1.0,
+            tone_weight=2.0,
             adversarial="relativistic",
             adversarial_weight=2e-3,
             head="local",

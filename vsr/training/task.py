@@ -20,7 +20,7 @@ from vsr.training.ema import Ema
 from vsr.training.guard import Guard
 from vsr.training.losses.adversarial import ADVERSARIAL_LOSSES
 from vsr.training.losses.perceptual import ContentLoss
-from vsr.training.losses.pixel import PIXEL_LOSSES
+from vsr.training.losses.pixel import PIXEL_LOSSES, tone
 from vsr.training.ranks import Ranks, bare, numbers
 from vsr.training.recipes import Recipe
 from vsr.training.vgg import Vgg
@@ -188,7 +188,7 @@ class GanTask(PixelTask):
         }
 
     def generator_step(self, made: Tensor, high: Tensor, factor: float) -> Losses:
-        """Content + weight * adversarial + weight * pixel, all of the same picture."""
+        """Content, adversarial, pixel and tone losses by their weights, all of the same picture."""
         recipe = self.recipe
         self.discriminator.requires_grad_(False)
         with self.place.autocast():
@@ -200,12 +200,14 @@ class GanTask(PixelTask):
                 real_logits = made_logits.detach()
             losses = {
                 "pixel": self._pixel(made, high),
+                "tone": tone(made, high, recipe.scale),
                 "adversarial": self._adversarial.generator(real_logits, made_logits),
             }
             if self._content is not None:
                 losses["content"] = self._content(self._plain(made), self._plain(high))
         total = (
             recipe.pixel_weight * losses["pixel"]
+            + recipe.tone_weight * losses["tone"]
             + recipe.adversarial_weight * losses["adversarial"]
             + recipe.content_weight * losses.get("content", torch.zeros_like(losses["pixel"]))
         )

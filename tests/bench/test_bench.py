@@ -1,0 +1,139 @@
+"""What is measured is what it is called: the same work, every way, and clips as described."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+import vsr
+from vsr.bench.clips import KINDS, generate
+from vsr.bench.clock import medians
+from vsr.bench.usual import TextbookSRResNet, by_network, textbook, upscale_as_usual
+from vsr.geometry import Size
+from vsr.models.compact import Compact
+from vsr.models.srresnet import SRResNet
+
+
+def run(*arguments: str) -> list[dict[str, object]]:
+    """The rows that a bench command prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "vsr", "bench", *arguments, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def pictures(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+
+
+def changed(before: np.ndarray, after: np.ndarray) -> float:
+    """The share of cells of 8x8 px in which anything differs."""
+    height, width = (side // 8 * 8 for side in before.shape[:2])
+    differs = (before[:height, :width] != after[:height, :width]).any(2)
+    return float(differs.reshape(height // 8, 8, width // 8, 8).any((1, 3)).mean())
+
+
+def test_the_clips_move_as_they_are_said_to() -> None:
+    size = Size(320, 180)
+    shares = {
+        kind: np.mean([changed(*pair) for pair in itertools.pairwise(frames)])
+        for kind in KINDS
+        for frames in [list(KINDS[kind](size, 24))]
+    }
+    assert shares["moving"] > 0.99
+    assert 0 < shares["terminal"] < 0.05
+    assert 0 < shares["slides"] < 0.05
+
+
+def test_the_usual_way_makes_the_same_film(tmp_path: Path) -> None:
+    source, ours, usual = (tmp_path / f"{name}.mkv" for name in ("low", "ours", "usual"))
+    generate("moving", source, Size(64, 48), 5)
+    vsr.upscale(source, ours, vsr.UpscaleOptions(model="tiny", preset="veryfast", dtype="fp32"))
+    enlarge = by_network(vsr.load("tiny").module, torch.device("cpu"))
+    assert upscale_as_usual(source, usual, enlarge, "veryfast") == 5
+    for one, other in zip(pictures(ours), pictures(usual), strict=True):
+        assert np.abs(one.astype(int) - other.astype(int)).mean() < 2  # luma: chroma filters differ
+
+
+def test_the_textbook_network_is_the_same_function() -> None:
+    torch.manual_seed(0)
+    network = SRResNet(features=8, blocks=1).eval()
+    plain = textbook(network)
+    assert isinstance(plain, TextbookSRResNet)
+    pixels = torch.rand(1, 3, 20, 17)
+    with torch.no_grad():
+        torch.testing.assert_close(plain(pixels), network(pixels), atol=1e-5, rtol=0)
+    assert textbook(Compact(features=8, layers=1)) is None
+
+
+def test_a_median_counts_rounds_after_the_first() -> None:
+    turns: list[str] = []
+    seconds = medians({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 3)
+    assert turns == ["a", "b"] * 4
+    assert set(seconds) == {"a", "b"}
+
+
+def test_a_model_is_measured_by_command() -> None:
+    (row,) = run("model", "tiny", "--size", "48x32", "--batch", "2", "--repeats", "1")
+    # 89,040 parameters, nearly all of them weights used once a pixel, twice 2 sums a use.
+    operations = float(row["tflops"]) / float(row["frames_per_second"]) * 1e12  # pyright: ignore[reportArgumentType]
+    assert operations == pytest.approx(2 * 88_000 * 48 * 32, rel=0.05)  # pyright: ignore[reportUnknownMemberType]
+    assert 0 < float(row["share"]) < 1.5  # pyright: ignore[reportArgumentType]
+
+
+def test_the_pipeline_is_measured_by_command(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mkv"
+    generate("terminal", clip, Size(64, 48), 6)
+    (row,) = run("pipeline", str(clip), "--model", "bicubic", "--repeats", "1")
+    assert row["frames"] == 6
+    stages = ("decode", "network", "enlarge", "encode", "encoder off", "pipeline", "reused")
+    rates = row["frames_per_second"]
+    assert isinstance(rates, dict)
+    assert all(rates[stage] > 0 for stage in stages)  # pyright: ignore[reportUnknownArgumentType]
+    assert int(row["host_peak"]) > 50e6  # pyright: ignore[reportArgumentType]
+    assert clip.exists()
+
+
+def test_peers_and_sizes_are_measured_by_command() -> None:
+    rows = run("peers", "--model", "tiny", "--size", "48x32", "--frames", "3", "--repeats", "1")
+    assert rows[0]["way"] == "vsr upscale, tiny"
+    assert rows[0]["times"] == 1
+    assert len(rows) >= 5
+    sizes = run(
+        "sizes", "--model", "bicubic", "--size", "48x32", "--size", "96x64", "--frames", "2"
+    )
+    assert [row["frames"] for row in sizes] == [2, 2]
+
+
+def test_what_cannot_be_measured_is_one_clear_error() -> None:
+    for arguments in (
+        ["model", "no-such-model"],
+        ["model", "tiny", "--size", "big"],
+        ["pipeline", "no-such-clip.mp4"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "vsr", "bench", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode in (1, 2, 3, 4), arguments
+        assert done.stderr.startswith("error: "), done.stderr
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,1 @@
+"""Measure speed: of a network, of the whole pipeline, and of other ways to the same result."""

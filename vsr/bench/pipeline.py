@@ -1,0 +1,185 @@
+"""The speed of the whole pipeline against each of its stages, and where the time and memory go."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from vsr import api
+from vsr.bench.clips import generate
+from vsr.bench.clock import command, medians
+from vsr.color import to_rgb
+from vsr.events import Report
+from vsr.geometry import Size
+from vsr.infer.engine import Engine
+from vsr.jobs.plan import Plan, make_plan, reader_for
+from vsr.media.clip import Clip
+from vsr.media.writer import SegmentWriter
+from vsr.options import UpscaleOptions
+from vsr.pipeline import Pipeline
+from vsr.weights import load
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSpeed:
+    """Frames a second of each stage alone and of the whole, on one clip.
+
+    ``network`` runs on pixels that lie ready on the device, ``enlarge`` on decoded planes on the
+    host, colour and all; ``pipeline`` is `vsr upscale` with every frame computed, ``reused`` as it
+    is by default, ``encoder off`` the pipeline without encoding. ``host_peak`` is the most that the
+    command had resident, in bytes, ``device_peak`` the same of a GPU. ``waiting`` is the share of
+    the pipeline's time in which each stage waited for its neighbours.
+    """
+
+    clip: str
+    size: Size
+    target_size: Size
+    frames: int
+    model: str
+    device: str
+    encoder: str
+    tile: Size
+    batch: int
+    frames_per_second: dict[str, float]
+    waiting: dict[str, float]
+    host_peak: int
+    device_peak: int | None
+
+    @property
+    def share(self) -> float:
+        """How much of the network's own speed the whole reaches."""
+        return self.frames_per_second["pipeline"] / self.frames_per_second["network"]
+
+
+def bench_pipeline(
+    clip: str, options: UpscaleOptions, *, size: Size, frames: int, repeats: int
+) -> PipelineSpeed:
+    """Measure with a file, or with a clip of a kind that :mod:`vsr.bench.clips` makes."""
+    model = api.default_model(options) if options.model == "auto" else options.model
+    options = replace(options, overwrite=True, model=model)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = Path(clip)
+        if not source.exists():
+            source = folder / f"{clip}.mkv"
+            generate(clip, source, size, frames)
+        return _measured(clip, source, folder, options, repeats)
+
+
+def arguments(source: Path, target: Path, options: UpscaleOptions) -> list[str]:
+    """The command line for what of the options can matter to a measurement."""
+    given = {
+        "model": options.model,
+        "device": options.device,
+        "dtype": options.dtype,
+        "tile": options.tile,
+        "batch": options.batch,
+        "vram": options.vram,
+        "reuse": options.reuse,
+        "codec": options.codec,
+        "preset": options.preset,
+    }
+    flags = [f"--{name}={value}" for name, value in given.items() if value is not None]
+    return ["upscale", str(source), str(target), "--overwrite", "--quiet", *flags]
+
+
+@dataclass(frozen=True, slots=True)
+class SizeSpeed:
+    """`vsr upscale` as a command at one size: start, model, join and all."""
+
+    size: Size
+    frames: int
+    seconds: float
+    host_peak: int
+
+    @property
+    def seconds_per_megapixel(self) -> float:
+        """Of the source."""
+        return self.seconds / self.frames / self.size.pixels * 1e6
+
+
+def bench_sizes(sizes: list[Size], options: UpscaleOptions, *, frames: int) -> list[SizeSpeed]:
+    """How time and memory grow with the size of the picture, each in a process of its own."""
+    rows: list[SizeSpeed] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for size in sizes:
+            source = Path(folder) / f"{size}.mkv"
+            generate("moving", source, size, frames)
+            target = Path(folder) / f"{size}-large.mkv"
+            rows.append(SizeSpeed(size, frames, *command(arguments(source, target, options))))
+            target.unlink()
+    return rows
+
+
+def _measured(
+    clip: str, source: Path, folder: Path, options: UpscaleOptions, repeats: int
+) -> PipelineSpeed:
+    upscaler = load(options.model)
+    plan = make_plan(source, folder / "out.mkv", options, upscaler.scale)
+    all_of_it = replace(options, reuse="off")
+    engine = Engine(upscaler, all_of_it.engine)
+    clips = list(_reader(plan))
+    frames = sum(len(clip.pts) for clip in clips)
+    place = engine.placement.device
+    ready = [to_rgb(tuple(p.to(place) for p in clip.planes), plan.source)[:, :3] for clip in clips]
+    large = [_enlarged(plan, engine, clip) for clip in clips]
+    tiles, batch = engine.tiling(
+        plan.info.size, plan.encoding.size, plan.encoding.color, plan.clip_frames
+    )
+    reports: list[Report] = []
+    actions: dict[str, Callable[[], object]] = {
+        "decode": lambda: sum(len(clip.pts) for clip in _reader(plan)),
+        "network": lambda: [engine.network(pixels[i : i + batch])
+            for pixels in ready for i in range(0, len(pixels), batch)],
+        "enlarge": lambda: [_enlarged(plan, engine, clip) for clip in clips],
+        "encode": lambda: _encode(plan, folder, large),
+        "encoder off": lambda: Pipeline(
+            _reader(plan), lambda clip: _enlarged(plan, engine, clip), _discard
+        ).run(),
+        "pipeline": lambda: reports.append(api.upscale(source, plan.target, all_of_it)),
+        "reused": lambda: api.upscale(source, plan.target, options),
+    }  # fmt: skip
+    seconds = medians(actions, repeats, place)
+    return PipelineSpeed(
+        clip=clip,
+        size=plan.info.size,
+        target_size=plan.encoding.size,
+        frames=frames,
+        model=upscaler.name,
+        device=str(engine.placement),
+        encoder=str(plan.encoding),
+        tile=tiles.window,
+        batch=batch,
+        frames_per_second={name: frames / seconds[name] for name in actions},
+        waiting=reports[-1].waiting,
+        host_peak=command(arguments(source, plan.target, all_of_it))[1],
+        device_peak=torch.cuda.max_memory_allocated(place) if place.type == "cuda" else None,
+    )
+
+
+def _reader(plan: Plan) -> Iterable[Clip]:
+    return reader_for(
+        plan.info, plan.cut, deinterlace=plan.deinterlace, clip_frames=plan.clip_frames
+    )
+
+
+def _enlarged(plan: Plan, engine: Engine, clip: Clip) -> Clip:
+    color = plan.encoding.color
+    planes = engine.enlarge(clip.planes, plan.source, color, plan.encoding.size)
+    return Clip(planes, color, clip.pts, clip.durations, clip.time_base)
+
+
+def _encode(plan: Plan, folder: Path, clips: list[Clip]) -> None:
+    path = folder / f"alone.{plan.encoding.entry.segment}"
+    with SegmentWriter(0, path, plan.encoding, plan.timing) as writer:
+        for clip in clips:
+            writer.write(clip)
+        writer.finish()
+
+
+def _discard(clip: Clip) -> None:
+    del clip

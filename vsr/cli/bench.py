@@ -1,0 +1,124 @@
+"""``vsr bench``: how fast a network, the pipeline and the alternatives are on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+import typer
+
+from vsr.cli import params
+from vsr.options import EngineOptions, UpscaleOptions
+from vsr.units import parse_bytes, parse_size
+
+bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine.")
+
+Models = Annotated[
+    list[str] | None, typer.Argument(metavar="[MODEL...]", help="[default: all shipped]")
+]
+Sizes = Annotated[
+    list[str] | None, typer.Option("--size", metavar="WxH", help="Input size; repeatable.")
+]
+Batches = Annotated[
+    list[int] | None, typer.Option("--batch", min=1, help="Windows at once; repeatable.")
+]
+Clip = Annotated[
+    str, typer.Argument(metavar="CLIP", help="moving, terminal, slides, or a video of yours.")
+]
+Size = Annotated[str, typer.Option(metavar="WxH", help="Size of a clip that is made here.")]
+Frames = Annotated[int, typer.Option(min=1, help="Frames of a clip that is made here.")]
+Repeats = Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")]
+Preset = Annotated[str, typer.Option(help="The encoder's speed.")]
+
+
+@bench.command("model")
+def model(
+    models: Models = None,
+    size: Sizes = None,
+    batch: Batches = None,
+    device: params.Device = "auto",
+    dtype: params.Dtype = "auto",
+    repeats: Repeats = 5,
+    json: params.Json = False,
+) -> None:
+    """Networks alone: frames a second, and the share of what the machine can compute."""
+    from vsr.bench.model import bench_model
+    from vsr.cli.bench_tables import show_model
+    from vsr.weights import names
+
+    options = EngineOptions(device=device, dtype=cast(Any, dtype))
+    sizes = [parse_size(text) for text in size or ["160x90", "320x180"]]
+    for name in models or names():
+        rows = bench_model(name, sizes, batches=batch or [1], options=options, repeats=repeats)
+        show_model(rows, json=json)
+
+
+@bench.command("pipeline")
+def pipeline(
+    clip: Clip = "moving",
+    model: params.Model = "auto",
+    size: Size = "320x180",
+    frames: Frames = 96,
+    device: params.Device = "auto",
+    dtype: params.Dtype = "auto",
+    tile: params.Tile = "auto",
+    vram: params.Vram = None,
+    codec: params.Codec = "h264",
+    preset: Preset = "veryfast",
+    repeats: Repeats = 5,
+    json: params.Json = False,
+) -> None:
+    """The whole of `vsr upscale` against each of its stages alone, on one clip."""
+    from vsr.bench.pipeline import bench_pipeline
+    from vsr.cli.bench_tables import show_pipeline
+
+    options = UpscaleOptions(
+        model=model,
+        device=device,
+        dtype=cast(Any, dtype),
+        tile=params.auto_or_number("tile", tile),
+        vram=None if vram is None else parse_bytes(vram),
+        codec=cast(Any, codec),
+        preset=preset,
+    )
+    asked = {"size": parse_size(size), "frames": frames, "repeats": repeats}
+    show_pipeline(bench_pipeline(clip, options, **cast(Any, asked)), json=json)
+
+
+@bench.command("peers")
+def peers(
+    clip: Clip = "moving",
+    model: params.Model = "auto",
+    size: Size = "320x180",
+    frames: Frames = 48,
+    device: params.Device = "auto",
+    preset: Preset = "veryfast",
+    repeats: Repeats = 5,
+    json: params.Json = False,
+) -> None:
+    """The same network driven the usual way, other people's networks, and plain interpolation."""
+    from vsr.bench.peers import bench_peers
+    from vsr.cli.bench_tables import show_peers
+
+    options = UpscaleOptions(model=model, device=device, preset=preset)
+    asked = {"size": parse_size(size), "frames": frames, "repeats": repeats}
+    show_peers(bench_peers(clip, options, **cast(Any, asked)), json=json)
+
+
+@bench.command("sizes")
+def sizes(
+    model: params.Model = "auto",
+    size: Sizes = None,
+    frames: Frames = 8,
+    device: params.Device = "auto",
+    vram: params.Vram = None,
+    preset: Preset = "veryfast",
+    json: params.Json = False,
+) -> None:
+    """Time and memory of the command, from small pictures to large ones."""
+    from vsr.bench.pipeline import bench_sizes
+    from vsr.cli.bench_tables import show_sizes
+
+    budget = None if vram is None else parse_bytes(vram)
+    options = UpscaleOptions(model=model, device=device, vram=budget, preset=preset)
+    given = size or ["160x90", "320x180", "640x360", "1280x720", "1920x1080"]
+    show_sizes(bench_sizes([parse_size(text) for text in given], options, frames=frames), json=json)

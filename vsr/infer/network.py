@@ -1,0 +1,68 @@
+"""A network on its device: in its type and memory order, and compiled where that is asked for."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch._dynamo.exc import TorchDynamoException
+from torch.nn import functional
+
+from vsr.errors import DeviceError
+from vsr.infer.device import Placement
+from vsr.models.arch import Upscaler
+
+
+class Network:
+    """A copy of an upscaler's module where the placement says."""
+
+    def __init__(self, upscaler: Upscaler, place: Placement, *, compiles: bool) -> None:
+        self.compiles = compiles
+        self._alpha, self._place = upscaler.alpha, place
+        module = copy.deepcopy(upscaler.module).to(place.device, place.dtype)
+        if place.channels_last:
+            for parameter in module.parameters():
+                if parameter.dim() == 4:
+                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        self.module = module.eval().requires_grad_(False)
+        self._built: Callable[[Tensor], Tensor] = self.module
+        if compiles:
+            mode = "max-autotune" if place.device.type == "cuda" else None  # with CUDA graphs
+            self._built = cast(
+                "Callable[[Tensor], Tensor]", torch.compile(self.module, mode=mode, dynamic=False)
+            )
+
+    def run(self, windows: Tensor, *, built: bool = False) -> Tensor:
+        """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32.
+
+        Alpha goes by bicubic where the network has none. ``built`` is for the one shape that the
+        compiled code is for; compiling that fails is a :class:`DeviceError`.
+        """
+        color = windows if self._alpha else windows[:, :3]
+        if self._place.channels_last:
+            color = color.contiguous(memory_format=torch.channels_last)
+        with self._precision():
+            try:
+                enlarged = (self._built if built else self.module)(color).float()
+            except TorchDynamoException as error:
+                said = str(error).strip().splitlines()[0]
+                raise DeviceError(
+                    f"the network cannot be compiled here: {said}",
+                    hint="--compile off; or is a C++ compiler installed, and on a GPU Triton?",
+                ) from error
+        if enlarged.shape[1] < windows.shape[1]:
+            alpha = functional.interpolate(
+                windows[:, 3:], size=enlarged.shape[-2:], mode="bicubic", antialias=True
+            )
+            enlarged = torch.cat([enlarged, alpha], dim=1)
+        return enlarged
+
+    def _precision(self) -> AbstractContextManager[object]:
+        """Float32 that is asked for is float32: no TF32."""
+        if self._place.device.type == "cuda" and self._place.dtype == torch.float32:
+            return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
+        return nullcontext()

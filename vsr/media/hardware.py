@@ -1,0 +1,35 @@
+"""Decoding on a GPU: tried on a frame before a run, and left alone where it does not work.
+
+FFmpeg's decoders that run on the graphics card give the very samples that the ones on the processor
+give: codecs say how to decode to the bit. The frames come back to the host.
+"""
+
+from __future__ import annotations
+
+import av
+from av.codec.hwaccel import HWAccel
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from vsr.media.files import url
+from vsr.media.probe import MediaInfo
+
+
+def accelerator(name: str) -> HWAccel:
+    """What opens a file for a device, such as cuda:1; the CPU goes on where that fails."""
+    kind, _, index = name.partition(":")
+    return HWAccel(kind, index or None, allow_software_fallback=True)
+
+
+def refusal(info: MediaInfo, name: str) -> str:
+    """Why a device does not decode this video, in a few words; empty where it does."""
+    if info.decoder is not None:
+        return f"{info.decoder} decodes it"
+    try:
+        with av.open(url(info.path), "r", hwaccel=accelerator(name)) as container:
+            stream = container.streams[info.video]
+            assert isinstance(stream, VideoStream)
+            next(container.decode(stream))
+            return "" if stream.codec_context.is_hwaccel else f"it has no decoder for {info.codec}"
+    except (FFmpegError, OSError, StopIteration) as error:
+        return getattr(error, "strerror", None) or "no frame came"

@@ -1,0 +1,50 @@
+"""Several networks, one after another, as one: first clean, then enlarge. No files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from vsr.models.arch import Upscaler
+
+
+class Chain(nn.Module):
+    """Each network on what the one before made, kept within 0..1 as each expects it."""
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(modules)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        first, *others = self.steps
+        pixels = first(pixels).float()
+        for step in others:
+            pixels = step(pixels.clamp(0, 1)).float()
+        return pixels
+
+
+def chain(upscalers: Sequence[Upscaler]) -> Upscaler:
+    """One upscaler of several: factors multiply, and what each needs is counted in input pixels."""
+    first, *others = upscalers
+    scale, reach, multiple, dtypes = first.scale, float(first.halo), first.multiple_of, first.dtypes
+    for upscaler in others:
+        reach += upscaler.halo / scale
+        multiple = math.lcm(multiple, upscaler.multiple_of // math.gcd(upscaler.multiple_of, scale))
+        scale *= upscaler.scale
+        dtypes = tuple(dtype for dtype in dtypes if dtype in upscaler.dtypes)
+    return Upscaler(
+        Chain([upscaler.module for upscaler in upscalers]),
+        "+".join(upscaler.name for upscaler in upscalers),
+        "+".join(upscaler.arch for upscaler in upscalers),
+        scale,
+        math.ceil(reach),
+        multiple_of=multiple,
+        dtypes=dtypes,
+        alpha=all(upscaler.alpha for upscaler in upscalers),
+        bounded=all(upscaler.bounded for upscaler in upscalers),
+        whole=any(upscaler.whole for upscaler in upscalers),
+        foreign=any(upscaler.foreign for upscaler in upscalers),
+        card={"about": ", then ".join(upscaler.name for upscaler in upscalers)},
+    )

@@ -1,0 +1,56 @@
+"""Networks for grey and for RGBA pictures as networks for RGB: what an engine can run on video."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vsr.models.interpolation import Interpolation
+
+CHANNELS = (1, 3, 4)
+_LUMA = (0.299, 0.587, 0.114)  # BT.601, which pictures are made grey with
+
+
+class GreyOnColor(nn.Module):
+    """A grey network on RGB: it makes the lightness, bicubic the colour, as is usual since SRCNN.
+
+    (n, 3, h, w) to (n, 3, h * scale, w * scale): what it adds to grey is added to each channel.
+    """
+
+    def __init__(self, grey: nn.Module) -> None:
+        super().__init__()
+        self.grey = grey
+        self.multiple_of = getattr(grey, "multiple_of", 1)
+        self.base = Interpolation("bicubic", int(getattr(grey, "scale", 1)))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        pixels = pixels.float()
+        red, green, blue = (pixels[:, n : n + 1] * share for n, share in enumerate(_LUMA))
+        luma = red + green + blue
+        coarse = self.base(torch.cat([pixels, luma], 1))  # (n, 4, h * scale, w * scale)
+        return coarse[:, :3] + self.grey(luma).float() - coarse[:, 3:]
+
+
+class Alpha(nn.Module):
+    """An RGBA network on RGB or RGBA: (n, 3 or 4, h, w) to as many channels; RGB is opaque."""
+
+    alpha = True
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.multiple_of = getattr(network, "multiple_of", 1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        given = pixels.shape[1]
+        if given == 3:
+            pixels = torch.cat([pixels, torch.ones_like(pixels[:, :1])], 1)
+        return self.network(pixels)[:, :given]
+
+
+def on_color(module: nn.Module) -> nn.Module:
+    """A module that takes and gives RGB, whichever channels ``module`` says that it has."""
+    channels = getattr(module, "channels", 3)
+    if channels == 3:
+        return module
+    return GreyOnColor(module) if channels == 1 else Alpha(module)

@@ -1,0 +1,33 @@
+"""Pictures of any size for networks that want whole cells. Adds pixels, and knows no network."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Cells(nn.Module):
+    """(n, c, h, w) to (n, c * side², h / side, w / side): each cell of pixels becomes channels.
+
+    Sides that are no whole number of cells are continued on the right and below.
+    """
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+        # Where in its cell a pixel lies is not known: it depends on all of it.
+        self.radius = side - 1
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        if self.side == 1:
+            return pixels
+        return functional.pixel_unshuffle(continued(pixels, self.side), self.side)
+
+
+def continued(pixels: Tensor, multiple_of: int) -> Tensor:
+    """(n, c, h, w) mirrored on the right and below up to the next multiple of both sides."""
+    height, width = pixels.shape[-2:]
+    down, right = -height % multiple_of, -width % multiple_of
+    # What is too narrow to be mirrored is repeated.
+    mode = "reflect" if min(height, width) >= multiple_of else "replicate"
+    return functional.pad(pixels, (0, right, 0, down), mode=mode)

@@ -1,0 +1,186 @@
+"""The index of what is shipped, loading by name or path, and saving that loses nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]  # no stubs
+from torch import nn
+
+from vsr.errors import OptionsError, WeightsError
+from vsr.models.arch import Hyper, Upscaler, folded, make_upscaler
+from vsr.models.catalog import ARCHS
+from vsr.models.chain import chain
+from vsr.models.channels import on_color
+from vsr.weights.blend import denoising
+from vsr.weights.files import FORMAT, Stored, read
+
+DEFAULTS = {"cpu": "compact"}
+"""The best model of each type of device. Others get ``compact``, too, until ``srgan`` is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One table of ``weights/index.toml``: shipped weights, with what they are good at.
+
+    ``psnr`` is luma PSNR on Set5, Set14 and BSD100 as `vsr eval` measures it; ``milliseconds`` are
+    for 160x90 on two cores of a CPU with AMX.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    summary: str
+    psnr: list[float]
+    milliseconds: float
+
+
+def folder() -> Path:
+    """Where the shipped weights lie: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    inside = package / "shipped_weights"
+    return inside if inside.is_dir() else package.parent / "weights"
+
+
+@cache
+def index() -> dict[str, Entry]:
+    """Shipped weights by name; empty where there are none."""
+    path = folder() / "index.toml"
+    if not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {name: Entry(name=name, **row) for name, row in table.items()}
+    except (tomllib.TOMLDecodeError, TypeError) as error:
+        raise WeightsError(f"the index of weights is damaged: {path}: {error}") from error
+
+
+def names() -> list[str]:
+    """Every name that ``load`` takes: shipped weights first, then interpolations."""
+    return [*index(), *(name for name, arch in ARCHS.items() if not arch.trained)]
+
+
+def default_model(device: str) -> str:
+    """The model that ``auto`` means on a device type ("cpu", "cuda", "mps"): the one place."""
+    return DEFAULTS.get(device, "compact")
+
+
+def load(
+    name_or_path: str | os.PathLike[str],
+    *,
+    then: Sequence[str] = (),
+    denoise: float | None = None,
+) -> Upscaler:
+    """The upscaler of a shipped name, an interpolation, or a file; norms are folded.
+
+    What ``then`` names runs after it. ``denoise`` is the strength, 0..1, of Real-ESRGAN's general
+    network. Raises :class:`WeightsError` for an unknown name and for a file that is missing,
+    damaged, altered, or does not fit the architecture it names.
+    """
+    name = os.fspath(name_or_path)
+    if then:
+        return chain([load(name, denoise=denoise), *(load(following) for following in then)])
+    if denoise is not None:
+        return upscaler_of(denoising(Path(name), denoise), f"{Path(name).stem}-{denoise:g}")
+    arch = ARCHS.get(name)
+    if arch is not None and not arch.trained:
+        return make_upscaler(
+            arch.module({}),
+            name=name,
+            arch=name,
+            dtypes=(torch.float32,),
+            card={"about": arch.summary},
+        )
+    return upscaler_of(find(name), name if name in index() else Path(name).stem)
+
+
+def find(name: str) -> Stored:
+    """The stored network of a shipped name or of a path. Raises :class:`WeightsError`."""
+    entry = index().get(name)
+    if entry is not None:
+        path = folder() / entry.file
+        _check_hash(path, entry)
+        return read(path)
+    if Path(name).is_file():
+        return read(Path(name))
+    if name in ARCHS and not ARCHS[name].trained:
+        raise WeightsError(f"{name} is computed without weights: there is nothing stored of it")
+    if name in ARCHS:
+        raise WeightsError(
+            f"no trained weights for {name!r} are shipped with this version",
+            hint=f"give a path to weights, or one of: {', '.join(names())}",
+        )
+    raise WeightsError(
+        f"there is no model {name!r}, neither by that name nor as a file",
+        hint=f"one of: {', '.join(names())}, or a path to .safetensors or .pth weights",
+    )
+
+
+def upscaler_of(stored: Stored, name: str) -> Upscaler:
+    """A stored network, ready to enlarge RGB."""
+    return make_upscaler(
+        on_color(folded(stored.module())),
+        name=name,
+        arch=stored.arch.name,
+        foreign=stored.foreign,
+        card=stored.card,
+    )
+
+
+def save(
+    path: str | os.PathLike[str],
+    module: nn.Module,
+    *,
+    arch: str,
+    hparams: Mapping[str, Hyper],
+    card: Mapping[str, str] | None = None,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write weights and what rebuilds them, atomically. ``card`` holds free text by key."""
+    path = Path(path)
+    tensors = {
+        key: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
+        for key, value in module.state_dict().items()
+    }
+    metadata = {"format": FORMAT, "arch": arch, "hparams": json.dumps(dict(hparams))}
+    part = path.with_name(path.name + ".part")
+    try:
+        save_file(tensors, part, {**(card or {}), **metadata})
+        os.replace(part, path)
+    except OSError as error:
+        raise WeightsError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _check_hash(path: Path, entry: Entry) -> None:
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(f"shipped weights are missing: {path}", hint="install again") from error
+    if digest != entry.sha256:
+        raise WeightsError(
+            f"{path} is not the file that was shipped (sha256 {digest[:12]}…, "
+            f"expected {entry.sha256[:12]}…)",
+            hint="install again, or give the file by its path to use it as it is",
+        )
+
+
+def save_stored(path: Path, stored: Stored, *, overwrite: bool = False) -> None:
+    """Write a stored network as our own file, as exact as it is."""
+    if path.suffix != ".safetensors":
+        raise OptionsError(f"weights are written as .safetensors, not as {path.name}")
+    if path.exists() and not overwrite:
+        raise OptionsError(f"{path} exists already", hint="--overwrite replaces it")
+    kinds = {value.dtype for value in stored.state.values() if value.is_floating_point()}
+    dtype = kinds.pop() if len(kinds) == 1 else torch.float32
+    hparams, card = dict(stored.hparams), dict(stored.card)
+    save(path, stored.module(), arch=stored.arch.name, hparams=hparams, card=card, dtype=dtype)

@@ -132,6 +132,7 @@ RECIPES: dict[str, Recipe] = {
             arch="compact",
             batch=32,
             lr=7e-4,
+            shrink=(1.0, 1.5),
             validate_every=2500,
         ),
         Recipe(

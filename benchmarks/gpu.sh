@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Everything that is asked of a GPU, in one go of under eight minutes; tables on stdout.
+# Smaller for a trial on a CPU: MODEL=tiny FRAMES=2 REPEATS=1 SIZES="64x36" CLIP=64x36 benchmarks/gpu.sh
+set -euo pipefail
+MODEL=${MODEL:-srgan} FRAMES=${FRAMES:-96} REPEATS=${REPEATS:-5} CLIP=${CLIP:-854x480}
+SIZES=${SIZES:-320x180 854x480 1920x1080}
+VSR=${VSR:-vsr}
+sizes=()
+for size in $SIZES; do sizes+=(--size "$size"); done
+
+echo "## the network alone, and its share of a matrix product"
+for batch in 1 8; do
+  $VSR bench model "$MODEL" "${sizes[@]}" --batch "$batch" --repeats "$REPEATS"
+done
+echo "## the pipeline; the row 'encoder off' is without x264"
+$VSR bench pipeline moving --model "$MODEL" --size "$CLIP" --frames "$FRAMES" --preset ultrafast --repeats "$REPEATS"
+echo "## the same within 4 GB"
+$VSR bench pipeline moving --model "$MODEL" --size "$CLIP" --frames "$FRAMES" --preset ultrafast --vram 4GB --repeats "$REPEATS"
+echo "## the usual way"
+$VSR bench peers --model "$MODEL" --size "$CLIP" --frames "$FRAMES" --preset ultrafast --repeats 3

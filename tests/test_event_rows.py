@@ -39,7 +39,7 @@ from vsr.events import (
     Warned,
 )
 from vsr.geometry import Size
-from vsr.infer.engine import Engine
+from vsr.infer.network import Network
 
 LOW, HIGH = Size(64, 48), Size(256, 192)
 IN, OUT = Path("in.mp4"), Path("out.mp4")
@@ -200,15 +200,15 @@ def test_a_run_that_backs_off_tells_it(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    forward, tries = Engine.network, list[int]()
+    run, tries = Network.run, list[int]()
 
-    def short_of_memory(engine: Engine, windows: Tensor) -> Tensor:
+    def short_of_memory(network: Network, windows: Tensor, *, built: bool = False) -> Tensor:
         tries.append(len(windows))
         if len(tries) == 1:
             raise torch.OutOfMemoryError("out of memory")
-        return forward(engine, windows)
+        return run(network, windows, built=built)
 
-    monkeypatch.setattr(Engine, "network", short_of_memory)
+    monkeypatch.setattr(Network, "run", short_of_memory)
     rows = rows_of(make_clip(), tmp_path / "out.mp4", capsys)
     assert [row["event"] for row in rows].count("backed_off") == 1
     assert rows[-1]["event"] == "finished"

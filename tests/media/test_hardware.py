@@ -20,7 +20,7 @@ def test_a_missing_card_is_told_in_a_line_and_the_film_is_the_same(
 ) -> None:
     source = make_clip()
     options = vsr.UpscaleOptions(model="bicubic", preset="ultrafast")
-    vsr.upscale(source, tmp_path / "calm.mkv", options)
+    vsr.upscale(source, tmp_path / "calm.mp4", options)
 
     def card(name: str) -> torch.device:
         del name
@@ -28,13 +28,13 @@ def test_a_missing_card_is_told_in_a_line_and_the_film_is_the_same(
 
     monkeypatch.setattr(planning, "pick", card)  # the plan believes in a card
     told: list[Event] = []
-    vsr.upscale(source, tmp_path / "out.mkv", options, told.append)
+    vsr.upscale(source, tmp_path / "out.mp4", options, told.append)
     lines = [event.message for event in told if isinstance(event, Warned)]
     assert [line for line in lines if line.startswith("decoded on the CPU: cuda:0 does not (")]
-    assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "calm.mkv").read_bytes()
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "calm.mp4").read_bytes()
     off = vsr.UpscaleOptions(model="bicubic", preset="ultrafast", hwaccel="off", overwrite=True)
     told.clear()
-    vsr.upscale(source, tmp_path / "out.mkv", off, told.append)
+    vsr.upscale(source, tmp_path / "out.mp4", off, told.append)
     assert not [event for event in told if isinstance(event, Warned)]
 
 

@@ -55,33 +55,45 @@ class Phases(nn.Module):
         centres = [(phase + 0.5) / scale - 0.5 for phase in range(scale)]
         places = range(-self.radius, self.radius + 1)
         lines = [[weight(place - centre) for place in places] for centre in centres]
-        self.lines = torch.tensor([[tap / sum(line) for tap in line] for line in lines])
+        taps = torch.tensor([[tap / sum(line) for tap in line] for line in lines])
+        self.lines: Tensor
+        self.register_buffer("lines", taps, persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+        """Go to the device, but stay float32: a base in half precision would show as bands."""
+        lines = self.lines
+        super()._apply(fn, recurse)
+        self.lines = lines.to(self.lines.device)
+        return self
 
     def forward(self, pixels: Tensor) -> Tensor:
-        channels, phases = pixels.shape[1], self.scale**2
-        lines = self.lines.to(pixels.device)
-        kernels = torch.einsum("cd,yi,xj->cyxdij", torch.eye(channels).to(lines), lines, lines)
-        weight = kernels.reshape(channels * phases, channels, *kernels.shape[-2:])
-        with _no_autocast(pixels.device.type):  # a base in half precision would show as bands
-            made = functional.conv2d(pixels.float(), weight, padding=self.radius)
+        with _no_autocast(pixels.device.type):
+            return self._enlarged(pixels.float())
+
+    def _enlarged(self, pixels: Tensor) -> Tensor:
+        channels, size, lines = pixels.shape[1], pixels.shape[-2:], self.lines
+        same = torch.eye(channels, device=lines.device)
+        weight = torch.einsum("cd,yi,xj->cyxdij", same, lines, lines).flatten(0, 2)
+        made = functional.conv2d(pixels, weight, padding=self.radius)
         if self.radius:
-            cells = made.unflatten(1, (channels, self.scale, self.scale))
-            self._mend_borders(cells.transpose(2, 3).transpose(-2, -1), lines)
-            self._mend_borders(cells, lines)
+            cells = made.view(-1, channels, self.scale, self.scale, *size)
+            self._mend_borders(cells.transpose(2, 3).transpose(-2, -1))
+            self._mend_borders(cells)
         return made
 
-    def _mend_borders(self, cells: Tensor, lines: Tensor) -> None:
+    def _mend_borders(self, cells: Tensor) -> None:
         """Make up for the taps that fell outside of the last axis, whose phases are axis 3."""
         length, radius = cells.shape[-1], self.radius
-        ones = torch.ones(1, 1, length, device=lines.device)
-        inside = functional.conv1d(ones, lines[:, None], padding=radius)[0, :, None]
+        ones = torch.ones(1, 1, length, device=cells.device)
+        inside = functional.conv1d(ones, self.lines[:, None], padding=radius)[0, :, None]
         parts = ((0, length),) if length < 2 * radius else ((0, radius), (length - radius, radius))
         for part in parts:
             cells.narrow(-1, *part).div_(inside.narrow(-1, *part))
 
 
 def _no_autocast(device: str) -> AbstractContextManager[object]:
-    known = torch.amp.is_autocast_available(device)  # not where only shapes are worked out
+    # Not everywhere is there any: not where only shapes are worked out.
+    known = torch.amp.autocast_mode.is_autocast_available(device)
     return torch.autocast(device, enabled=False) if known else nullcontext()
 
 
@@ -102,8 +114,10 @@ def shuffled(phases: Tensor, scale: int) -> Tensor:
     Whatever the memory order that comes in, planes come out: colour works on planes.
     """
     count, channels, height, width = phases.shape
-    cells = phases.unflatten(1, (channels // scale**2, scale, scale)).permute(0, 1, 4, 2, 5, 3)
-    return cells.reshape(count, channels // scale**2, height * scale, width * scale)
+    cells = phases.view(count, channels // scale**2, scale, scale, height, width)
+    return cells.permute(0, 1, 4, 2, 5, 3).reshape(
+        count, channels // scale**2, height * scale, width * scale
+    )
 
 
 def _none(state: State) -> dict[str, Hyper] | None:

@@ -19,6 +19,7 @@ from vsr.errors import VsrError
 from vsr.events import Event
 from vsr.jobs.executors.worker import Hello, Result, Setup, Worker
 from vsr.jobs.segments import Diverged, Task
+from vsr.runtime import keep_freed_memory
 
 Message = Any  # Hello, Result, Event, Refusal or Broken, as it comes out of the pipe
 _SPAWN = multiprocessing.get_context("spawn")  # forked, neither CUDA nor codecs' threads would live
@@ -96,6 +97,7 @@ class Process:
 
 def serve(connection: Connection, setup: bytes) -> None:
     """The process: a greeting, then tasks until none comes. It does not outlive its parent."""
+    keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = threading.Lock()  # events come from the threads of the pipeline
 

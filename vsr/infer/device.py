@@ -12,7 +12,7 @@ from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
-CPU_BUDGET = 1 << 30
+CPU_BUDGET = 3 << 28
 CPU_BATCH_PIXELS = 1 << 17  # more at once falls out of a CPU's caches
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from vsr.errors import MissingExtra, WeightsError
 from vsr.models.arch import ALL_DTYPES, FADED, State, Upscaler
 from vsr.models.channels import CHANNELS, on_color
-from vsr.models.interpolation import RADIUS
+from vsr.models.interpolation import KERNELS
 from vsr.models.reach import reach
 from vsr.models.shapes import on_shapes
 
@@ -122,7 +122,7 @@ def _upscaler(path: Path, descriptor: Any) -> Upscaler:
         str(descriptor.architecture.id),
         described.scale,
         # The colour of a grey network is bicubic's.
-        FADED if found is None else max(found.radius, RADIUS["bicubic"]),
+        FADED if found is None else max(found.radius, KERNELS["bicubic"][1]),
         multiple_of=math.lcm(multiple, WINDOW if found is None else found.cell),
         dtypes=tuple(
             kind for kind in ALL_DTYPES if promised[kind] and _runs(described, kind, size)

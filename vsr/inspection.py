@@ -5,11 +5,11 @@ Counted on torch's meta device where it can be; only the speed and the video are
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vsr import weights
@@ -19,6 +19,7 @@ from vsr.infer.engine import Engine
 from vsr.infer.memory import peak_bytes
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
+from vsr.models.shapes import on_shapes
 from vsr.options import EngineOptions
 
 _SIDE = 64
@@ -88,18 +89,24 @@ def describe(name: str) -> dict[str, object]:
     }
 
 
-@torch.no_grad()
 def multiply_adds(upscaler: Upscaler) -> int:
     """Multiplications with an addition for each input pixel, of convolutions and products."""
-    with FlopCounterMode(display=False) as counter:
-        copy.deepcopy(upscaler.module).to("meta")(torch.zeros(1, 3, _SIDE, _SIDE, device="meta"))
-    return round(counter.get_total_flops() / 2 / _SIDE**2)
+
+    def count(network: nn.Module, device: torch.device) -> int:
+        with FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, _SIDE, _SIDE, device=device))
+        return counter.get_total_flops()
+
+    return round(on_shapes(upscaler.module, count) / 2 / _SIDE**2)
 
 
 def bytes_per_pixel(upscaler: Upscaler, dtype: torch.dtype) -> float:
     """The most that the network's tensors take at once for each input pixel."""
-    module = copy.deepcopy(upscaler.module).to("meta", dtype)
-    return peak_bytes(module, torch.zeros(1, 3, _SIDE, _SIDE)) / _SIDE**2
+
+    def count(network: nn.Module, device: torch.device) -> int:
+        return peak_bytes(network.to(dtype), torch.zeros(1, 3, _SIDE, _SIDE, device=device))
+
+    return on_shapes(upscaler.module, count) / _SIDE**2
 
 
 def _hparams(name: str, upscaler: Upscaler) -> dict[str, object]:

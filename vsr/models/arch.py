@@ -72,7 +72,8 @@ class Upscaler:
     output depends on. Windows of a larger picture must begin at multiples of ``multiple_of``.
     ``dtypes`` are the types its weights may take, the preferred one first. A module with ``alpha``
     takes (n, 4, h, w), too. ``bounded`` is false where the network looks farther than ``halo``,
-    ``whole`` where it is better not tiled. ``foreign`` weights are not of this project's format.
+    ``whole`` where it is better not tiled, ``channels_last`` where it bears memory in
+    which a pixel's channels are neighbours. ``foreign`` weights are not of this project's format.
     """
 
     module: nn.Module
@@ -85,6 +86,7 @@ class Upscaler:
     alpha: bool = False
     bounded: bool = True
     whole: bool = False
+    channels_last: bool = True
     foreign: bool = False
     card: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -130,7 +132,7 @@ class Upscaler:
         digest = hashlib.sha256(f"{self.arch} {self.name} {self.scale}".encode())
         for key, value in self.module.state_dict().items():
             digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from vsr import weights
 from vsr.comparing.honest import Verdict, judge
@@ -19,10 +18,8 @@ from vsr.infer.engine import Engine
 from vsr.infer.memory import peak_bytes
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
-from vsr.models.shapes import on_shapes
+from vsr.models.shapes import SIDE, multiply_adds, on_shapes
 from vsr.options import EngineOptions
-
-_SIDE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ def inspect(name: str, options: EngineOptions | None = None, on: Path | None = N
         tiles=upscaler.note or "exactly, by its receptive field",
         multiple_of=upscaler.multiple_of,
         dtypes=tuple(str(dtype).removeprefix("torch.") for dtype in upscaler.dtypes),
-        multiply_adds_per_pixel=multiply_adds(upscaler),
+        multiply_adds_per_pixel=multiply_adds(upscaler.module),
         bytes_per_megapixel=round(bytes_per_pixel(upscaler, engine.placement.dtype) * 1e6),
         milliseconds=milliseconds(engine),
         placement=str(engine.placement),
@@ -89,24 +86,13 @@ def describe(name: str) -> dict[str, object]:
     }
 
 
-def multiply_adds(upscaler: Upscaler) -> int:
-    """Multiplications with an addition for each input pixel, of convolutions and products."""
-
-    def count(network: nn.Module, device: torch.device) -> int:
-        with FlopCounterMode(display=False) as counter:
-            network(torch.zeros(1, 3, _SIDE, _SIDE, device=device))
-        return counter.get_total_flops()
-
-    return round(on_shapes(upscaler.module, count) / 2 / _SIDE**2)
-
-
 def bytes_per_pixel(upscaler: Upscaler, dtype: torch.dtype) -> float:
     """The most that the network's tensors take at once for each input pixel."""
 
     def count(network: nn.Module, device: torch.device) -> int:
-        return peak_bytes(network.to(dtype), torch.zeros(1, 3, _SIDE, _SIDE, device=device))
+        return peak_bytes(network.to(dtype), torch.zeros(1, 3, SIDE, SIDE, device=device))
 
-    return on_shapes(upscaler.module, count) / _SIDE**2
+    return on_shapes(upscaler.module, count) / SIDE**2
 
 
 def _hparams(name: str, upscaler: Upscaler) -> dict[str, object]:

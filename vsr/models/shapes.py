@@ -8,8 +8,10 @@ from typing import TypeVar
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 Found = TypeVar("Found")
+SIDE = 64  # of the picture that costs are counted on
 
 
 def on_shapes(module: nn.Module, look: Callable[[nn.Module, torch.device], Found]) -> Found:
@@ -24,3 +26,14 @@ def on_shapes(module: nn.Module, look: Callable[[nn.Module, torch.device], Found
             return look(copy.deepcopy(module).to("meta"), torch.device("meta"))
         except RuntimeError:  # "Tensor.item() cannot be called on meta tensors" and its like
             return look(copy.deepcopy(module).to("cpu"), torch.device("cpu"))
+
+
+def multiply_adds(module: nn.Module) -> int:
+    """Multiplications with an addition for each input pixel, of convolutions and products."""
+
+    def count(network: nn.Module, device: torch.device) -> int:
+        with FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, SIDE, SIDE, device=device))
+        return counter.get_total_flops()
+
+    return round(on_shapes(module, count) / 2 / SIDE**2)

@@ -19,6 +19,8 @@ from vsr.errors import WeightsError
 MOST = 4096  # of any hyper-parameter: no network of this kind comes near it
 MOST_SCALE = 8
 ALL_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+ALPHA_HALO = 2
+"""Of the bicubic that enlarges alpha where the network does not."""
 LONGEST_HALO, FADED = 96, 48
 """A halo beyond the first would be most of every tile: unless told, the second is cross-faded."""
 Hyper: TypeAlias = int | float | str | bool
@@ -147,7 +149,9 @@ def make_upscaler(
 ) -> Upscaler:
     """Measure a module's scale and halo, and bundle them with what it says of itself."""
     module = module.eval()
+    alpha = bool(getattr(module, "alpha", False))
     scale, halo = measure(module)
+    halo = max(halo, 0 if alpha else ALPHA_HALO)
     return Upscaler(
         module,
         name,
@@ -156,7 +160,7 @@ def make_upscaler(
         halo,
         multiple_of=int(getattr(module, "multiple_of", 1)),
         dtypes=dtypes,
-        alpha=bool(getattr(module, "alpha", False)),
+        alpha=alpha,
         foreign=foreign,
         card=dict(card or {}),
     )

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -258,13 +259,15 @@ def test_devices_go_with_neither_device_nor_compare() -> None:
 
 
 def test_workers_that_would_make_other_bytes_are_refused() -> None:
-    ours = Hello("1.0", "2.11", "a" * 64, "cuda fp16")
+    ours = Hello("1.0", "2.11", "18.1", "a" * 64, "cuda fp16")
     check_alike("node-2", ours, ours)
+    check_alike("node-2", ours, replace(ours, placement=""))
     for other, what in (
-        (Hello("0.9", "2.11", "a" * 64, "cuda fp16"), "version of vsr: 0.9, here it is 1.0"),
-        (Hello("1.0", "2.10", "a" * 64, "cuda fp16"), "version of torch"),
-        (Hello("1.0", "2.11", "b" * 64, "cuda fp16"), "set of weights"),
-        (Hello("1.0", "2.11", "a" * 64, "cpu fp32"), "device or precision"),
+        (replace(ours, version="0.9"), "version of vsr: 0.9, here it is 1.0"),
+        (replace(ours, torch="2.10"), "version of torch"),
+        (replace(ours, av="18.0"), "version of PyAV"),
+        (replace(ours, fingerprint="b" * 64), "set of weights"),
+        (replace(ours, placement="cpu fp32"), "device or precision"),
     ):
         with pytest.raises(DeviceError, match=what):
             check_alike("node-2", other, ours)

@@ -47,16 +47,13 @@ class Production:
         tasks = self._divided(executor)
         for segment in self.finished:
             self.on_event(SegmentDone(segment.index, segment.frames, resumed=True))
-        alone = Local(self.engine)
+        who = executor or Local(self.engine)
         try:
-            if tasks is None:
-                done = alone.run([self._rest()], self._deliver, self.on_event, should_stop)
-            else:
-                who = executor or alone
-                done = who.run(tasks, self._deliver, self.on_event, should_stop)
+            todo = [self._rest()] if tasks is None else tasks
+            done = who.run(todo, self._deliver, self.on_event, should_stop)
         except Diverged:
             self._undo()
-            done = alone.run([self._rest()], self._deliver, self.on_event, should_stop)
+            done = who.run([self._rest()], self._deliver, self.on_event, should_stop)
         if not done.complete:
             raise Stopped(
                 f"stopped with {len(self.finished)} segments finished: the same command goes on"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from vsr.jobs.devices import seats
 from vsr.jobs.executors.base import Executor
-from vsr.jobs.executors.parallel import Parallel
+from vsr.jobs.executors.parallel import parallel
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
 
@@ -18,7 +18,7 @@ def opened(upscaler: Upscaler, options: UpscaleOptions) -> Generator[Executor | 
     if options.devices is None:
         yield None
         return
-    executor = Parallel(upscaler, options.engine, seats(options.devices))
+    executor = parallel(upscaler, options.engine, seats(options.devices))
     try:
         yield executor
     finally:

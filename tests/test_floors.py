@@ -19,6 +19,7 @@ FLOORS = [
         "reports",
         "units",
         "geometry",
+        "places",
         "chroma",
         "color",
         "metrics",

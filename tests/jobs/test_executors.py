@@ -21,7 +21,7 @@ from tests.conftest import MakeClip
 from tests.jobs.test_crashes import begun, command, ended
 from tests.jobs.test_run import debris, options
 from vsr.errors import DeviceError, OptionsError
-from vsr.events import Advanced, Event, Finished, SegmentDone, Warned
+from vsr.events import Advanced, Event, Finished, OfFile, SegmentDone, Warned
 from vsr.jobs import plan as planning
 from vsr.jobs.executors.worker import Hello, check_alike
 from vsr.jobs.pieces import segment_tasks
@@ -127,13 +127,14 @@ def test_one_worker_and_several_make_the_same_of_every_kind_of_file(
     assert [outcome.state for outcome in report.outcomes] == ["finished"] * 8
     for path in (tmp_path / "one").glob("*.mp4"):
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+    events = [event.event if isinstance(event, OfFile) else event for event in events]
     told = [event.message for event in events if isinstance(event, Warned)]
     alone = {text.split()[0] for text in told if "in order, by one worker" in text}
     assert alone <= {"hidden.webm", "broadcast.ts", "torn.mkv"}, "these can be divided"
     assert alone >= {"broadcast.ts", "torn.mkv"}
     for report in (event.report for event in events if isinstance(event, Finished)):
         if report.target.stem not in ("hidden", "broadcast", "torn"):
-            assert {share.name for share in report.workers} == {"cpu:0", "cpu:1"}
+            assert {share.name for share in report.workers} <= {"cpu:0", "cpu:1"}
             assert sum(share.frames for share in report.workers) == report.frames
             assert all(0 <= share.utilisation <= 1 for share in report.workers)
 

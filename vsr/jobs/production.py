@@ -16,6 +16,7 @@ from vsr.jobs.journal import Journal
 from vsr.jobs.pieces import agree, open_task, segment_tasks, unbroken
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments import Diverged, Task
+from vsr.media.alone import alone
 from vsr.media.writer import Segment
 from vsr.options import EngineOptions
 
@@ -44,7 +45,8 @@ class Production:
     def produce(self, executor: Executor | None, should_stop: Callable[[], bool]) -> Done:
         """Make every segment. Raises what a worker raised, :class:`Stopped` if it was asked to."""
         self.finished = self.journal.finished()
-        tasks = self._divided(executor)
+        with alone:
+            tasks = self._divided(executor)
         for segment in self.finished:
             self.on_event(SegmentDone(segment.index, segment.frames, resumed=True))
         who = executor or Local(self.engine)

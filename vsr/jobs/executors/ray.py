@@ -140,6 +140,8 @@ def connected(address: str) -> Generator[Any]:
     if ray.is_initialized():  # by the program that called
         yield ray
         return
+    # What nodes say of themselves goes to stdout, which is for data, whatever log_to_driver is.
+    importlib.import_module("ray._private.worker")._worker_logs_enabled = False
     mine = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)  # Ray puts its own in its place
     try:

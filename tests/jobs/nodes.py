@@ -29,8 +29,8 @@ def blind(address: str, folder: str) -> subprocess.Popen[bytes]:
     """A node that sees an empty file system where the others see ``folder``."""
     start = f"{Path(sys.executable).parent}/ray start --address {address} --num-cpus 1 --block"
     mount = f"mount -t tmpfs tmpfs '{folder}' && exec {start} --object-store-memory {80 << 20}"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(["unshare", "--mount", "sh", "-c", mount], **quiet)
+    command = ["unshare", "--mount", "sh", "-c", mount]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def main() -> None:

@@ -37,11 +37,11 @@ class Nodes:
     """The program of `nodes.py`."""
 
     def __init__(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+        ours = {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.jobs.nodes"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True, env=environment, cwd=ROOT,
+            text=True, env={**os.environ, **ours}, cwd=ROOT,
         )  # fmt: skip
         self.address, head = self._answer().split()
         self.head = int(head)
@@ -99,7 +99,7 @@ def on(nodes: Nodes, sources: list[Path], target: Path, *more: str) -> list[str]
 
 
 def rows_of(
-    arguments: list[str], on_segment: Callable[[int, subprocess.Popen[str]], None] = lambda *_: None
+    arguments: list[str], on_segment: Callable[[int, subprocess.Popen[str]], None] | None = None
 ) -> tuple[list[Row], int, str]:
     """A run's events, its exit code and what it said; ``on_segment`` hears how many are made."""
     process = subprocess.Popen(
@@ -113,7 +113,8 @@ def rows_of(
             rows.append(json.loads(line))
             if rows[-1]["event"] == "segment" and not rows[-1]["resumed"]:
                 made += 1
-                on_segment(made, process)
+                if on_segment is not None:
+                    on_segment(made, process)
     finally:
         with suppress(ProcessLookupError):
             if sys.exc_info()[0] is not None:

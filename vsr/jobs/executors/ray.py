@@ -141,7 +141,8 @@ def connected(address: str) -> Generator[Any]:
         yield ray
         return
     # What nodes say of themselves goes to stdout, which is for data, whatever log_to_driver is.
-    importlib.import_module("ray._private.worker")._worker_logs_enabled = False
+    inside: Any = importlib.import_module("ray._private.worker")
+    inside._worker_logs_enabled = False
     mine = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)  # Ray puts its own in its place
     try:

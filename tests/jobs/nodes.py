@@ -10,6 +10,7 @@ import importlib
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ def blind(address: str, folder: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def alive(cluster: Any) -> int:
+    return sum(node["Alive"] for node in cluster.global_state.node_table())
+
+
 def main() -> None:
     kind: Any = importlib.import_module("ray.cluster_utils").Cluster
     head = {**SMALL, "include_dashboard": False}
@@ -43,7 +48,10 @@ def main() -> None:
         for line in sys.stdin:
             word, _, folder = line.strip().partition(" ")
             if word == "blind":
+                count = alive(cluster)
                 others.append(blind(cluster.address, folder))
+                while alive(cluster) == count:
+                    time.sleep(0.1)
                 say(others[-1].pid)
             else:
                 say(raylet(cluster.add_node(**SMALL)))

@@ -16,9 +16,9 @@ from vsr.errors import DeviceError, MediaError, MissingExtra, OptionsError, Stop
 from vsr.events import ignore
 from vsr.infer.engine import Engine
 from vsr.jobs.executors import shipping
+from vsr.jobs.executors.answering import Question, answer
 from vsr.jobs.executors.ray import Shape, shape_of
 from vsr.jobs.executors.shipping import Arrival, Trunk, files_of, pieces, read_piece
-from vsr.jobs.executors.sight import Question, answer
 from vsr.jobs.pieces import segment_tasks
 from vsr.jobs.plan import make_plan
 from vsr.jobs.segments import Task, make

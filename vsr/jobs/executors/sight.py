@@ -3,58 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import platform
 import secrets
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from vsr.errors import DeviceError, StorageError
+from vsr.jobs.executors.answering import Answer, Question, answer
 from vsr.jobs.executors.worker import Hello, check_alike
 from vsr.jobs.segments import Task
-from vsr.version import __version__
 
 ANSWER_SECONDS = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a node should see: a source of so many bytes, and ``asked`` in the folder of a run."""
-
-    source: Path
-    size: int | None
-    asked: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a node is. ``trouble`` is what it does not see or cannot write."""
-
-    name: str
-    versions: Hello
-    trouble: str = ""
-
-
-def answer(question: Question | None, reply: str) -> Answer:
-    """Run on a node: its versions, and whether it finds the question and can reply beside it."""
-    packages = [_version_of(package) for package in ("torch", "av")]
-    told = Answer(platform.node(), Hello(__version__, *packages, fingerprint=""))
-    if question is None:
-        return told
-    trouble = ""
-    try:
-        size = question.source.stat().st_size
-        if question.size not in (None, size):
-            trouble = f"sees another file as {question.source}"
-        text = question.asked.read_bytes()
-        question.asked.with_name(reply).write_bytes(text)
-    except OSError as error:
-        trouble = f"does not see {error.filename}: {error.strerror}"
-    return Answer(told.name, told.versions, trouble)
 
 
 class Sight:
@@ -62,7 +23,7 @@ class Sight:
 
     def __init__(self, ray: Any, room: Mapping[str, float], *, storage: bool) -> None:
         self._ray, self._room, self._storage = ray, room, storage
-        self._alike = answer(None, "").versions
+        self._alike = _versions(answer(None, ""))
         self._lock = threading.Lock()
         self._asked: set[tuple[str, Path, Path]] = set()
 
@@ -113,7 +74,7 @@ class Sight:
                     f"a node of the cluster cannot work: {_last_line(error)}",
                     hint="install the same packages on every node: vsr, torch, PyAV",
                 ) from error
-            check_alike(told.name, told.versions, self._alike)
+            check_alike(told.name, _versions(told), self._alike)
             if question is not None:
                 self._judge(question, told, reply)
 
@@ -133,11 +94,8 @@ class Sight:
             )
 
 
-def _version_of(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
+def _versions(told: Answer) -> Hello:
+    return Hello(told.vsr, told.torch, told.av, fingerprint="")
 
 
 def _last_line(error: Exception) -> str:

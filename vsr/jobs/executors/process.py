@@ -16,6 +16,7 @@ from multiprocessing.context import SpawnProcess
 from vsr.errors import VsrError
 from vsr.jobs.executors.worker import Broken, Hello, Message, Refusal, Setup, Worker
 from vsr.jobs.segments import Task
+from vsr.runtime import keep_freed_memory
 
 _SPAWN = multiprocessing.get_context("spawn")  # forked, neither CUDA nor codecs' threads would live
 
@@ -80,6 +81,7 @@ class Process:
 
 def serve(connection: Connection, setup: bytes) -> None:
     """The process: a greeting, then tasks until none comes. It does not outlive its parent."""
+    keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = threading.Lock()  # events come from the threads of the pipeline
 

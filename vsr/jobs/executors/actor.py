@@ -17,6 +17,7 @@ from vsr.jobs.executors.shipping import Arrival, Piece, Trunk, files_of, pieces,
 from vsr.jobs.executors.worker import Broken, Message, Over, Refusal, Result, Setup, Worker
 from vsr.jobs.segments import Task
 from vsr.options import EngineOptions
+from vsr.runtime import keep_freed_memory
 
 AHEAD = 4  # messages, pieces of a segment among them, that Ray holds until they are fetched
 
@@ -27,6 +28,7 @@ class Actor:
     def __init__(
         self, weights: bytes, options: EngineOptions, name: str, threads: int, feeder: Any
     ) -> None:
+        keep_freed_memory()
         self._setup = (options, f"{platform.node()} {name}", threads)
         self._weights = weights
         self._worker: Worker | None = None

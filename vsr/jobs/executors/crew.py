@@ -43,10 +43,10 @@ class Crew:
         self.workers = len(setups)
 
     def meet(self, on_event: EventSink) -> Hello:
-        """Start every worker, and wait for the first."""
+        """Start a worker, and wait for it; the others are started when there is work for them."""
         begun, told = time.monotonic(), False
         with self._roster.lock:
-            self._roster.staff(self.workers)
+            self._roster.staff(1)
             while self._roster.is_empty:
                 if self._roster.error is not None:
                     raise self._roster.error
@@ -114,6 +114,8 @@ class Crew:
             try:
                 heard = order.told.get(timeout=LOOK_SECONDS)
             except queue.Empty:
+                with self._roster.lock:
+                    self._roster.dispatch()  # one that was to start may have nowhere to
                 if self._roster.is_empty:
                     told = self._check_company(lonely, on_event, told=told)
                 else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -30,6 +31,7 @@ from vsr.jobs.executors.worker import (
 from vsr.jobs.segments import Tally, Task
 
 TRIES = 3
+LATE_SECONDS = 60.0  # after which another worker is started in place of one that is not there
 
 
 class Hand(Protocol):
@@ -62,6 +64,7 @@ class Post:
     greeted: bool = False
     errand: Errand | None = None
     cause: str = ""
+    since: float = field(default_factory=time.monotonic)
     thread: threading.Thread = field(default_factory=threading.Thread)
 
 
@@ -122,10 +125,15 @@ class Roster:
         self.staff(needed)
 
     def staff(self, needed: int) -> None:
-        """Hire until there are so many, as far as there are places."""
+        """Hire until there are so many, as far as there are places.
+
+        One that does not come to work counts for a while only: its node may be gone.
+        """
         taken = {post.setup.name for post in self.posts}
         free = [setup for setup in self._setups if setup.name not in taken]
-        for setup in free[: max(0, needed - len(self.posts))]:
+        late = time.monotonic() - LATE_SECONDS
+        coming = sum(post.greeted or post.since > late for post in self.posts)
+        for setup in free[: max(0, needed - coming)]:
             post = Post(setup, self._hire(setup), setup.name)
             self.posts.append(post)
             post.thread = threading.Thread(target=self._attend, args=(post,), daemon=True)
@@ -215,8 +223,9 @@ class Roster:
                 self.fail(
                     DeviceError(
                         f"worker {post.name} could not be started: {cause}",
-                        hint="called from Python, a program that uses several devices needs "
-                        'if __name__ == "__main__": around what it does',
+                        hint="a program in Python that gives --devices needs "
+                        'if __name__ == "__main__": around what it does; the nodes of a cluster '
+                        "need the same packages",
                     )
                 )
         elif errand is not None:

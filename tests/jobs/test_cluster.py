@@ -22,6 +22,7 @@ import vsr
 from tests.conftest import MakeClip
 from tests.jobs.test_crashes import ROOT, command
 from tests.jobs.test_run import debris, options
+from vsr.errors import DeviceError
 from vsr.events import Event, SegmentDone
 from vsr.jobs import plan as planning
 from vsr.jobs.record import NAME
@@ -198,6 +199,12 @@ def test_a_run_is_gone_on_with_after_a_kill_and_after_ctrl_c_here_and_there(
     assert resumed == len(segments)
     assert target.read_bytes() == calmly(films[:1], tmp_path / "calm")["a.mp4"]
     assert not debris(tmp_path)
+
+
+def test_an_address_where_no_cluster_is_is_one_error(films: list[Path], tmp_path: Path) -> None:
+    for address in ("localhost:1", "localhost:99999"):
+        with pytest.raises(DeviceError, match="no Ray cluster at localhost"):
+            vsr.upscale(films[0], tmp_path / "out.mp4", options(cluster=address))
 
 
 @pytest.mark.skipif(not MAY_UNSHARE, reason="a node with other files needs root and unshare")

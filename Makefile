@@ -5,7 +5,7 @@ MODELS := .venv-models/bin
 VGG = --vgg $$VSR_MEDIA/weights/vgg19_distilled_relu5_1.safetensors
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test models check bench fuzz quality soak clean
+.PHONY: help setup demo test models check bench cluster fuzz quality soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ check: .venv/ready ## format, lint and types
 
 bench: .venv/ready ## how fast the pipeline is against the network alone
 	$(BIN)/vsr bench pipeline samples/harbour.mkv --repeats 3
+
+cluster: .venv/ready ## a cluster on this machine, whose workers and nodes are killed
+	$(BIN)/python -m pytest tests/jobs/test_cluster.py --durations 5
 
 fuzz: .venv/ready ## damaged files by the thousand through the commands
 	$(BIN)/python -m fuzz

@@ -33,8 +33,8 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, default=Path("docs/images/scale.png"))
     asked = parser.parse_args()
     film = Film(FRAMES, SEGMENT, 1 / asked.fps, alone_seconds(FRAMES, FRAMES * asked.frame_bytes))
-    given = Conditions()
-    queue = replace(given, one_queue=True)
+    queue = Conditions()
+    given = replace(queue, one_queue=False)
     rows: list[tuple[int, Played, Played]] = [
         (count, play([film] * PLAYED, count, given), play([film] * PLAYED, count, queue))
         for count in WORKERS

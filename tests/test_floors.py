@@ -20,6 +20,7 @@ FLOORS = [
         "reports",
         "units",
         "geometry",
+        "places",
         "chroma",
         "color",
         "metrics",

@@ -192,6 +192,14 @@ class Planned:
     forecast: Forecast
 
 
+@dataclass(frozen=True, slots=True)
+class OfFile:
+    """What is told of the ``file``-th of several that are made at once, counted from 1."""
+
+    file: int
+    event: Event
+
+
 Event = (
     Started
     | Advanced
@@ -206,6 +214,7 @@ Event = (
     | BatchFinished
     | Waiting
     | Planned
+    | OfFile
 )
 EventSink = Callable[[Event], None]
 

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from vsr.errors import OptionsError
 from vsr.geometry import Size
+from vsr.places import check_devices
 
 DtypeName = Literal["auto", "fp16", "bf16", "fp32"]
 CodecName = Literal[
@@ -71,7 +72,9 @@ class UpscaleOptions:
     ``media/limits.py``. What an interrupted run of the same settings finished is used again; of
     other settings it is an error, unless ``restart`` discards it. ``fresh`` discards it in any
     case. ``devices`` are several of one kind that share the segments: "all" GPUs,
-    "cuda:0,cuda:1", or "cpu:2" for two processes.
+    "cuda:0,cuda:1", or "cpu:2" for two processes. ``cluster`` is the address of a Ray cluster that
+    shares them, or "auto"; of its ``workers``, by default as many as it has room for, each has a
+    GPU or ``cores``. ``ship`` sends sources and segments where storage is not shared.
     """
 
     model: str = "auto"
@@ -84,6 +87,10 @@ class UpscaleOptions:
     size: Size | None = None
     device: str = "auto"
     devices: str | None = None
+    cluster: str | None = None
+    workers: int | None = None
+    cores: int | None = None
+    ship: bool = False
     dtype: DtypeName = "auto"
     tile: int | None = None
     overlap: int | None = None
@@ -138,15 +145,22 @@ class UpscaleOptions:
             raise OptionsError(f"fps must be a number or a fraction, got {self.fps!r}")
         if self.fps is not None and not any(digit in self.fps for digit in "123456789"):
             raise OptionsError(f"fps must be above 0, got {self.fps!r}")
-        if self.devices is not None:
-            self._check_devices(self.devices)
+        _at_least("workers", self.workers, 1)
+        _at_least("cores", self.cores, 1)
+        check_devices(self.device, self.devices, self.cluster)
+        if self.cluster is None and (self.ship or self.workers or self.cores):
+            raise OptionsError("--workers, --cores and --ship are for a --cluster")
+        if self.compare is not None and (self.devices or self.cluster):
+            raise OptionsError("--compare needs one --device", hint="leave the others out")
         _ = self.engine  # checks what it shares with the engine's
 
     @property
     def engine(self) -> EngineOptions:
         """The part that the engine needs."""
         device = self.device
-        if self.devices is not None:  # the first of them plans, and does what cannot be divided
+        if self.cluster is not None and device == "cuda":  # the workers'; here may be none
+            device = "auto"
+        elif self.devices is not None:  # the first of them plans, and does what cannot be divided
             cpu = self.devices.startswith("cpu")
             device = "cpu" if cpu else self.devices.replace("all", "cuda:0").split(",")[0]
         return EngineOptions(
@@ -159,17 +173,6 @@ class UpscaleOptions:
             self._reuse,
             self.compile,
         )
-
-    def _check_devices(self, asked: str) -> None:
-        if not re.fullmatch(r"all|cpu:[1-9]\d{0,2}|cuda:\d+(,cuda:\d+)*", asked):
-            raise OptionsError(
-                f"there are no devices {asked!r}",
-                hint="all, GPUs such as cuda:0,cuda:1, or processes on the CPU such as cpu:2",
-            )
-        if self.device != "auto":
-            raise OptionsError("--device and --devices were both given", hint="keep one of them")
-        if self.compare is not None:
-            raise OptionsError("--compare needs one --device", hint="leave --devices out")
 
     @property
     def _reuse(self) -> int | None:
@@ -185,7 +188,8 @@ class UpscaleOptions:
     def as_json(self) -> dict[str, object]:
         """For a journal: everything that could change the result."""
         about_the_run = (
-            "compare", "device", "devices", "overwrite", "restart", "fresh", "force", "check_model",
+            "compare", "device", "devices", "cluster", "workers", "cores", "ship", "overwrite",
+            "restart", "fresh", "force", "check_model",
         )  # fmt: skip
         return {key: value for key, value in asdict(self).items() if key not in about_the_run}
 

@@ -17,7 +17,7 @@ from vsr.errors import OptionsError
 from vsr.jobs.library import plan_library
 from vsr.jobs.simulation import Conditions, Film, play
 
-CALM = Conditions(start_seconds=2.0, spread=0.0, stragglers=0.0)
+CALM = Conditions(start_seconds=2.0, spread=0.0, stragglers=0.0, one_queue=False)
 QUEUE = Conditions(start_seconds=2.0, spread=0.0, stragglers=0.0, one_queue=True)
 LONG = Film(frames=1250, segment_frames=125, frame_seconds=0.1, alone_seconds=3.0)
 SHORT = Film(frames=50, segment_frames=125, frame_seconds=0.1, alone_seconds=1.0)

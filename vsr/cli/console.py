@@ -23,6 +23,7 @@ from vsr.events import (
     Event,
     Failed,
     Finished,
+    OfFile,
     Planned,
     Report,
     SegmentDone,
@@ -34,7 +35,6 @@ from vsr.events import (
 
 if TYPE_CHECKING:
     from vsr.evaluation import Score
-    from vsr.media.probe import MediaInfo
 
 
 class Console:
@@ -49,6 +49,8 @@ class Console:
         self._bar: tqdm[Any] | None = None
         self._workers: dict[str, tqdm[Any]] = {}
         self._progress = Progress()
+        self._files: dict[int, Progress] = {}  # those that are made at once
+        self._together = False
         self._lock = threading.Lock()
         if verbose:
             logging.basicConfig(level=logging.INFO, stream=sys.stderr)
@@ -74,13 +76,26 @@ class Console:
     def on_event(self, event: Event) -> None:
         """Show one event, from whatever thread it comes."""
         with self._lock:
-            self._progress = follow(self._progress, event, time.monotonic())
+            if isinstance(event, OfFile):
+                event = self._turn_to(event)
+            else:
+                self._progress = follow(self._progress, event, time.monotonic())
             if self._lines is not None:
                 self._lines.tell(event, self._progress)
             elif isinstance(event, Planned) and self._progress.files == 1:
                 show_rows(forecast_rows(event.forecast), json=False)
             if not self._quiet:
                 self._show(event)
+
+    def _turn_to(self, told: OfFile) -> Event:
+        """Have the file that an event is about be the one at hand."""
+        event, number = told.event, told.file
+        before = self._files.pop(number, Progress(file=number - 1, files=self._progress.files))
+        self._progress = follow(before, event, time.monotonic())
+        self._together = True
+        if not isinstance(event, Finished | Failed | Skipped):
+            self._files[number] = self._progress
+        return event
 
     def _show(self, event: Event) -> None:
         match event:
@@ -103,12 +118,15 @@ class Console:
                     f"batch {event.batch}, {event.dtype}"
                 )
             case Failed():
-                self._close_bar()
+                if not self._together:
+                    self._close_bar()
                 self._say(f"{self._place()}{_name(event.source)} failed: {event.message}")
                 if event.hint:
                     self._say(f"hint: {event.hint}")
-            case Finished():
+            case Finished() if not self._together:
                 self._close_bar()
+            case Finished():
+                self._say(f"{self._place()}{event.report.target.name}: finished")
             case Skipped():
                 self._say(f"{self._place()}{event.source.name}: {event.reason}")
             case BatchFinished():
@@ -125,9 +143,14 @@ class Console:
                 pass
 
     def _begin(self, event: Started) -> None:
-        self._close_bar()
+        if not self._together:
+            self._close_bar()
         larger = "" if event.size == event.target_size else f" to {event.target_size}"
         self._say(f"{self._place()}{event.source.name}: {event.size}{larger}")
+        if self._bar is not None:  # one for all that is made at once
+            self._bar.total = (self._bar.total or 0) + (event.frames or 0)
+            self._bar.refresh()
+            return
         self._bar = tqdm(total=event.frames, unit=" frames", file=sys.stderr, dynamic_ncols=True)
 
     def _line_of(self, worker: str) -> tqdm[Any]:
@@ -200,35 +223,6 @@ def show_rows(rows: dict[str, Any], *, json: bool) -> None:
         items: list[object] = list(value) if isinstance(value, list | tuple) else [value]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         for number, item in enumerate(items or ["-"]):
             print(f"{key.replace('_', ' ') if not number else '':{width}}  {_shown(item)}")
-
-
-def describe(info: MediaInfo) -> dict[str, Any]:
-    """A media file's description as rows."""
-    color = info.color
-    return {
-        "path": str(info.path),
-        "container": info.container,
-        "video": f"{info.codec} {info.size} {info.pix_fmt}",
-        "frames": info.frames,
-        "frame_rate": str(info.frame_rate),
-        "time_base": str(info.time_base),
-        "start_seconds": info.start_seconds,
-        "duration_seconds": info.duration_seconds,
-        "sample_aspect": None if info.sample_aspect is None else str(info.sample_aspect),
-        "rotation": info.rotation,
-        "field_order": info.field_order,
-        "bit_depth": color.depth,
-        "matrix": color.matrix,
-        "range": color.range,
-        "primaries": color.primaries,
-        "transfer": color.transfer,
-        "siting": color.siting,
-        "alpha": color.alpha,
-        "hdr10": info.hdr is not None,
-        "streams": [str(stream) for stream in info.streams],
-        "chapters": info.chapters,
-        "metadata": [f"{key}={value}" for key, value in info.metadata.items()],
-    }
 
 
 def as_json(value: object) -> str:

@@ -51,6 +51,19 @@ Devices = Annotated[
         "--devices", metavar="all|cuda:0,cuda:1|cpu:N", help="Several at once, for one video too."
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="auto|HOST:PORT", help="The workers of a Ray cluster."),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", help="Cluster: how many; as it has room.")
+]
+Cores = Annotated[
+    int | None, typer.Option("--cores", metavar="N", help="Cluster: CPU cores of each worker.")
+]
+Ship = Annotated[
+    bool, typer.Option("--ship", help="Cluster: send files where nodes share no storage.")
+]
 Dtype = Annotated[
     str, typer.Option("--dtype", metavar="|".join(get_args(DtypeName)), help="Precision.")
 ]

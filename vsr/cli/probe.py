@@ -17,7 +17,8 @@ def probe(
 ) -> None:
     """Say what is in a video file, and what an upscale would keep, convert or drop."""
     from vsr import api
-    from vsr.cli.console import describe, show_rows
+    from vsr.cli.console import show_rows
+    from vsr.cli.tables import describe
 
     info = api.probe(file, allow_huge=allow_huge)
     rows = describe(info)

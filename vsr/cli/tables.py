@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vsr.events import BatchReport, Forecast, Outcome, Report
 from vsr.units import amount, clock
@@ -12,6 +12,7 @@ from vsr.units import amount, clock
 if TYPE_CHECKING:
     from vsr.inspection import Inspection
     from vsr.jobs.library import LibraryPlan  # it needs torch, which --help does without
+    from vsr.media.probe import MediaInfo
 
 STATES = ("finished", "skipped", "failed", "left", "planned")
 
@@ -162,3 +163,32 @@ def report_lines(report: Report) -> str:
         if items:
             lines.append(f"  {title}: " + "; ".join(items))
     return "\n".join(lines)
+
+
+def describe(info: MediaInfo) -> dict[str, Any]:
+    """A media file's description as rows."""
+    color = info.color
+    return {
+        "path": str(info.path),
+        "container": info.container,
+        "video": f"{info.codec} {info.size} {info.pix_fmt}",
+        "frames": info.frames,
+        "frame_rate": str(info.frame_rate),
+        "time_base": str(info.time_base),
+        "start_seconds": info.start_seconds,
+        "duration_seconds": info.duration_seconds,
+        "sample_aspect": None if info.sample_aspect is None else str(info.sample_aspect),
+        "rotation": info.rotation,
+        "field_order": info.field_order,
+        "bit_depth": color.depth,
+        "matrix": color.matrix,
+        "range": color.range,
+        "primaries": color.primaries,
+        "transfer": color.transfer,
+        "siting": color.siting,
+        "alpha": color.alpha,
+        "hdr10": info.hdr is not None,
+        "streams": [str(stream) for stream in info.streams],
+        "chapters": info.chapters,
+        "metadata": [f"{key}={value}" for key, value in info.metadata.items()],
+    }

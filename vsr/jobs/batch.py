@@ -5,6 +5,7 @@ Each is made by the same code as a single file; here is what lies between them.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,9 +17,11 @@ from vsr.errors import MediaError, OptionsError, VsrError
 from vsr.events import (
     BatchFinished,
     BatchReport,
+    Event,
     EventSink,
     Failed,
     Forecast,
+    OfFile,
     Outcome,
     Planned,
     Report,
@@ -35,10 +38,13 @@ from vsr.jobs.plan import check_target, make_plan
 from vsr.jobs.record import Record, identify
 from vsr.jobs.rehearsal import Measured, rehearse
 from vsr.jobs.run import run
+from vsr.jobs.together import all_together
+from vsr.media.alone import alone
 from vsr.media.images import is_picture, picture_size
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
 
+AHEAD = 2  # files that are planned or joined while every worker is at another
 SHAPES = 4  # engines kept, one for each size of frames: what one learnt of memory is of no other
 
 
@@ -75,14 +81,17 @@ class Batch:
     def work_off(self, items: Sequence[Item], *, stop_on_error: bool, dry: bool = False) -> bool:
         """Go through ``items``; whether the end was reached. An interruption passes through.
 
-        A ``dry`` run tells what each would take, and makes none.
+        A ``dry`` run tells what each would take, and makes none. Where workers make the segments,
+        several files are under way at once, so that none of them waits while another is joined.
         """
+        if self._executor is not None and len(items) > 1 and not dry:
+            return self._together(items, self._executor, stop_on_error=stop_on_error)
         for place, item in enumerate(items):
             if self.should_stop():
                 self._leave(items[place:], "interrupted")
                 return False
             try:
-                outcome = self._outcome(item, dry=dry)
+                outcome = self._outcome(item, self.on_event, dry=dry)
             except BaseException:
                 self._leave(items[place:], "interrupted")
                 raise
@@ -102,20 +111,48 @@ class Batch:
     def _leave(self, items: Sequence[Item], why: str) -> None:
         self.outcomes += [Outcome(item.source, item.target, "left", message=why) for item in items]
 
-    def _outcome(self, item: Item, *, dry: bool) -> Outcome:
+    def _together(self, items: Sequence[Item], executor: Executor, *, stop_on_error: bool) -> bool:
+        """Several files at a time, each by a thread of its own that plans, joins and verifies."""
+
+        first, lock = len(self.outcomes) + 1, threading.Lock()
+
+        def make(place: int) -> Outcome | None:
+            def on_event(event: Event) -> None:
+                with lock:
+                    self.on_event(OfFile(first + place, event))
+
+            return None if self.should_stop() else self._outcome(items[place], on_event)
+
+        outcomes, raised = all_together(
+            len(items),
+            make,
+            threads=executor.workers + AHEAD,
+            is_enough=lambda made: made is not None and made.state == "failed" and stop_on_error,
+            end=lambda: executor.close(kill=True),
+        )
+        for item, outcome in zip(items, outcomes, strict=True):
+            if outcome is not None:
+                self.outcomes.append(outcome)
+            elif raised is not None or self.should_stop():
+                self._leave([item], "interrupted")
+            else:
+                self._leave([item], "an earlier file failed")
+        if raised is not None:
+            raise raised
+        return None not in outcomes
+
+    def _outcome(self, item: Item, on_event: EventSink, *, dry: bool = False) -> Outcome:
         begun = time.perf_counter()
         try:
-            return self._one(item, dry=dry)
+            return self._one(item, on_event, dry=dry)
         except VsrError as error:
-            self.on_event(
-                Failed(error.message, error.hint, error.exit_code, item.source, item.target)
-            )
+            on_event(Failed(error.message, error.hint, error.exit_code, item.source, item.target))
             return Outcome(
                 item.source, item.target, "failed", seconds=time.perf_counter() - begun,
                 message=error.message, hint=error.hint, exit_code=error.exit_code,
             )  # fmt: skip
 
-    def _one(self, item: Item, *, dry: bool) -> Outcome:
+    def _one(self, item: Item, on_event: EventSink, *, dry: bool) -> Outcome:
         if item.problem is not None:
             raise item.problem
         source, target = item.source, item.target
@@ -128,7 +165,7 @@ class Batch:
             sweep(target)
             self._record.finish(target, identity, 0, 0.0)
         if state in ("arrived", "finished"):
-            self.on_event(Skipped(source, target, why))
+            on_event(Skipped(source, target, why))
             return Outcome(source, target, "skipped", message=why)
         if state not in ("new", "stale") and not self.options.overwrite:
             raise OptionsError(why, hint="give --overwrite to replace it, or another folder")
@@ -139,7 +176,7 @@ class Batch:
         check_target(source, target, options)
         self._record.begin(target, identity)
         try:
-            report = self._make(source, target, options)
+            report = self._make(source, target, options, on_event)
         except VsrError:
             with suppress(MediaError):  # a full disk takes no note; what failed first is told
                 self._record.give_up(target, identity)
@@ -165,15 +202,19 @@ class Batch:
         frames, seconds, size = told.frames, told.expected_seconds, told.target_bytes
         return Outcome(source, target, "planned", frames or 0, seconds or 0.0, size or 0)
 
-    def _make(self, source: Path, target: Path, options: UpscaleOptions) -> Report:
+    def _make(
+        self, source: Path, target: Path, options: UpscaleOptions, on_event: EventSink
+    ) -> Report:
         if is_picture(source):
-            engine = self._engine_for(picture_size(source, allow_huge=self.options.allow_huge))
-            return upscale_picture(source, target, engine, options, self.on_event)
-        plan = make_plan(source, target, options, self.upscaler.scale)
-        engine = self._engine_for(plan.info.size)
-        if not options.force:
-            check_room(plan, engine)
-        return run(plan, engine, options, self.on_event, self.should_stop, self._executor)
+            with alone:
+                size = picture_size(source, allow_huge=self.options.allow_huge)
+                return upscale_picture(source, target, self._engine_for(size), options, on_event)
+        with alone:
+            plan = make_plan(source, target, options, self.upscaler.scale)
+            engine = self._engine_for(plan.info.size)
+            if not options.force:
+                check_room(plan, engine)
+        return run(plan, engine, options, on_event, self.should_stop, self._executor)
 
 
 def make_folder(folder: Path) -> None:

@@ -16,6 +16,7 @@ from vsr.jobs.journal import Journal
 from vsr.jobs.pieces import agree, open_task, segment_tasks, unbroken
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments import Diverged, Task
+from vsr.media.alone import alone
 from vsr.media.writer import Segment
 from vsr.options import EngineOptions
 
@@ -44,19 +45,17 @@ class Production:
     def produce(self, executor: Executor | None, should_stop: Callable[[], bool]) -> Done:
         """Make every segment. Raises what a worker raised, :class:`Stopped` if it was asked to."""
         self.finished = self.journal.finished()
-        tasks = self._divided(executor)
+        with alone:
+            tasks = self._divided(executor)
         for segment in self.finished:
             self.on_event(SegmentDone(segment.index, segment.frames, resumed=True))
-        alone = Local(self.engine)
+        who = executor or Local(self.engine)
         try:
-            if tasks is None:
-                done = alone.run([self._rest()], self._deliver, self.on_event, should_stop)
-            else:
-                who = executor or alone
-                done = who.run(tasks, self._deliver, self.on_event, should_stop)
+            todo = [self._rest()] if tasks is None else tasks
+            done = who.run(todo, self._deliver, self.on_event, should_stop)
         except Diverged:
             self._undo()
-            done = alone.run([self._rest()], self._deliver, self.on_event, should_stop)
+            done = who.run([self._rest()], self._deliver, self.on_event, should_stop)
         if not done.complete:
             raise Stopped(
                 f"stopped with {len(self.finished)} segments finished: the same command goes on"

@@ -49,7 +49,7 @@ def upscale_many(
             continue
     for note in finding.notes:
         on_event(Warned(note))
-    with opened(upscaler, options) as executor:
+    with opened(upscaler, options, on_event) as executor:
         batch = Batch(
             out, upscaler, options, on_event,
             others=finding.others, should_stop=should_stop, executor=executor,

@@ -6,7 +6,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from pathlib import Path
 
 from vsr.errors import DeviceError, StorageError, VsrError
@@ -19,11 +18,13 @@ from vsr.jobs.journal import Journal
 from vsr.jobs.plan import THREADS, Plan
 from vsr.jobs.production import Production, settled
 from vsr.jobs.segments import STAGES, Tally
+from vsr.media.alone import alone
 from vsr.media.atomic import rename
 from vsr.media.files import check_unchanged, translated
 from vsr.media.mux import join
 from vsr.media.verify import verify
 from vsr.media.writer import Segment
+from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
 from vsr.version import __version__
 
@@ -44,10 +45,15 @@ def run(
     failure the target is what it was before. Finished segments stay for the next run of the same
     command after an interruption and after an error that another try can overcome.
     """
+    if executor is None:
+        with opened(engine.upscaler, options, on_event) as own:
+            if own is not None:
+                return run(plan, engine, options, on_event, should_stop, own)
     begun = time.perf_counter()
     size = plan.encoding.size
     tiling = engine.tiling(plan.info.size, size, plan.encoding.color, plan.clip_frames)
-    identity = _identity(plan, engine, options)
+    kind = (None if executor is None else executor.kind) or kind_of(engine.placement)
+    identity = _identity(plan, engine.upscaler, options, kind)
     with Journal(plan.target, identity, restart=options.restart, fresh=options.fresh) as journal:
         on_event(Started(plan.info.path, plan.target, plan.frames, plan.info.size, size))
         report = journal.saved()
@@ -55,9 +61,7 @@ def run(
             _warn(on_event, plan.notes)
             _warn(on_event, [f"not in the target: {lost}" for lost in plan.dropped])
             made = Production(plan, engine, settled(engine.options, *tiling), journal, on_event)
-            own = opened(engine.upscaler, options) if executor is None else nullcontext(executor)
-            with own as who:
-                report = _made(made, who, should_stop, begun)
+            report = _made(made, executor, should_stop, begun)
         on_event(Saved(plan.target))
         journal.remove()
     on_event(Finished(report))
@@ -72,13 +76,15 @@ def _made(
 ) -> Report:
     plan, engine, journal = production.plan, production.engine, production.journal
     on_event = production.on_event
+    device = None if executor is None else executor.kind
     try:
         done = production.produce(executor, should_stop)
         finished = production.finished
         part = journal.folder / f"joined{plan.target.suffix}"
         made = (finished, plan.info, plan.encoding, plan.timing, plan.carries)
-        retimed = join(*made, part, plan.cut)
-        verify(part, *made, plan.cut)
+        with alone:
+            retimed = join(*made, part, plan.cut)
+            verify(part, *made, plan.cut)
         check_unchanged(plan.info.path, plan.info.stamp)
         warnings = _warnings(plan, done.tally, finished[-1], retimed)
         _warn(on_event, warnings)
@@ -96,7 +102,7 @@ def _made(
             warnings=(*plan.notes, *warnings),
             damaged=done.tally.damaged,
             model=engine.upscaler.name,
-            device=str(engine.placement),
+            device=device or str(engine.placement),
             encoder=str(plan.encoding),
             workers=done.workers,
         )
@@ -118,7 +124,9 @@ def _warn(on_event: EventSink, messages: Iterable[str]) -> None:
         on_event(Warned(message))
 
 
-def _identity(plan: Plan, engine: Engine, options: UpscaleOptions) -> dict[str, object]:
+def _identity(
+    plan: Plan, upscaler: Upscaler, options: UpscaleOptions, kind: str
+) -> dict[str, object]:
     """Whatever could change a segment's bytes."""
     sizes, times = plan.info.stamp[0::3], plan.info.stamp[1::3]  # inodes differ where it moved
     return {
@@ -127,8 +135,8 @@ def _identity(plan: Plan, engine: Engine, options: UpscaleOptions) -> dict[str, 
         "bytes": sum(sizes),
         "modified_ns": max(times, default=0),
         "options": options.as_json(),
-        "model": engine.upscaler.fingerprint,
-        "placement": kind_of(engine.placement),
+        "model": upscaler.fingerprint,
+        "placement": kind,
         "encoder": str(plan.encoding),
         THREADS: plan.encoding.threads,
         "size": str(plan.encoding.size),

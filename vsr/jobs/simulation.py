@@ -1,7 +1,8 @@
 """How long a library takes on so many workers, played through on paper. Numbers in, numbers out.
 
 Segments go to whoever is free, as the executors do it. What one process does alone (the pass over a
-file's packets, joining, verifying) stands between files, or beside them if they share one queue.
+file's packets, joining, verifying) lies beside the next files' work, or between files that are made
+one by one.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ class Conditions:
 
     Segments take longer or shorter by ``spread`` (a standard deviation, as a share), and a share of
     ``stragglers`` take ``straggling`` times as long: another program, a process that died and whose
-    segment was made again. ``one_queue`` lets workers begin the next file while one is joined;
-    `vsr upscale --devices` does not.
+    segment was made again. ``one_queue`` lets workers begin the next file while one is joined, as
+    a folder's are made; a command for each file does not.
     """
 
     start_seconds: float = 5.0
     spread: float = 0.1
     stragglers: float = 0.01
     straggling: float = 3.0
-    one_queue: bool = False
+    one_queue: bool = True
     seed: int = 0
 
 

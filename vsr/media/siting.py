@@ -16,6 +16,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 
+from vsr.media.alone import alone
 from vsr.media.files import open_file
 
 _TRACED = {"h264", "hevc", "av1"}
@@ -32,13 +33,14 @@ def read_siting(path: Path, index: int) -> int:
         codec = stream.codec_context.codec.canonical_name
         if codec not in _TRACED:
             return 0
-        level = av.logging.get_level()
-        av.logging.set_level(av.logging.TRACE)
-        try:
-            with av.logging.Capture(local=True) as lines:
-                _trace(container, stream)
-        finally:
-            av.logging.set_level(level)
+        with alone:
+            level = av.logging.get_level()
+            av.logging.set_level(av.logging.TRACE)
+            try:
+                with av.logging.Capture(local=True) as lines:
+                    _trace(container, stream)
+            finally:
+                av.logging.set_level(level)
     for _, _, text in lines:
         match = _FIELD.search(text)
         if match is not None:

@@ -5,21 +5,38 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from vsr.events import EventSink
 from vsr.jobs.devices import seats
 from vsr.jobs.executors.base import Executor
-from vsr.jobs.executors.parallel import Parallel
+from vsr.jobs.executors.parallel import parallel
+from vsr.jobs.executors.ray import Cluster, connected
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
 
 
 @contextmanager
-def opened(upscaler: Upscaler, options: UpscaleOptions) -> Generator[Executor | None]:
+def opened(
+    upscaler: Upscaler, options: UpscaleOptions, on_event: EventSink
+) -> Generator[Executor | None]:
     """The executor, closed again behind; ``None`` where this process does it all itself."""
-    if options.devices is None:
+    if options.cluster is not None:
+        with (
+            connected(options.cluster) as ray,
+            _closing(Cluster(ray, upscaler, options, on_event)) as executor,
+        ):
+            yield executor
+    elif options.devices is not None:
+        with _closing(parallel(upscaler, options.engine, seats(options.devices))) as executor:
+            yield executor
+    else:
         yield None
-        return
-    executor = Parallel(upscaler, options.engine, seats(options.devices))
+
+
+@contextmanager
+def _closing(executor: Executor) -> Generator[Executor]:
     try:
         yield executor
-    finally:
-        executor.close()
+    except BaseException:
+        executor.close(kill=True)
+        raise
+    executor.close()

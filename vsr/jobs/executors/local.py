@@ -16,6 +16,7 @@ class Local:
     """Makes tasks one after the other with an engine that its owner keeps."""
 
     workers = 1
+    kind: str | None = None
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -42,8 +43,9 @@ class Local:
             return Done(tally, complete=False)
         return Done(tally)
 
-    def close(self) -> None:
+    def close(self, *, kill: bool = False) -> None:
         """Nothing was opened."""
+        del kill
 
 
 class _HaltedError(Exception):

@@ -9,44 +9,24 @@ import signal
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
 
 from vsr.errors import VsrError
-from vsr.events import Event
-from vsr.jobs.executors.worker import Hello, Result, Setup, Worker
-from vsr.jobs.segments import Diverged, Task
+from vsr.jobs.executors.worker import Broken, Hello, Message, Refusal, Setup, Worker
+from vsr.jobs.segments import Task
 from vsr.runtime import keep_freed_memory
 
-Message = Any  # Hello, Result, Event, Refusal or Broken, as it comes out of the pipe
 _SPAWN = multiprocessing.get_context("spawn")  # forked, neither CUDA nor codecs' threads would live
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A task failed in a way that another try would not mend."""
-
-    error: VsrError | Diverged
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """The process is about to end for a reason that is no message for people."""
-
-    cause: str
-
-
 class Process:
-    """A worker's process, from the first moment on. ``task`` is what it is at."""
+    """A worker's process, from the first moment on; a :class:`~vsr.jobs.executors.base.Hand`."""
 
     def __init__(self, setup: Setup) -> None:
-        self.name = setup.name
-        self.task: Task | None = None
-        self.greeted = False
-        self.connection, theirs = _SPAWN.Pipe()
+        self._greeted = False
+        self._connection, theirs = _SPAWN.Pipe()
         self._process: SpawnProcess = _SPAWN.Process(
             # Bytes, or torch would put the weights into shared memory: containers have little.
             target=serve,
@@ -59,16 +39,18 @@ class Process:
 
     def give(self, task: Task) -> None:
         """Hand over a task. One that died meanwhile is found out by its pipe."""
-        self.task = task
         with suppress(OSError):
-            self.connection.send(task)
+            self._connection.send(task)
 
     def receive(self) -> Message | None:
         """The next message, or ``None`` where none will ever come: it is dead."""
         try:
-            return self.connection.recv()
+            message: Message = self._connection.recv()
         except (EOFError, OSError):
+            self._connection.close()
             return None
+        self._greeted |= isinstance(message, Hello)
+        return message
 
     def cause_of_death(self) -> str:
         """Why it ended, for people."""
@@ -81,17 +63,19 @@ class Process:
         return f"{killed}, as the system does when memory runs out" if -code == 9 else killed
 
     def close(self, *, kill: bool = False) -> None:
-        """End it: at once, or when it has nothing to do. It is gone when this returns."""
-        kill = kill or not self.greeted  # it may be at its imports for seconds
+        """End it: at once, or when it has nothing to do. It is gone when this returns.
+
+        The pipe is closed by who receives from it, at its end.
+        """
+        kill = kill or not self._greeted  # it may be at its imports for seconds
         if kill:
             self._process.kill()
         with suppress(OSError):
-            self.connection.send(None)
+            self._connection.send(None)
         self._process.join(None if kill else 10)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
-        self.connection.close()
         self._process.close()
 
 
@@ -101,7 +85,7 @@ def serve(connection: Connection, setup: bytes) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = threading.Lock()  # events come from the threads of the pipeline
 
-    def send(message: Hello | Result | Event | Refusal | Broken) -> None:
+    def send(message: Message) -> None:
         with lock:
             connection.send(message)
 
@@ -109,10 +93,7 @@ def serve(connection: Connection, setup: bytes) -> None:
         worker = Worker(pickle.loads(setup))
         send(worker.hello)
         while (task := connection.recv()) is not None:
-            try:
-                send(worker.make(task, send))
-            except (VsrError, Diverged) as error:
-                send(Refusal(error))
+            worker.make(task, send)
     except VsrError as error:
         send(Refusal(error))
     except (EOFError, BrokenPipeError, ConnectionResetError):

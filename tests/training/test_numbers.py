@@ -16,10 +16,10 @@ from vsr.training.ema import Ema
 from vsr.training.guard import Guard
 from vsr.training.prelu import QuickPReLU, quicken
 from vsr.training.ranges import from_signed, to_signed
-from vsr.training.recipes import RECIPES
+from vsr.training.recipes import PRESETS
 from vsr.training.schedule import factor, progress
 
-COMPACT = replace(RECIPES["compact"], warmup_steps=10, final_lr=0.1)
+COMPACT = replace(PRESETS["compact"], warmup_steps=10, final_lr=0.1)
 
 
 def test_progress_is_the_further_of_steps_and_time() -> None:

@@ -14,7 +14,7 @@ from vsr.errors import OptionsError, WeightsError
 from vsr.models.arch import Hyper
 from vsr.models.catalog import ARCHS
 from vsr.training.options import TrainOptions
-from vsr.training.recipes import Recipe
+from vsr.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,8 +33,7 @@ def start(recipe: Recipe, options: TrainOptions) -> Start:
     arch = ARCHS[recipe.arch]
     torch.manual_seed(options.seed)
     if options.init is None:
-        hparams = {**arch.defaults, **recipe.hparams}
-        return Start(arch.module(hparams), hparams)
+        return Start(arch.module(recipe.network), recipe.network)
     path = _path(options.init)
     metadata, state = weights.read_file(path)
     found, read = weights.identify(metadata, state, path)

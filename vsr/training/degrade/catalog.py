@@ -8,6 +8,7 @@ from vsr.training.degrade.chroma import ChromaSubsample, RangeError
 from vsr.training.degrade.jpeg import Jpeg
 from vsr.training.degrade.noise import Noise
 from vsr.training.degrade.resize import Rescale, Shrink
+from vsr.training.degrade.second_order import SecondOrder
 from vsr.training.degrade.video_codec import VideoCodec
 
 CLEAN: tuple[Degradation, ...] = (Shrink(),)
@@ -21,6 +22,10 @@ VIDEO: tuple[Degradation, ...] = (
     ChromaSubsample(chance=0.2),
     VideoCodec(),
 )
+REAL: tuple[Degradation, ...] = (SecondOrder(), VideoCodec(chance=0.7, frames=3))
+"""Real-ESRGAN's, and then our video codecs, which see three frames: each must be spoilt twice."""
 
-CHAINS: dict[str, tuple[Degradation, ...]] = {"clean": CLEAN, "video": VIDEO}
-DEGRADATIONS = (Blur, Shrink, Rescale, Noise, Jpeg, RangeError, ChromaSubsample, VideoCodec)
+CHAINS: dict[str, tuple[Degradation, ...]] = {"clean": CLEAN, "video": VIDEO, "real": REAL}
+DEGRADATIONS = (
+    Blur, Shrink, Rescale, Noise, Jpeg, RangeError, ChromaSubsample, SecondOrder, VideoCodec,
+)  # fmt: skip

@@ -18,7 +18,7 @@ import vsr
 from tests.conftest import MakeClip, picture
 from vsr.errors import DataError
 from vsr.evaluation import drift, scores, sets_in
-from vsr.models.interpolation import Nearest
+from vsr.models.interpolation import Interpolation
 from vsr.weights import index
 
 
@@ -74,7 +74,7 @@ def test_frames_of_a_video_and_what_compression_costs(make_clip: MakeClip) -> No
 
 def test_drift_is_the_largest_change_of_a_mean() -> None:
     low = torch.full((1, 3, 8, 8), 0.5)
-    made = Nearest(4)(low).clone()
+    made = Interpolation("nearest", 4)(low)
     made[:, 1] += 2 / 255
     assert drift(low, made) == pytest.approx(2, abs=1e-3)
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent / "vsr"
 FLOORS = [
     {
         "version",
+        "runtime",
         "errors",
         "events",
         "event_rows",

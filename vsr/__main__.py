@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from vsr.cli.app import app
+from vsr.runtime import keep_freed_memory
 
 
 def main() -> None:
     """Run the command line."""
+    keep_freed_memory()
     app(prog_name="vsr")
 
 

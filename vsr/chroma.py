@@ -10,6 +10,8 @@ smooth dual, solved for by least squares. Borders are mirrored the way that keep
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -42,10 +44,10 @@ def chroma_up(
 def chroma_down(plane: Tensor, shift: tuple[int, int], siting: int) -> Tensor:
     """(n, h, w) float at full size to chroma size, rounded up; the inverse of :func:`chroma_up`."""
     on_x, on_y = sited_on_luma(siting)
+    for _ in range(shift[1]):  # rows first: whole ones are quick to add
+        plane = _down(plane, 1, on_y)
     for _ in range(shift[0]):
         plane = _down(plane, 2, on_x)
-    for _ in range(shift[1]):
-        plane = _down(plane, 1, on_y)
     return plane
 
 
@@ -73,19 +75,27 @@ def _down(plane: Tensor, axis: int, on: bool) -> Tensor:
     half = (length + 1) // 2
     if on:
         line = _extended(plane, axis, 4, mirror_first=True, mirror_last=True)
-        total = _part(line, axis, 4, half, 2) * _DOWN_ON[0]
-        pairs = [(4 - k, 4 + k, tap) for k, tap in enumerate(_DOWN_ON) if k and tap]
+        taps = [(4 - k, 4 + k, tap) for k, tap in enumerate(_DOWN_ON) if tap]
     else:
         if length % 2 and length > 1:
             # The sample that an odd size cut off, as the upward filter would have made it.
             last, before = plane.narrow(axis, length - 1, 1), plane.narrow(axis, length - 2, 1)
             plane = torch.cat([plane, last * 1.5 - before * 0.5], dim=axis)
         line = _extended(plane, axis, 5, mirror_first=False, mirror_last=False)
-        total = torch.zeros_like(_part(line, axis, 0, half, 2))
-        pairs = [(5 - k, 6 + k, tap) for k, tap in enumerate(_DOWN_BETWEEN)]
-    for left, right, tap in pairs:
-        total.add_(_part(line, axis, left, half, 2), alpha=tap)
-        total.add_(_part(line, axis, right, half, 2), alpha=tap)
+        taps = [(5 - k, 6 + k, tap) for k, tap in enumerate(_DOWN_BETWEEN)]
+    # Every second sample side by side: each is read several times.
+    even, odd = (_part(line, axis, n, line.shape[axis] // 2, 2) for n in (0, 1))
+    halves = (even.contiguous(), odd.contiguous()) if axis == plane.dim() - 1 else (even, odd)
+
+    def part(start: int) -> Tensor:
+        return halves[start % 2].narrow(axis, start // 2, half)
+
+    left, right, tap = taps[0]
+    total = part(left) * tap
+    if right != left:
+        total.add_(part(right), alpha=tap)
+    for left, right, tap in taps[1:]:
+        total.add_(part(left), alpha=tap).add_(part(right), alpha=tap)
     return total
 
 
@@ -105,11 +115,20 @@ def _extended(
     it (it is repeated). Works for any length, a single sample too.
     """
     length = line.shape[axis]
-    period = max(1, 2 * length - int(mirror_first) - int(mirror_last))
+    ends = (
+        line.index_select(axis, _mirrored(length, places, mirror_first, mirror_last, line.device))
+        for places in ((-margin, 0), (length, length + margin + 1))
+    )
+    return torch.cat([next(ends), line, *ends], dim=axis)
 
-    def ends(start: int, stop: int) -> Tensor:
-        places = torch.arange(start, stop, device=line.device) % period
-        folded = (2 * length - 1 - int(mirror_last)) - places
-        return line.index_select(axis, torch.where(places < length, places, folded))
 
-    return torch.cat([ends(-margin, 0), line, ends(length, length + margin + 1)], dim=axis)
+@lru_cache(256)
+@torch.inference_mode(False)
+def _mirrored(
+    length: int, places: tuple[int, int], first: bool, last: bool, device: torch.device
+) -> Tensor:
+    """Where the samples at ``places`` [from, to) outside of a line are found inside of it."""
+    period = max(1, 2 * length - int(first) - int(last))
+    wrapped = torch.arange(*places) % period
+    folded = (2 * length - 1 - int(last)) - wrapped
+    return torch.where(wrapped < length, wrapped, folded).to(device)

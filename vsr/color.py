@@ -139,20 +139,12 @@ def from_rgb(rgb: Tensor, spec: ColorSpec) -> tuple[Tensor, ...]:
     if spec.layout == "rgb":
         values = [channel * peak for channel in channels[:3]]
     else:
-        red, green, blue = channels[:3]
-        luma, u, v = _rgb_to_yuv(red, green, blue, spec.matrix, spec.layout == "yuv")
-        offset, luma_span, chroma_span = _spans(spec)
-        if spec.layout == "yuv":
-            middle = float(1 << (spec.depth - 1))
-            u, v = (
-                chroma_down(plane, spec.shift, spec.siting).mul_(chroma_span).add_(middle)
-                for plane in (u, v)
-            )
-        values = [luma.mul_(luma_span).add_(offset), u, v][: 3 if spec.layout == "yuv" else 1]
+        luma, chroma = _rgb_to_yuv(channels[:3], spec)
+        values = [luma, *chroma]
     if spec.alpha:
         opaque = torch.ones_like(channels[0]) if len(channels) < 4 else channels[3]
         values.append(opaque * peak)
-    return tuple(value.round_().clamp_(0, peak).to(spec.dtype) for value in values)
+    return tuple(value.add_(0.5).clamp_(0, peak + 0.5).to(spec.dtype) for value in values)
 
 
 def _spans(spec: ColorSpec) -> tuple[float, float, float]:
@@ -174,14 +166,30 @@ def _yuv_to_rgb(y: Tensor, u: Tensor, v: Tensor, matrix: int) -> tuple[Tensor, T
     return red, (y - kr * red - kb * blue) / (1 - kr - kb), blue
 
 
-def _rgb_to_yuv(
-    r: Tensor, g: Tensor, b: Tensor, matrix: int, chroma: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Fresh tensors that the caller may change; without ``chroma`` all three are luma."""
-    if matrix == YCGCO:
-        return (r + 2 * g + b) / 4, (2 * g - r - b) / 4, (r - b) / 2
-    kr, kb = _LUMA.get(matrix, _LUMA[BT709])
-    y = (r * kr).add_(g, alpha=1 - kr - kb).add_(b, alpha=kb)
-    if not chroma:
-        return y, y, y
-    return y, (b - y).div_(2 * (1 - kb)), (r - y).div_(2 * (1 - kr))
+def _rgb_to_yuv(rgb: list[Tensor], spec: ColorSpec) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Luma and the chroma of a spec, if any, as code values, in fresh tensors.
+
+    Code values from the first sum on, chroma's factors at its own size: fewer passes over planes of
+    the enlarged size.
+    """
+    red, green, blue = rgb
+    offset, span, chroma_span = _spans(spec)
+    kr, kb = _LUMA.get(spec.matrix, _LUMA[BT709])
+    shares = (1 / 4, 1 / 2, 1 / 4) if spec.matrix == YCGCO else (kr, 1 - kr - kb, kb)
+    luma = (red * (shares[0] * span)).add_(green, alpha=shares[1] * span)
+    luma.add_(blue, alpha=shares[2] * span)
+    if spec.layout == "gray":
+        return luma.add_(offset), ()
+    if spec.matrix == YCGCO:  # U is Cg, V is Co
+        pairs = ((luma, green, -span), (red, blue, -1.0))
+        scales = (-chroma_span / span, chroma_span / 2)
+    else:
+        pairs = ((luma, blue, -span), (luma, red, -span))
+        scales = tuple(-chroma_span / (2 * (1 - share) * span) for share in (kb, kr))
+    both = luma.new_empty(2, *luma.shape)
+    for difference, (first, second, weight) in zip(both, pairs, strict=True):
+        torch.add(first, second, alpha=weight, out=difference)
+    small = chroma_down(both.flatten(0, 1), spec.shift, spec.siting).chunk(2)
+    middle = float(1 << (spec.depth - 1))
+    u, v = (plane.mul_(scale).add_(middle) for plane, scale in zip(small, scales, strict=True))
+    return luma.add_(offset), (u, v)

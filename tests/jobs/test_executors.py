@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
@@ -267,3 +268,20 @@ def test_workers_that_would_make_other_bytes_are_refused() -> None:
     ):
         with pytest.raises(DeviceError, match=what):
             check_alike("node-2", other, ours)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="signal masks are read in /proc")
+def test_ctrl_c_never_reaches_a_process_not_even_the_first() -> None:
+    """The first one starts multiprocessing's resource tracker, which unblocks signals."""
+    script = (
+        "import time; from pathlib import Path; from vsr.jobs.executors import process\n"
+        "if __name__ == '__main__':\n"
+        "    with process._ctrl_c_held_back():\n"
+        "        first = process._SPAWN.Process(target=time.sleep, args=(60,)); first.start()\n"
+        "    print(Path(f'/proc/{first.pid}/status').read_text()); first.kill()\n"
+    )
+    status = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    blocked = next(line for line in status.splitlines() if line.startswith("SigBlk"))
+    assert int(blocked.split()[1], 16) & 1 << (signal.SIGINT - 1)

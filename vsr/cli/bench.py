@@ -8,9 +8,10 @@ import typer
 
 from vsr.cli import params
 from vsr.options import EngineOptions, UpscaleOptions
+from vsr.runtime import let_threads_sleep
 from vsr.units import parse_bytes, parse_size
 
-bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine.")
+bench = typer.Typer(no_args_is_help=True)
 
 Models = Annotated[
     list[str] | None, typer.Argument(metavar="[MODEL...]", help="[default: all shipped]")
@@ -28,6 +29,12 @@ Size = Annotated[str, typer.Option(metavar="WxH", help="Size of a clip that is m
 Frames = Annotated[int, typer.Option(min=1, help="Frames of a clip that is made here.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")]
 Preset = Annotated[str, typer.Option(help="The encoder's speed.")]
+
+
+@bench.callback()
+def prepare() -> None:
+    """Measure speed on this machine, in a process that is as `vsr upscale` has it."""
+    let_threads_sleep()
 
 
 @bench.command("model")

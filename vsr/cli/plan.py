@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -12,6 +11,7 @@ from vsr.cli import params
 from vsr.cli.console import as_json
 from vsr.cli.tables import library_text
 from vsr.options import BatchOptions, UpscaleOptions
+from vsr.runtime import let_threads_sleep
 
 Sources = Annotated[
     list[Path], typer.Argument(metavar="FOLDER...", help="Folders of videos, or videos.")
@@ -39,7 +39,7 @@ def plan(
     json: params.Json = False,
 ) -> None:
     """Say what a library of videos takes on N workers: time, storage, money."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    let_threads_sleep()
     options = UpscaleOptions(
         model=model, height=height, device=device, codec=cast(Any, codec), preset=preset
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, cast
 
 from vsr.cli import params
@@ -10,6 +9,7 @@ from vsr.cli.console import Console, show_report
 from vsr.cli.signals import wish_to_end
 from vsr.events import Planned
 from vsr.options import BatchOptions, UpscaleOptions
+from vsr.runtime import let_threads_sleep
 from vsr.units import parse_bytes, parse_seconds, parse_size
 
 
@@ -112,8 +112,7 @@ def upscale(
             poll=poll,
         )
         sources, target = params.sources_and_target(places, to)
-        # Torch's threads would spin while they wait, on cores that the encoder's threads need.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        let_threads_sleep()
         from vsr import api  # torch takes seconds to import: not for --help
 
         if model == "auto":

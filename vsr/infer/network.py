@@ -62,7 +62,7 @@ class Network:
         return enlarged
 
     def _precision(self) -> AbstractContextManager[object]:
-        """Float32 that is asked for is float32: no TF32."""
-        if self._place.device.type == "cuda" and self._place.dtype == torch.float32:
+        """What is computed in float32 is float32, the base of a half-precision network too."""
+        if self._place.device.type == "cuda":
             return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
         return nullcontext()

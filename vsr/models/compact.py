@@ -11,12 +11,11 @@ from __future__ import annotations
 import math
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
 from vsr.models.channels import CHANNELS
-from vsr.models.interpolation import Interpolation, Nearest
+from vsr.models.interpolation import Phases, shuffled
 
 
 class Compact(nn.Module):
@@ -37,7 +36,7 @@ class Compact(nn.Module):
                 hint="1, 3 or 4 channels; bicubic or nearest",
             )
         self.scale, self.channels = scale, channels
-        self.base = Nearest(scale) if base == "nearest" else Interpolation(base, scale)
+        self.base = Phases(base, scale)
         chain: list[nn.Module] = [nn.Conv2d(channels, features, 3, padding=1), nn.PReLU(features)]
         for _ in range(layers):
             chain += [nn.Conv2d(features, features, 3, padding=1), nn.PReLU(features)]
@@ -53,8 +52,8 @@ class Compact(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         first = self.body[0]
         assert isinstance(first, nn.Conv2d)
-        detail = functional.pixel_shuffle(self.body(pixels.to(first.weight.dtype)), self.scale)
-        return self.base(pixels.float()) + detail.float()
+        detail = self.body(pixels.to(first.weight.dtype))  # (n, channels * scale**2, h, w)
+        return shuffled(self.base(pixels) + detail, self.scale)
 
 
 def _detect(state: State) -> dict[str, Hyper] | None:

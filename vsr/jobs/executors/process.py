@@ -10,6 +10,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -18,6 +19,7 @@ from vsr.errors import VsrError
 from vsr.events import Event
 from vsr.jobs.executors.worker import Hello, Result, Setup, Worker
 from vsr.jobs.segments import Diverged, Task
+from vsr.runtime import keep_freed_memory
 
 Message = Any  # Hello, Result, Event, Refusal or Broken, as it comes out of the pipe
 _SPAWN = multiprocessing.get_context("spawn")  # forked, neither CUDA nor codecs' threads would live
@@ -95,6 +97,7 @@ class Process:
 
 def serve(connection: Connection, setup: bytes) -> None:
     """The process: a greeting, then tasks until none comes. It does not outlive its parent."""
+    keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = threading.Lock()  # events come from the threads of the pipeline
 
@@ -135,6 +138,7 @@ def _ctrl_c_held_back() -> Generator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # started by the first process, it would unblock SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

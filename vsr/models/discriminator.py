@@ -2,7 +2,7 @@
 
 SRGAN's (Ledig et al., CVPR 2017, figure 4 and section 2.1.1), with two heads: eight 3x3
 convolutions of 64 to 512 filters, a stride of 2 in place of each pooling, LeakyReLU 0.2, batch norm
-after all but the first. Real-ESRGAN's (Wang et al., ICCV 2021 workshops, section 3.5 and figure 6)
+after all but the first. Real-ESRGAN's (Wang et al., ICCV 2021 workshops, section 3.4 and figure 6)
 is a U-Net that answers for every pixel, held in check by spectral norms (Miyato et al., ICLR 2018).
 """
 

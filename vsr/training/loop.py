@@ -135,6 +135,7 @@ def _started(training: Training) -> TrainingStarted:
     return TrainingStarted(
         out=options.out,
         recipe=recipe.name,
+        network=recipe.generator,
         step=training.step,
         steps=None if options.minutes is not None and options.steps is None else recipe.steps,
         minutes=options.minutes,

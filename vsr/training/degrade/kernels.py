@@ -1,4 +1,4 @@
-"""The blur kernels of Real-ESRGAN (Wang et al., ICCV 2021 workshops, sections 3.1, 3.2 and 3.4).
+"""The blur kernels of Real-ESRGAN (Wang et al., ICCV 2021 workshops, sections 3.1 and 3.3).
 
 Bells and plateaus of two sigmas at any angle, and sinc filters, which ring as bad resizes and
 sharpening do. Ranges and shares are those of the options that the authors published.

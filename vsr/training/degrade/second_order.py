@@ -1,6 +1,6 @@
 """Real-ESRGAN's degradation: blur, resize, noise and JPEG, twice, and a sinc filter at the end.
 
-Wang et al., ICCV 2021 workshops, sections 3.2 to 3.4 and figure 2; shares and ranges are those of
+Wang et al., ICCV 2021 workshops, sections 3.1 to 3.3 and figure 2; shares and ranges are those of
 the options that the authors published for RealESRGAN_x4plus. Pictures are float32, 0..255, until a
 JPEG or the end rounds them. What is drawn holds for all frames of a clip; noise is fresh on each.
 """

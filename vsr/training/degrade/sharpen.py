@@ -1,6 +1,6 @@
 """Sharpened targets: the unsharp mask that Real-ESRGAN teaches with. Not a damage.
 
-Wang et al., ICCV 2021 workshops, section 4.1: networks come out crisper, and where only edges above
+Wang et al., ICCV 2021 workshops: networks come out crisper, and where only edges above
 a threshold are sharpened, without halos or stronger noise.
 """
 

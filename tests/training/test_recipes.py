@@ -21,6 +21,7 @@ from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions
 from vsr.training.events import Stepped, TrainingEvent, TrainingStarted, TrainReport, Validated
 from vsr.training.export import parameters_of
+from vsr.training.generators import GENERATORS
 from vsr.training.journal import read
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions, parse_net
@@ -164,6 +165,28 @@ def _norms(report: TrainReport) -> int:
     """Numbers of batch norms, less the biases that folding gives their convolutions."""
     del report
     return 3 * (8 + 8) - 3 * 8
+
+
+@pytest.mark.parametrize("arch", GENERATORS)
+def test_one_recipe_trains_every_network_and_the_file_names_both(
+    arch: str, frames: Path, tmp_path: Path
+) -> None:
+    net = () if arch == "tiny" else NETS[arch]
+    report = train(options(frames, tmp_path, "psnr", arch=arch, net=net, steps=1))
+    metadata, _ = weights.read_file(report.last)
+    assert metadata["recipe"] == "psnr"
+    assert metadata["arch"] == GENERATORS[arch].arch
+    size = {"features": 32, "layers": 8} if arch == "tiny" else dict(net)
+    assert size.items() <= json.loads(metadata["hparams"]).items()
+
+
+def test_a_run_of_one_stage_may_be_asked_of_a_recipe_of_two(frames: Path, tmp_path: Path) -> None:
+    run = options(frames, tmp_path, "real-esrgan", arch="compact", net=(), pixel_first=1.0)
+    recipe = resolve(run)
+    assert not recipe.is_gan
+    assert (recipe.pixel, recipe.lr, recipe.best) == ("l1", 7e-4, "psnr")
+    both = resolve(options(frames, tmp_path, "real-esrgan", arch="compact", net=(), lr=2e-4))
+    assert (both.lr, both.pixel_lr) == pytest.approx((2e-4, 14e-4))
 
 
 @pytest.mark.parametrize("name", FULL)

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from tests.training.test_losses import published
+from tests.training.test_recipes import NETS
 from vsr.models.catalog import ARCHS
 from vsr.training.data import Batch
+from vsr.training.generators import GENERATORS
 from vsr.training.guard import Guard
 from vsr.training.ranks import Ranks
 from vsr.training.recipes import RECIPES
@@ -20,12 +22,15 @@ from vsr.training.vgg import from_state
 
 
 class Watched:
-    """A task of a tiny compact, and every picture that its adversary sees."""
+    """A task of a tiny network, and every picture that its adversary sees."""
 
-    def __init__(self, recipe: str) -> None:
+    def __init__(self, recipe: str, generator: str = "compact") -> None:
         torch.manual_seed(3)
-        self.recipe = replace(RECIPES[recipe], generator="compact", patch=12, filters=4)
-        module = ARCHS["compact"].module({"features": 4, "layers": 1})
+        size = dict(NETS[generator])
+        self.recipe = replace(
+            RECIPES[recipe], generator=generator, hparams=size, patch=12, filters=4
+        )
+        module = ARCHS[self.recipe.arch].module(self.recipe.network)
         place = Place(torch.device("cpu"), torch.float32, Ranks())
         self.vgg = from_state(published(), "a test")
         self.task = GanTask(self.recipe, module, place, self.vgg)
@@ -82,6 +87,18 @@ def test_what_is_made_small_is_the_weighted_sum(
     }[recipe]
     wanted = sum(weight * losses[name] for name, weight in weights.items())
     assert totals == [pytest.approx(losses["discriminator"]), pytest.approx(wanted, rel=1e-5)]
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+@pytest.mark.parametrize("recipe", [name for name, value in RECIPES.items() if value.is_gan])
+def test_every_adversarial_recipe_trains_every_network(recipe: str, generator: str) -> None:
+    watched = Watched(recipe, generator)
+    task = watched.task
+    before = [one.detach().clone() for one in task.generator.parameters()]
+    losses = task.step(batch(), 1.0)
+    assert all(bool(torch.isfinite(loss)) for loss in losses.values())
+    moved = zip(before, task.generator.parameters(), strict=True)
+    assert sum(not torch.equal(one, two) for one, two in moved) > len(before) / 2
 
 
 def test_the_first_stage_leaves_the_adversary_alone() -> None:

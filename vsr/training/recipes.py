@@ -93,6 +93,7 @@ RECIPES: dict[str, Recipe] = {
             head="unet",
             lr=1e-4,
             best="perceptual",
+            validate_every=2000,
         ),
     )
 }

@@ -121,6 +121,8 @@ def _measured(
     upscaler = load(options.model)
     plan = make_plan(source, folder / "out.mkv", options, upscaler.scale)
     all_of_it = replace(options, reuse="off")
+    # Before this process is large itself: a child's peak begins with what its parent had.
+    host_peak = command(arguments(source, plan.target, all_of_it))[1]
     engine = Engine(upscaler, all_of_it.engine)
     clips = list(_reader(plan))
     frames = sum(len(clip.pts) for clip in clips)
@@ -156,7 +158,7 @@ def _measured(
         batch=batch,
         frames_per_second={name: frames / seconds[name] for name in actions},
         waiting=reports[-1].waiting,
-        host_peak=command(arguments(source, plan.target, all_of_it))[1],
+        host_peak=host_peak,
         device_peak=torch.cuda.max_memory_allocated(place) if place.type == "cuda" else None,
     )
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vsr.chroma import SUPPORT
+from vsr.chroma import DOWN_SUPPORT
 from vsr.color import ColorSpec, from_rgb
 from vsr.geometry import Box, Size
 from vsr.infer.resample import Taps, resample, support, taps
@@ -205,7 +205,7 @@ class PlaneOutput(Output):
             for plane in spec.plane_sizes(high)
         )
         self.align = max(spec.multiple)
-        self.context = SUPPORT * (self.align - 1)
+        self.context = DOWN_SUPPORT * (self.align - 1)
 
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """To the spec's code values."""

@@ -174,7 +174,7 @@ def _boxes(cells: Cells, size: Size, reach: int) -> list[Box]:
         left, top = int(columns.min()) * CELL, int(rows.min()) * CELL
         right, bottom = (int(columns.max()) + 1) * CELL, (int(rows.max()) + 1) * CELL
         changed = Box(left, top, min(right, size.width) - left, min(bottom, size.height) - top)
-        boxes.append(_grown(changed, -(-reach // CELL) * CELL, size))
+        boxes.append(_grown(changed, -(-reach // 2) * 2, size))
     return boxes
 
 

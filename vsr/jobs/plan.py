@@ -25,7 +25,8 @@ from vsr.options import UpscaleOptions
 
 Pairs = tuple[tuple[str, str], ...]
 SEGMENT_SECONDS = 5
-CLIP_PIXELS = 1 << 20  # frames are handed on in clips of about this many input pixels
+CLIP_PIXELS = {"cpu": 1 << 18}  # frames are handed on in clips of about this many input pixels
+MOST_CLIP_PIXELS = 1 << 20  # on a GPU, which wants many at once; a CPU's start and end are shorter
 DEFAULT_FPS = "25"
 THREADS = "encoder_threads"  # the journal's name for what a run that goes on elsewhere has to keep
 
@@ -142,11 +143,16 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -
         carries=() if info.is_folder else plan_carry(info, encoding.container),
         cut=cut_of(info, options),
         deinterlace=deinterlace,
-        clip_frames=max(1, min(16, CLIP_PIXELS // info.size.pixels)),
+        clip_frames=_clip_frames(info, options),
         segment_frames=max(1, round(SEGMENT_SECONDS * info.frame_rate)),
         notes=notes,
         hwaccel=hwaccel,
     )
+
+
+def _clip_frames(info: MediaInfo, options: UpscaleOptions) -> int:
+    pixels = CLIP_PIXELS.get(pick(options.engine.device).type, MOST_CLIP_PIXELS)
+    return max(1, min(16, pixels // info.size.pixels))
 
 
 def _hwaccel(info: MediaInfo, options: UpscaleOptions) -> tuple[str | None, tuple[str, ...]]:

@@ -180,6 +180,17 @@ def test_one_recipe_trains_every_network_and_the_file_names_both(
     assert size.items() <= json.loads(metadata["hparams"]).items()
 
 
+@pytest.mark.parametrize("scale", [1, 2, 3])
+@pytest.mark.parametrize("recipe", ["psnr", "real-esrgan"])
+def test_other_scales_are_trained_too(
+    recipe: str, scale: int, frames: Path, tmp_path: Path
+) -> None:
+    net = (*NETS["compact"], ("scale", scale))
+    changes = {"arch": "compact", "net": net, "steps": 2, "patch": 24}
+    report = train(options(frames, tmp_path, recipe, **changes))
+    assert weights.load(report.last).scale == scale
+
+
 def test_a_run_of_one_stage_may_be_asked_of_a_recipe_of_two(frames: Path, tmp_path: Path) -> None:
     run = options(frames, tmp_path, "real-esrgan", arch="compact", net=(), pixel_first=1.0)
     recipe = resolve(run)

@@ -42,7 +42,7 @@ class TrainConsole:
             case TrainingStarted():
                 end = f"{event.minutes:g} min" if event.steps is None else f"{event.steps} steps"
                 self._say(
-                    f"{event.recipe} of {event.network}: {event.parameters:,} parameters, "
+                    f"{event.recipe}, network {event.network}: {event.parameters:,} parameters, "
                     f"{event.pictures} pictures, {event.held_out} held out, {end}, "
                     f"on {event.device}" + (f", resumed at step {event.step}" if event.step else "")
                 )

@@ -19,7 +19,7 @@ from vsr.training import checkpoint
 from vsr.training.branches import branch
 from vsr.training.checkpoint import Checkpoint
 from vsr.training.data import PatchSource, Sampling
-from vsr.training.degrade.catalog import CHAINS
+from vsr.training.degrade.catalog import chain
 from vsr.training.events import TrainingSink
 from vsr.training.gather import Material, gather
 from vsr.training.options import TrainOptions
@@ -228,7 +228,7 @@ def _sampling(seed: int, recipe: Recipe, ranks: Ranks) -> Sampling:
         scale=recipe.scale,
         batch=recipe.batch,
         shrink=recipe.shrink,
-        chain=CHAINS[recipe.degrade],
+        chain=chain(recipe.degrade, recipe.scale),
         seed=seed,
         reuse=reuse,
         slack=slack,

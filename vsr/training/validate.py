@@ -20,7 +20,7 @@ from vsr.metrics.perceptual import perceptual_distance
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
 from vsr.training.degrade import base
-from vsr.training.degrade.catalog import CHAINS
+from vsr.training.degrade.catalog import chain
 from vsr.training.degrade.sharpen import sharpened
 from vsr.training.pictures import PICTURE_ENDINGS, Picture, files_in, read
 from vsr.training.recipe import Recipe
@@ -56,18 +56,18 @@ def hold_out(pictures: Sequence[Picture], seed: int) -> tuple[list[Picture], lis
 
 def trials(paths: Sequence[Path], recipe: Recipe, seed: int) -> list[Trial]:
     """Pairs of whole pictures, made as the recipe makes its own, the same every time."""
-    scale, chain = recipe.scale, CHAINS[recipe.degrade]
+    scale, damage = recipe.scale, chain(recipe.degrade, recipe.scale)
     made: list[Trial] = []
     for number, path in enumerate(paths[:MOST]):
         pixels = read(path)
         height, width = (side // scale * scale for side in pixels.shape[:2])
         high = pixels[:height, :width]
         rng = np.random.default_rng([seed, 3, number])
-        film = np.stack([high] * base.frames_wanted(chain))
+        film = np.stack([high] * base.frames_wanted(damage))
         if recipe.sharp:
             film = sharpened(film)
             high = film[0]
-        low = base.run(chain, film, rng)[-1]
+        low = base.run(damage, film, rng)[-1]
         made.append(Trial(path.name, as_tensor(low), as_tensor(high)))
     return made
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vsr.training.degrade.base import Degradation
 from vsr.training.degrade.blur import Blur
 from vsr.training.degrade.chroma import ChromaSubsample, RangeError
@@ -26,6 +28,16 @@ REAL: tuple[Degradation, ...] = (SecondOrder(), VideoCodec(chance=0.7, frames=3)
 """Real-ESRGAN's, and then our video codecs, which see three frames: each must be spoilt twice."""
 
 CHAINS: dict[str, tuple[Degradation, ...]] = {"clean": CLEAN, "video": VIDEO, "real": REAL}
+
+
+def chain(name: str, scale: int) -> tuple[Degradation, ...]:
+    """The chain of that name, ending at 1 / ``scale`` of the size."""
+    return tuple(
+        replace(kind, scale=scale) if isinstance(kind, Shrink | SecondOrder) else kind
+        for kind in CHAINS[name]
+    )
+
+
 DEGRADATIONS = (
     Blur, Shrink, Rescale, Noise, Jpeg, RangeError, ChromaSubsample, SecondOrder, VideoCodec,
 )  # fmt: skip

@@ -34,7 +34,7 @@ from vsr.training.task import GanTask, PixelTask
 from vsr.training.updater import Place
 from vsr.training.vgg import Vgg, load_vgg
 
-REUSE = {"clean": (1, 0), "video": (4, 16), "real": (8, 24)}
+REUSE = {"clean": (1, 0), "video": (4, 16), "real": (8, 16)}
 """Steps that share one spoilt clip, and the low pixels by which it is wider than a patch."""
 
 

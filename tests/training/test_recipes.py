@@ -12,6 +12,7 @@ import cv2
 import pytest
 import torch
 
+from tests.models import published
 from vsr import weights
 from vsr.errors import OptionsError
 from vsr.events import Saved, Warned
@@ -159,6 +160,19 @@ def test_a_gan_starts_from_a_warm_up_and_keeps_its_size(
     # The start of the second is the end of the first, but for the rounding to half precision.
     assert first.metrics["psnr"] == pytest.approx(line["metrics"]["psnr"], abs=0.05)
     assert "started from" in report.last.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_published_weights_can_be_trained_on(frames: Path, tmp_path: Path) -> None:
+    path = tmp_path / "RealESRGAN.pth"
+    torch.save({"params_ema": published.rrdb("real-esrgan", blocks=1, seed=4)}, path)
+    run = options(frames, tmp_path / "run", "real-esrgan", init=str(path), net=(), steps=1)
+    report = train(run)
+    tuned, theirs = (weights.load(each) for each in (report.last, path))
+    assert tuned.arch == theirs.arch == "rrdb"
+    pixels = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        off = (tuned.module(pixels) - theirs.module(pixels)).abs().max()
+    assert 0 < float(off) < 0.02  # one small step, and half precision
 
 
 def _norms(report: TrainReport) -> int:

@@ -41,7 +41,7 @@ def start(recipe: Recipe, options: TrainOptions) -> Start:
         raise WeightsError(
             f"{path} is of architecture {found.name}, but the recipe {recipe.name} trains "
             f"{recipe.arch}",
-            hint="give weights of the same architecture, or another --recipe",
+            hint="give weights of the same architecture, or another --arch",
         )
     hparams = {**arch.defaults, **read}
     for name, value in options.net:
@@ -58,8 +58,9 @@ def _path(choice: str) -> Path:
     entry = weights.index().get(choice)
     path = weights.folder() / entry.file if entry is not None else Path(choice)
     if not path.is_file():
+        shipped = "".join(f", or {name}" for name in weights.index())
         raise WeightsError(
             f"there are no weights {choice!r} to start from",
-            hint=f"give a .safetensors file{''.join(f', or {name}' for name in weights.index())}",
+            hint=f"give a .safetensors or .pth file{shipped}",
         )
     return path

@@ -32,6 +32,8 @@ def test_tone_sees_a_tint_and_a_grid_but_no_detail() -> None:
     assert float(tone(real + 0.02, real, 4)) == pytest.approx(0.02, rel=1e-3)
     grid = torch.tensor([[0.1, -0.1], [-0.1, 0.1]]).repeat(16, 24)  # its mean is 0
     assert float(tone(real + grid, real, 4)) == pytest.approx(0.1, rel=1e-3)
+    both = torch.tensor([[0.05, -0.05], [-0.05, 0.05]]).repeat(16, 24) + 0.2
+    assert float(tone(real + both, real, 4)) == pytest.approx(0.25, rel=1e-3)
     detail = torch.zeros_like(real)
     detail[..., ::8, ::8], detail[..., 4::8, 4::8] = 0.5, -0.5  # cancels out at each place
     assert float(tone(real + detail, real, 4)) == pytest.approx(0, abs=1e-7)

@@ -49,8 +49,11 @@ def batch() -> Batch:
     return Batch(low, high, real)
 
 
-def test_the_adversary_sees_plain_pictures_and_the_other_losses_sharp_ones() -> None:
+def test_the_adversary_sees_plain_pictures_and_the_other_losses_sharp_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     watched, pair = Watched("real-esrgan"), batch()
+    monkeypatch.setattr(torch, "randint", unshifted)
     assert pair.real is not None
     made = watched.task.generator(pair.low / 255).detach()
     losses = watched.task.step(pair, 0.0)
@@ -64,6 +67,24 @@ def test_the_adversary_sees_plain_pictures_and_the_other_losses_sharp_ones() -> 
     terms = [float((one - two).abs().mean()) for one, two in pairs]
     content = sum(weight * term for (_, weight), term in zip(layers, terms, strict=True))
     assert float(losses["content"]) == pytest.approx(content, rel=1e-4)
+
+
+def unshifted(below: int, size: tuple[int]) -> Tensor:
+    del below
+    return torch.zeros(size, dtype=torch.int64)
+
+
+def test_no_place_of_a_cell_is_always_the_first_that_is_judged() -> None:
+    watched = Watched("real-esrgan")
+    low = batch()
+    for _ in range(8):
+        watched.task.step(low, 0.0)
+    shapes = [tuple(seen.shape[-2:]) for seen in watched.seen]
+    assert {side for shape in shapes for side in shape} == {45, 46, 47, 48}
+    assert shapes[0] == shapes[1]  # real and made alike
+    whole = Watched("esrgan")
+    whole.task.step(low, 0.0)
+    assert {tuple(seen.shape[-2:]) for seen in whole.seen} == {(48, 48)}  # one answer for all of it
 
 
 @pytest.mark.parametrize("recipe", ["esrgan", "real-esrgan", "srgan"])
@@ -82,7 +103,7 @@ def test_what_is_made_small_is_the_weighted_sum(
     losses = {name: float(loss) for name, loss in watched.task.step(batch(), 1.0).items()}
     weights = {
         "esrgan": {"content": 1, "adversarial": 5e-3, "pixel": 1e-2, "tone": 2},
-        "real-esrgan": {"content": 1, "adversarial": 0.1, "pixel": 1, "tone": 2},
+        "real-esrgan": {"content": 1, "adversarial": 0.1, "pixel": 1, "tone": 10},
         "srgan": {"content": 1, "adversarial": 1e-3, "pixel": 0.1, "tone": 2},
     }[recipe]
     wanted = sum(weight * losses[name] for name, weight in weights.items())

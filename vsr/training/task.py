@@ -126,6 +126,7 @@ class GanTask(PixelTask):
     def discriminator_step(self, made: Tensor, real: Tensor, factor: float) -> Losses:
         """The discriminator learns to tell ``real`` from ``made``."""
         self.discriminator.requires_grad_(True)
+        real, made = self._judged(real, made)
         with self.place.autocast():
             real_logits, made_logits = self._judge(real).float(), self._judge(made).float()
         loss = self._adversarial.discriminator(real_logits, made_logits)
@@ -143,11 +144,12 @@ class GanTask(PixelTask):
         """
         recipe = self.recipe
         self.discriminator.requires_grad_(False)
+        judged_real, judged_made = self._judged(real, made)
         with self.place.autocast():
-            made_logits = self.discriminator(made).float()
+            made_logits = self.discriminator(judged_made).float()
             if self._adversarial.needs_real:
                 with torch.no_grad():
-                    real_logits = self.discriminator(real).float()
+                    real_logits = self.discriminator(judged_real).float()
             else:
                 real_logits = made_logits.detach()
             losses = {
@@ -156,7 +158,8 @@ class GanTask(PixelTask):
                 "adversarial": self._adversarial.generator(real_logits, made_logits),
             }
             if self._content is not None:
-                losses["content"] = self._content(self._plain(made), self._plain(high))
+                seen, wanted = self._shifted(made, high)
+                losses["content"] = self._content(self._plain(seen), self._plain(wanted))
         total = (
             recipe.pixel_weight * losses["pixel"]
             + recipe.tone_weight * losses["tone"]
@@ -166,6 +169,19 @@ class GanTask(PixelTask):
         if self._updater.update(total, factor, self.guard):
             self.ema.update(self.generator)
         return {name: loss.detach() for name, loss in losses.items()}
+
+    def _judged(self, real: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+        """What the discriminator sees; one that answers for a whole patch needs all of it."""
+        return (real, made) if self.recipe.head == "global" else self._shifted(real, made)
+
+    def _shifted(self, one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
+        """Both without up to scale - 1 of their first rows and columns, at random.
+
+        Pools and strides treat places of a cell unlike each other, always the same ones: a network
+        that makes cells of pixels would learn their pattern (Odena et al., Distill 2016).
+        """
+        y, x = (int(offset) for offset in torch.randint(self.recipe.scale, (2,)))
+        return one[..., y:, x:], two[..., y:, x:]
 
     def _plain(self, pixels: Tensor) -> Tensor:
         """To 0..1, as VGG expects."""

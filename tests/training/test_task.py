@@ -103,7 +103,7 @@ def test_what_is_made_small_is_the_weighted_sum(
     losses = {name: float(loss) for name, loss in watched.task.step(batch(), 1.0).items()}
     weights = {
         "esrgan": {"content": 1, "adversarial": 5e-3, "pixel": 1e-2, "tone": 2},
-        "real-esrgan": {"content": 1, "adversarial": 0.1, "pixel": 1, "tone": 10},
+        "real-esrgan": {"content": 1, "adversarial": 0.1, "pixel": 1, "tone": 20},
         "srgan": {"content": 1, "adversarial": 1e-3, "pixel": 0.1, "tone": 2},
     }[recipe]
     wanted = sum(weight * losses[name] for name, weight in weights.items())

@@ -1,10 +1,11 @@
 # Everything here works from a bare clone: the first target that needs it makes .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+MODELS := .venv-models/bin
 VGG = --vgg $$VSR_MEDIA/weights/vgg19_distilled_relu5_1.safetensors
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench fuzz quality soak clean
+.PHONY: help setup demo test models check bench fuzz quality soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +26,19 @@ test: .venv/ready ## run the tests
 	@tests/browser.sh
 	$(BIN)/python -m pytest
 
+models: .venv-models/ready ## run the tests of the extra vsr[models], in an environment of its own
+	$(MODELS)/python -m pytest tests/third_party
+
+# The registry's torchvision is built for CUDA and imports with the registry's torch alone. Where pip
+# also finds a CPU build (2.13.0+cpu), it prefers that one to 2.13.0; to ===, only 2.13.0 is equal.
+.venv-models/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-models
+	$(MODELS)/pip install --quiet --constraint constraints.txt \
+	  $$(sed -n 's/^torch==/torch===/p; s/^torchvision==/torchvision===/p' constraints.txt) \
+	  --editable '.[models]' pytest
+	$(MODELS)/python -c 'import spandrel'
+	@touch $@
+
 check: .venv/ready ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -44,5 +58,5 @@ quality: .venv/ready ## measure every model on the test sets of $$VSR_MEDIA
 soak: .venv/ready ## kill two hundred runs at random, and hold what they end in to one left alone
 	$(BIN)/python -m tests.jobs.killing --kills 200 --frames 160
 
-clean: ## remove .venv and what demo made
-	rm -rf .venv demo
+clean: ## remove the environments and what demo made
+	rm -rf .venv .venv-models demo

@@ -184,9 +184,10 @@ def evaluate(
         yield from scores(engine, sets, judge)
 
 
-def default_model(options: UpscaleOptions) -> str:
-    """The model that ``auto`` means for these options."""
-    return model_for(device.pick(options.engine.device).type)
+def model_of(options: UpscaleOptions) -> str:
+    """The model that these options ask for; ``auto`` is the best for the device."""
+    on_device = device.pick(options.engine.device).type
+    return model_for(on_device) if options.model == "auto" else options.model
 
 
 def list_models() -> list[dict[str, object]]:
@@ -220,8 +221,7 @@ def load(model: str = "auto", on_device: str = "auto") -> Upscaler:
 
 def load_for(options: UpscaleOptions) -> Upscaler:
     """The upscaler that these options ask for: a model, or several in a chain."""
-    name = default_model(options) if options.model == "auto" else options.model
-    return load_weights(name, then=options.then, denoise=options.denoise)
+    return load_weights(model_of(options), then=options.then, denoise=options.denoise)
 
 
 def make_engine(

@@ -5,12 +5,11 @@ Counted on torch's meta device where it can be; only the speed and the video are
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
 
 from vsr import weights
 from vsr.comparing.honest import Verdict, judge
@@ -19,9 +18,8 @@ from vsr.infer.engine import Engine
 from vsr.infer.memory import peak_bytes
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
+from vsr.models.shapes import SIDE, multiply_adds, on_shapes
 from vsr.options import EngineOptions
-
-_SIDE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def inspect(name: str, options: EngineOptions | None = None, on: Path | None = N
         tiles=upscaler.note or "exactly, by its receptive field",
         multiple_of=upscaler.multiple_of,
         dtypes=tuple(str(dtype).removeprefix("torch.") for dtype in upscaler.dtypes),
-        multiply_adds_per_pixel=multiply_adds(upscaler),
+        multiply_adds_per_pixel=multiply_adds(upscaler.module),
         bytes_per_megapixel=round(bytes_per_pixel(upscaler, engine.placement.dtype) * 1e6),
         milliseconds=milliseconds(engine),
         placement=str(engine.placement),
@@ -88,18 +86,13 @@ def describe(name: str) -> dict[str, object]:
     }
 
 
-@torch.no_grad()
-def multiply_adds(upscaler: Upscaler) -> int:
-    """Multiplications with an addition for each input pixel, of convolutions and products."""
-    with FlopCounterMode(display=False) as counter:
-        copy.deepcopy(upscaler.module).to("meta")(torch.zeros(1, 3, _SIDE, _SIDE, device="meta"))
-    return round(counter.get_total_flops() / 2 / _SIDE**2)
-
-
 def bytes_per_pixel(upscaler: Upscaler, dtype: torch.dtype) -> float:
     """The most that the network's tensors take at once for each input pixel."""
-    module = copy.deepcopy(upscaler.module).to("meta", dtype)
-    return peak_bytes(module, torch.zeros(1, 3, _SIDE, _SIDE)) / _SIDE**2
+
+    def count(network: nn.Module, device: torch.device) -> int:
+        return peak_bytes(network.to(dtype), torch.zeros(1, 3, SIDE, SIDE, device=device))
+
+    return on_shapes(upscaler.module, count) / SIDE**2
 
 
 def _hparams(name: str, upscaler: Upscaler) -> dict[str, object]:

@@ -14,8 +14,14 @@ _MOST = (1 << 31) - 1
 
 
 def let_threads_sleep() -> None:
-    """Torch's threads would spin while they wait, on cores that the codecs' threads need."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    """Torch's threads would spin while they wait, on cores that the codecs' threads need.
+
+    They still do for some microseconds: to be woken takes as long as many a layer. The names are
+    those of GNU's OpenMP and of LLVM's; a policy that was set before is left alone.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+        os.environ.setdefault("KMP_BLOCKTIME", "1")
 
 
 def keep_freed_memory() -> None:

@@ -49,3 +49,13 @@ def test_a_tile_that_keeps_too_little_is_refused_with_what_would_do() -> None:
     assert "at least 96" in caught.value.message
     assert "--tile 256" in (caught.value.hint or "")
     assert len(plan(Size(90, 90), Size(90, 90), 40).tiles) == 1  # one tile needs no overlap
+
+
+@pytest.mark.parametrize("multiple", [1, 4])
+def test_windows_are_no_larger_than_so_many_need_to_be(multiple: int) -> None:
+    tiles = plan(Size(1920, 1080), Size(810, 810), 23, multiple)
+    assert len(tiles.tiles) == 6
+    width, height = tiles.window.width, tiles.window.height
+    assert 0 <= width - (1920 + 2 * 2 * 23) / 3 < 16 * multiple
+    assert 0 <= height - (1080 + 2 * 23) / 2 < 16 * multiple
+    assert width % 16 == 0

@@ -103,6 +103,15 @@ def generate(kind: str, path: Path, size: Size, frames: int) -> None:
         container.mux(stream.encode(None))
 
 
+def found_or_made(clip: str, folder: Path, size: Size, frames: int) -> Path:
+    """The file of that name, or a clip of that kind made in ``folder``."""
+    path = Path(clip)
+    if not path.exists():
+        path = folder / f"{clip}.mkv"
+        generate(clip, path, size, frames)
+    return path
+
+
 def _write(
     picture: Frame, text: str, place: tuple[int, int], height: float, ink: tuple[int, int, int]
 ) -> None:

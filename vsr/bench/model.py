@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from vsr.bench.clock import medians
 from vsr.bench.usual import textbook
@@ -14,6 +13,7 @@ from vsr.errors import OptionsError
 from vsr.events import ignore
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
+from vsr.models.shapes import multiply_adds
 from vsr.options import EngineOptions
 from vsr.weights import load
 
@@ -52,18 +52,16 @@ def bench_model(
     plain = textbook(upscaler.module)
     other = None if plain is None else _placed(plain, engine)
     ceiling = matrix_product(place.device, place.dtype)
+    operations = 2 * multiply_adds(plain or upscaler.module)  # for each input pixel
     rows: list[ModelSpeed] = []
     for size in sizes:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            counted = (plain or upscaler.module).float()
-            counted(torch.zeros(1, 3, size.height, size.width))
         for batch in batches:
             windows = torch.rand(batch, 3, size.height, size.width, device=place.device)
             actions = {"network": lambda w=windows: engine.network(w)}
             if other is not None:
                 actions["textbook"] = lambda w=windows, m=other: _run(m, w)
             seconds = medians(actions, repeats, place.device)
-            speed = batch * counter.get_total_flops() / seconds["network"] / 1e12
+            speed = batch * size.pixels * operations / seconds["network"] / 1e12
             rows.append(
                 ModelSpeed(
                     model=name,

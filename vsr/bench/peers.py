@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from vsr import api
-from vsr.bench.clips import generate
+from vsr.bench.clips import found_or_made
 from vsr.bench.clock import medians
 from vsr.bench.usual import Picture, by_network, scaled_by_swscale, upscale_as_usual
 from vsr.geometry import Size
@@ -40,7 +40,7 @@ def bench_peers(
 
     Real-ESRGAN's ncnn package takes part where it is installed.
     """
-    model = api.default_model(options) if options.model == "auto" else options.model
+    model = api.model_of(options)
     options = replace(options, overwrite=True, model=model, codec="h264", crf=17, reuse="off")
     preset = options.preset or "medium"
     place = devices.pick(options.device)
@@ -49,10 +49,7 @@ def bench_peers(
     ncnn = _ncnn()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = Path(clip)
-        if not source.exists():
-            source = folder / f"{clip}.mkv"
-            generate(clip, source, size, frames)
+        source = found_or_made(clip, folder, size, frames)
         count = probe(source).frames or frames
         target = folder / "out.mkv"
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from vsr import api
-from vsr.bench.clips import generate
+from vsr.bench.clips import found_or_made, generate
 from vsr.bench.clock import command, medians
 from vsr.color import to_rgb
 from vsr.events import Report
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
-from vsr.jobs.plan import Plan, make_plan, reader_for
+from vsr.jobs.plan import Plan, make_plan
+from vsr.jobs.segments import enlarger, reader_of
 from vsr.media.clip import Clip
 from vsr.media.writer import SegmentWriter
 from vsr.options import UpscaleOptions
@@ -59,14 +60,10 @@ def bench_pipeline(
     clip: str, options: UpscaleOptions, *, size: Size, frames: int, repeats: int
 ) -> PipelineSpeed:
     """Measure with a file, or with a clip of a kind that :mod:`vsr.bench.clips` makes."""
-    model = api.default_model(options) if options.model == "auto" else options.model
-    options = replace(options, overwrite=True, model=model)
+    options = replace(options, overwrite=True, model=api.model_of(options))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = Path(clip)
-        if not source.exists():
-            source = folder / f"{clip}.mkv"
-            generate(clip, source, size, frames)
+        source = found_or_made(clip, folder, size, frames)
         return _measured(clip, source, folder, options, repeats)
 
 
@@ -124,24 +121,23 @@ def _measured(
     # Before this process is large itself: a child's peak begins with what its parent had.
     host_peak = command(arguments(source, plan.target, all_of_it))[1]
     engine = Engine(upscaler, all_of_it.engine)
-    clips = list(_reader(plan))
+    enlarge = enlarger(plan, engine)
+    clips = list(reader_of(plan))
     frames = sum(len(clip.pts) for clip in clips)
     place = engine.placement.device
     ready = [to_rgb(tuple(p.to(place) for p in clip.planes), plan.source)[:, :3] for clip in clips]
-    large = [_enlarged(plan, engine, clip) for clip in clips]
+    large = list(map(enlarge, clips))
     tiles, batch = engine.tiling(
         plan.info.size, plan.encoding.size, plan.encoding.color, plan.clip_frames
     )
     reports: list[Report] = []
     actions: dict[str, Callable[[], object]] = {
-        "decode": lambda: sum(len(clip.pts) for clip in _reader(plan)),
+        "decode": lambda: sum(len(clip.pts) for clip in reader_of(plan)),
         "network": lambda: [engine.network(pixels[i : i + batch])
             for pixels in ready for i in range(0, len(pixels), batch)],
-        "enlarge": lambda: [_enlarged(plan, engine, clip) for clip in clips],
+        "enlarge": lambda: list(map(enlarge, clips)),
         "encode": lambda: _encode(plan, folder, large),
-        "encoder off": lambda: Pipeline(
-            _reader(plan), lambda clip: _enlarged(plan, engine, clip), _discard
-        ).run(),
+        "encoder off": lambda: Pipeline(reader_of(plan), enlarge, _discard).run(),
         "pipeline": lambda: reports.append(api.upscale(source, plan.target, all_of_it)),
         "reused": lambda: api.upscale(source, plan.target, options),
     }  # fmt: skip
@@ -161,18 +157,6 @@ def _measured(
         host_peak=host_peak,
         device_peak=torch.cuda.max_memory_allocated(place) if place.type == "cuda" else None,
     )
-
-
-def _reader(plan: Plan) -> Iterable[Clip]:
-    return reader_for(
-        plan.info, plan.cut, deinterlace=plan.deinterlace, clip_frames=plan.clip_frames
-    )
-
-
-def _enlarged(plan: Plan, engine: Engine, clip: Clip) -> Clip:
-    color = plan.encoding.color
-    planes = engine.enlarge(clip.planes, plan.source, color, plan.encoding.size)
-    return Clip(planes, color, clip.pts, clip.durations, clip.time_base)
 
 
 def _encode(plan: Plan, folder: Path, clips: list[Clip]) -> None:

@@ -12,7 +12,7 @@ from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
-CPU_BUDGET = 1 << 30
+CPU_BUDGET = 3 << 28
 CPU_BATCH_PIXELS = 1 << 17  # more at once falls out of a CPU's caches
 
 
@@ -43,7 +43,8 @@ def resolve(options: EngineOptions, upscaler: Upscaler) -> Placement:
         dtype = DTYPES[options.dtype]
         if dtype not in upscaler.dtypes:
             dtype = torch.float32  # an interpolation computes in float32 whatever is asked
-    return Placement(device, dtype, channels_last=device.type != "mps")
+    channels_last = upscaler.channels_last and device.type != "mps"
+    return Placement(device, dtype, channels_last=channels_last)
 
 
 def wider(dtype: torch.dtype, upscaler: Upscaler) -> torch.dtype | None:
@@ -52,13 +53,16 @@ def wider(dtype: torch.dtype, upscaler: Upscaler) -> torch.dtype | None:
     return next((kind for kind in order[order.index(dtype) + 1 :] if kind in upscaler.dtypes), None)
 
 
-def budget(device: torch.device, asked: int | None) -> int:
-    """Bytes that the engine may take: what was asked, or a part of what is free."""
+def budget(device: torch.device, asked: int | None, *, generous: bool = False) -> int:
+    """Bytes that the engine may take: what was asked, or a part of what is free, ``generous``
+    meaning most of it on a CPU, too."""
     if asked is not None:
         return asked
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free * 0.85)
+    if generous:
+        return max(CPU_BUDGET // 4, int(free_host() * 0.85))
     return min(CPU_BUDGET, max(CPU_BUDGET // 4, free_host() // 4))
 
 

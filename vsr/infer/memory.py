@@ -1,7 +1,6 @@
-"""How much memory a computation takes at its peak, found without computing it.
+"""How much memory a computation takes at its peak: every storage is counted while it lives.
 
-The function runs on torch's meta device, where tensors have shapes but no contents, and every
-storage is counted while it lives.
+Nothing need be computed for it: torch's meta device has tensors with shapes but no contents.
 """
 
 from __future__ import annotations
@@ -20,9 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 def peak_bytes(function: Callable[[Tensor], object], example: Tensor) -> int:
     """The most bytes alive at once while ``function(example)`` runs, its input not counted."""
     meter = _Meter()
-    shape = example.to("meta")
     with torch.no_grad(), meter:
-        function(shape)
+        function(example)
     return meter.peak
 
 

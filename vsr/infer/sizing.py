@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +14,7 @@ from vsr.infer.memory import peak_bytes
 from vsr.infer.output import Output
 from vsr.infer.tiles import TilePlan, least_tile, plan
 from vsr.models.arch import Upscaler
+from vsr.models.shapes import on_shapes
 from vsr.options import EngineOptions
 
 SAFETY = 1.4  # a convolution's scratch memory is not seen by the meter
@@ -39,8 +39,10 @@ def need(module: nn.Module, device: torch.device, dtype: torch.dtype, scale: int
     finish = 3 * 4 * 5 * scale**2
     if device.type != "cuda":
         side = MEASURED[0]
-        counted = copy.deepcopy(module).to("meta")
-        peak = peak_bytes(counted, torch.zeros(1, 3, side, side))
+        peak = on_shapes(
+            module,
+            lambda network, where: peak_bytes(network, torch.zeros(1, 3, side, side, device=where)),
+        )
         return Need(0.0, SAFETY * peak / side**2 + finish)
     peaks: list[int] = []
     for side in MEASURED:
@@ -65,7 +67,7 @@ class Sizes:
         self._device, self._upscaler = device, upscaler
         self._overlap = options.overlap
         self._tile, self._batch = options.tile, options.batch
-        self._budget = devices.budget(device, options.memory)
+        self._budget = devices.budget(device, options.memory, generous=upscaler.whole)
         self._need: Need | None = None
         self._module: nn.Module | None = None
         self._dtype = torch.float32
@@ -83,8 +85,7 @@ class Sizes:
         tile = self._tile
         if tile is None:
             tile = max(low.width, low.height)
-            free = self._upscaler.whole  # until memory really runs out
-            while not free and tile > least and self._bytes(low, tile) > self._budget:
+            while tile > least and self._bytes(low, tile) > self._budget:
                 tile = max(least, tile * 3 // 4)
         tiles = plan(low, Size(tile, tile), overlap, multiple)  # raises where a tile is too small
         batch = self._batch

@@ -17,6 +17,9 @@ from vsr.geometry import Box, Size
 LEAST_INTERIOR = 16
 """A tile must keep at least this many pixels of each of its sides."""
 
+BLOCK = 16
+"""Sides that it divides suit processors: a convolution as wide as a prime can be 8 times slower."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -80,10 +83,19 @@ def _spans(
             f"tile must be at least {least} px with an overlap of {overlap} px, got {tile}",
             hint=f"try --tile {max(256, least)}, or a smaller --overlap",
         )
+
+    def count_of(side: int) -> int:
+        return 1 + -(-(length - side) // multiple_of // ((side - 2 * overlap) // multiple_of))
+
     # The last one ends with the picture and begins with a cell, and all are of one shape.
     tile -= (tile - length) % multiple_of
+    count = count_of(tile)
+    even = max(least, -(-(length + 2 * overlap * (count - 1)) // count))
+    even += (length - even) % multiple_of
+    # As many windows as that takes, and none much larger than so many need to be.
+    sides = [side for side in range(even, tile, multiple_of) if count_of(side) == count]
+    tile = min(sides, key=lambda side: (side % BLOCK > 0, side), default=tile)
     cells = (length - tile) // multiple_of
-    count = 1 + -(-cells // ((tile - 2 * overlap) // multiple_of))
     # Even spacing: the slack of the last tile is spread over all of them.
     starts = [round(index * cells / (count - 1)) * multiple_of for index in range(count)]
     for index, start in enumerate(starts):

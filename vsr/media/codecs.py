@@ -1,8 +1,10 @@
-"""One table of the codecs that `vsr` writes."""
+"""One table of the codecs that `vsr` writes, and what their encoders must not do. Opens nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from vsr.geometry import Size
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 
@@ -73,3 +75,16 @@ CODECS: dict[str, Codec] = {
         fixed=_NVENC,
     ),
 }
+
+_NARROW = 64  # pixels
+_HUGE = 1 << 24  # pixels; between 5K and 8K
+
+
+def x265_limits(size: Size) -> list[str]:
+    """What x265 must not do at a size. A user's own ``x265-params`` come behind, and win.
+
+    Its lookahead (4.2) writes past its rows in 10 bit, 36 to 48 px wide: a crash. And each frame
+    that it keeps takes 100 MB at 7680x4320, each B-frame half a gigabyte.
+    """
+    narrow = ["cutree=0"] if size.width < _NARROW else []
+    return narrow + (["bframes=0", "rc-lookahead=5"] if size.pixels > _HUGE else [])

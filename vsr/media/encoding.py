@@ -10,7 +10,7 @@ import av
 from vsr.color import BT709, FULL_RANGE, UNSPECIFIED, ColorSpec
 from vsr.errors import OptionsError
 from vsr.geometry import Size
-from vsr.media.codecs import CODECS, CONTAINERS, Codec
+from vsr.media.codecs import CODECS, CONTAINERS, Codec, x265_limits
 from vsr.media.hdr import svtav1_params, x265_params
 from vsr.media.pixels import layout_of, name_of
 from vsr.media.probe import MediaInfo
@@ -19,7 +19,6 @@ from vsr.media.threads import encoder_threads
 from vsr.options import UpscaleOptions
 
 H264_PIXELS = 36864 * 256  # level 5.2's largest frame (H.264 table A-1), the most that players take
-NARROW = 64
 QUARTER_TURNS = ("matroska", "webm")  # what they can say of a display matrix
 HEVC_PIXELS = 35651584  # level 6.2's (H.265 table A.8)
 
@@ -228,10 +227,8 @@ def _options(
             chosen[option[0]] = option[1] if given is None else given
     params = {"libx265": "x265-params", "libsvtav1": "svtav1-params"}.get(codec.encoder)
     if codec.encoder == "libx265":
-        # The lookahead of x265 4.2 writes past its rows in 10 bit, 36 to 48 px wide: a crash.
-        narrow = ["cutree=0"] if size.width < NARROW else []
         hdr = x265_params(info.hdr) if info.hdr else []
-        chosen["x265-params"] = ":".join(["log-level=none", *narrow, *hdr])
+        chosen["x265-params"] = ":".join(["log-level=none", *x265_limits(size), *hdr])
     if codec.encoder == "libsvtav1" and info.hdr:
         chosen["svtav1-params"] = ":".join(svtav1_params(info.hdr))
     if codec.encoder == "prores_ks":

@@ -6,12 +6,12 @@ give: codecs say how to decode to the bit. The frames come back to the host.
 
 from __future__ import annotations
 
-import av
 from av.codec.hwaccel import HWAccel
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from vsr.media.files import url
+from vsr.errors import MediaError
+from vsr.media.files import open_file
 from vsr.media.probe import MediaInfo
 
 
@@ -26,10 +26,10 @@ def refusal(info: MediaInfo, name: str) -> str:
     if info.decoder is not None:
         return f"{info.decoder} decodes it"
     try:
-        with av.open(url(info.path), "r", hwaccel=accelerator(name)) as container:
+        with open_file(info.path, hwaccel=accelerator(name)) as container:
             stream = container.streams[info.video]
             assert isinstance(stream, VideoStream)
             next(container.decode(stream))
             return "" if stream.codec_context.is_hwaccel else f"it has no decoder for {info.codec}"
-    except (FFmpegError, OSError, StopIteration) as error:
-        return getattr(error, "strerror", None) or "no frame came"
+    except (MediaError, FFmpegError, OSError, StopIteration) as error:
+        return getattr(error.__cause__ or error, "strerror", None) or "no frame came"

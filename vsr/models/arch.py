@@ -19,6 +19,8 @@ from vsr.errors import WeightsError
 MOST = 4096  # of any hyper-parameter: no network of this kind comes near it
 MOST_SCALE = 8
 ALL_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+ALPHA_HALO = 2
+"""Of the bicubic that enlarges alpha where the network does not."""
 LONGEST_HALO, FADED = 96, 48
 """A halo beyond the first would be most of every tile: unless told, the second is cross-faded."""
 Hyper: TypeAlias = int | float | str | bool
@@ -72,7 +74,8 @@ class Upscaler:
     output depends on. Windows of a larger picture must begin at multiples of ``multiple_of``.
     ``dtypes`` are the types its weights may take, the preferred one first. A module with ``alpha``
     takes (n, 4, h, w), too. ``bounded`` is false where the network looks farther than ``halo``,
-    ``whole`` where it is better not tiled. ``foreign`` weights are not of this project's format.
+    ``whole`` where it is better not tiled, ``channels_last`` where it bears memory in
+    which a pixel's channels are neighbours. ``foreign`` weights are not of this project's format.
     """
 
     module: nn.Module
@@ -85,6 +88,7 @@ class Upscaler:
     alpha: bool = False
     bounded: bool = True
     whole: bool = False
+    channels_last: bool = True
     foreign: bool = False
     card: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -130,7 +134,7 @@ class Upscaler:
         digest = hashlib.sha256(f"{self.arch} {self.name} {self.scale}".encode())
         for key, value in self.module.state_dict().items():
             digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
 
@@ -145,7 +149,9 @@ def make_upscaler(
 ) -> Upscaler:
     """Measure a module's scale and halo, and bundle them with what it says of itself."""
     module = module.eval()
+    alpha = bool(getattr(module, "alpha", False))
     scale, halo = measure(module)
+    halo = max(halo, 0 if alpha else ALPHA_HALO)
     return Upscaler(
         module,
         name,
@@ -154,7 +160,7 @@ def make_upscaler(
         halo,
         multiple_of=int(getattr(module, "multiple_of", 1)),
         dtypes=dtypes,
-        alpha=bool(getattr(module, "alpha", False)),
+        alpha=alpha,
         foreign=foreign,
         card=dict(card or {}),
     )

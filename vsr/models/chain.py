@@ -45,6 +45,7 @@ def chain(upscalers: Sequence[Upscaler]) -> Upscaler:
         alpha=all(upscaler.alpha for upscaler in upscalers),
         bounded=all(upscaler.bounded for upscaler in upscalers),
         whole=any(upscaler.whole for upscaler in upscalers),
+        channels_last=all(upscaler.channels_last for upscaler in upscalers),
         foreign=any(upscaler.foreign for upscaler in upscalers),
         card={"about": ", then ".join(upscaler.name for upscaler in upscalers)},
     )

@@ -33,8 +33,9 @@ REAL_CONTENT: dict[str, Layers] = {
     "normalised": (("conv1_2", 0.1), ("conv2_2", 0.1), ("conv3_1", 1.0)),
     "distilled": (("3_1", 0.5), ("4_1", 0.5), ("5_1", 0.5)),
 }  # fmt: skip
-"""The published layers; of the pruned net such as make the term some ten times the
-adversary's: with more, short runs drew a grid of cells where they knew no texture. The pruned one's first two stages would take more time than all else of it, for a 25th of the term."""
+"""The published layers; of the pruned net such as make the term some ten times the adversary's: by
+more, short runs drew a grid of cells where they knew no texture. Its first two stages would take
+more time than all the others."""
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe

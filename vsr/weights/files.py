@@ -51,7 +51,11 @@ class Stored:
 
 def read(path: Path) -> Stored:
     """A file of weights of an architecture in the catalog. Raises :class:`WeightsError`."""
-    metadata, state = read_file(path)
+    return stored_of(path, *read_file(path))
+
+
+def stored_of(path: Path, metadata: Mapping[str, str], state: State) -> Stored:
+    """The contents of a file as a network. Raises :class:`WeightsError`."""
     arch, hparams = identify(metadata, state, path)
     card = {key: value for key, value in metadata.items() if key not in ("format", "hparams")}
     return Stored(path, arch, hparams, state, card, metadata.get("format") != FORMAT)
@@ -138,5 +142,6 @@ def identify(
             return arch, found
     raise WeightsError(
         f"{path} holds no network that this version knows",
-        hint=f"known are {', '.join(name for name, arch in ARCHS.items() if arch.trained)}",
+        hint=f"known are {', '.join(name for name, arch in ARCHS.items() if arch.trained)}; "
+        "with pip install 'vsr[models]', all that spandrel knows",
     )

@@ -21,7 +21,8 @@ from vsr.models.catalog import ARCHS
 from vsr.models.chain import chain
 from vsr.models.channels import on_color
 from vsr.weights.blend import denoising
-from vsr.weights.files import FORMAT, Stored, read
+from vsr.weights.files import FORMAT, Stored, read, read_file, stored_of
+from vsr.weights.third_party import third_party
 
 DEFAULTS = {"cpu": "compact"}
 """The best model of each type of device. Others get ``compact``, too, until ``srgan`` is better."""
@@ -99,7 +100,16 @@ def load(
             dtypes=(torch.float32,),
             card={"about": arch.summary},
         )
-    return upscaler_of(find(name), name if name in index() else Path(name).stem)
+    path = Path(name)
+    if name in index() or not path.is_file():
+        return upscaler_of(find(name), name)
+    metadata, state = read_file(path)
+    try:
+        return upscaler_of(stored_of(path, metadata, state), path.stem)
+    except WeightsError as error:
+        if metadata.get("format") == FORMAT:
+            raise
+        return third_party(path, state, error)
 
 
 def find(name: str) -> Stored:

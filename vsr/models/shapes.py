@@ -1,0 +1,39 @@
+"""Run a network to learn something about it, on shapes alone where it bears that. No results."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+Found = TypeVar("Found")
+SIDE = 64  # of the picture that costs are counted on
+
+
+def on_shapes(module: nn.Module, look: Callable[[nn.Module, torch.device], Found]) -> Found:
+    """What ``look`` finds with a copy of a network and the device that it lies on.
+
+    That is torch's meta device, where nothing is computed. Networks that decide by the numbers they
+    see cannot run there: they are looked at again on the CPU, at their cost.
+    """
+    # Some networks renew their weights as they run, which inference mode forbids without numbers.
+    with torch.inference_mode(False), torch.no_grad():
+        try:
+            return look(copy.deepcopy(module).to("meta"), torch.device("meta"))
+        except RuntimeError:  # "Tensor.item() cannot be called on meta tensors" and its like
+            return look(copy.deepcopy(module).to("cpu"), torch.device("cpu"))
+
+
+def multiply_adds(module: nn.Module) -> int:
+    """Multiplications with an addition for each input pixel, of convolutions and products."""
+
+    def count(network: nn.Module, device: torch.device) -> int:
+        with FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, SIDE, SIDE, device=device))
+        return counter.get_total_flops()
+
+    return round(on_shapes(module, count) / 2 / SIDE**2)

@@ -113,6 +113,10 @@ def test_weights_of_another_architecture_or_size(frames: Path, tmp_path: Path) -
     ("changes", "words"),
     [
         ({"recipe": "srgn"}, "no recipe 'srgn'"),
+        ({"arch": "vgg"}, "no network 'vgg' to train"),
+        ({"recipe": "srresnet", "arch": "rrdb"}, "srresnet trains srresnet, not rrdb"),
+        ({"pixel_first": 0.5}, "nothing that could come after"),
+        ({"recipe": "real-esrgan", "arch": "tiny", "pixel_first": 2.0}, "from 0 to 1, got 2"),
         ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"minutes": 0.0}, "minutes must be above 0"),
         ({"lr": float("nan")}, "lr must be above 0"),
@@ -136,9 +140,9 @@ def test_a_loss_that_is_never_finite_stops_the_run(
 ) -> None:
     prepared = PixelTask.prepared
 
-    def poisoned(task: PixelTask, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        low, high = prepared(task, batch)
-        return low * float("nan"), high
+    def poisoned(task: PixelTask, batch: Any) -> tuple[torch.Tensor, ...]:
+        low, high, real = prepared(task, batch)
+        return low * float("nan"), high, real
 
     monkeypatch.setattr(PixelTask, "prepared", poisoned)
     with pytest.raises(TrainingDiverged, match="not finite in 12 steps in a row"):
@@ -150,9 +154,9 @@ def test_one_poisoned_step_is_skipped(
 ) -> None:
     prepared, calls = PixelTask.prepared, iter(range(100))
 
-    def poisoned(task: PixelTask, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        low, high = prepared(task, batch)
-        return (low * float("nan"), high) if next(calls) == 1 else (low, high)
+    def poisoned(task: PixelTask, batch: Any) -> tuple[torch.Tensor, ...]:
+        low, high, real = prepared(task, batch)
+        return (low * float("nan") if next(calls) == 1 else low), high, real
 
     monkeypatch.setattr(PixelTask, "prepared", poisoned)
     report = train(options(frames, tmp_path / "out", steps=6))

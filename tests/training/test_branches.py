@@ -14,7 +14,7 @@ from vsr.models.catalog import ARCHS
 from vsr.training.branches import Branched, branch, merge
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions
-from vsr.training.recipes import RECIPES
+from vsr.training.recipes import PRESETS
 from vsr.weights import read_file
 
 SMALL = {
@@ -34,7 +34,7 @@ def test_branches_are_merged_into_the_plain_network(
             dtype="fp32", net=net, workers=0, vgg="none", branches=True,
         )
     )  # fmt: skip
-    whole = ARCHS[RECIPES[recipe].arch].module(dict(net))
+    whole = ARCHS[PRESETS[recipe].arch].module(dict(net))
     assert read_file(report.last)[1].keys() == whole.state_dict().keys()
     assert report.finished
 

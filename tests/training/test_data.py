@@ -20,6 +20,7 @@ from vsr.training.pictures import PICTURE_ENDINGS, Cache, files_in, scan
 
 CLEAN = Sampling(12, 4, 3, (1.0, 2.0), CHAINS["clean"], seed=5)
 VIDEO = replace(CLEAN, chain=CHAINS["video"], reuse=4, slack=4)
+REAL = replace(CLEAN, chain=CHAINS["real"], reuse=4, slack=4, sharp=True)
 
 
 def source(frames: Path, sampling: Sampling = CLEAN, limit: int = 1 << 24) -> PatchSource:
@@ -55,7 +56,7 @@ def test_two_processes_see_together_what_one_sees_with_the_doubled_batch(frames:
     assert torch.equal(whole.high, torch.cat([part.high for part in parts]))
 
 
-@pytest.mark.parametrize("sampling", [CLEAN, VIDEO], ids=["clean", "video"])
+@pytest.mark.parametrize("sampling", [CLEAN, VIDEO, REAL], ids=["clean", "video", "real"])
 def test_workers_and_resuming_change_nothing(frames: Path, sampling: Sampling) -> None:
     made: list[list[torch.Tensor]] = []
     for workers, start in ((0, 0), (1, 0), (3, 0), (2, 3)):
@@ -87,6 +88,29 @@ def test_video_pairs_are_aligned_and_damaged(frames: Path) -> None:
             # Damaged, but the same place: nearer than any of the same patch turned around.
             turned = [np.abs(mine - np.rot90(theirs, quarter)).mean() for quarter in range(4)]
             assert int(np.argmin(turned)) == 0
+
+
+def test_sharpened_targets_keep_the_plain_ones_beside_them(frames: Path) -> None:
+    for batch in source(frames, REAL).group(0):
+        assert batch.real is not None
+        assert batch.high.shape == batch.real.shape == (3, 3, 48, 48)
+        high, real = batch.high.float(), batch.real.float()
+        steeper = [float(part.diff(dim=3).abs().mean()) for part in (high, real)]
+        assert steeper[0] > steeper[1]
+        assert float((high - real).abs().mean()) < 16  # the same place
+    assert source(frames, VIDEO).group(0)[0].real is None
+
+
+def test_low_is_made_of_the_sharpened_picture(frames: Path) -> None:
+    shrunk = replace(REAL, chain=CHAINS["clean"], reuse=1, slack=0)
+    (batch,) = source(frames, shrunk).group(0)
+    low = batch.low.permute(0, 2, 3, 1).numpy().astype(int)
+    assert batch.real is not None
+    off: list[float] = []
+    for target in (batch.high, batch.real):
+        again = bicubic(np.ascontiguousarray(target.permute(0, 2, 3, 1).numpy()), 12, 12)
+        off.append(float(np.abs(again - low)[:, 2:-2, 2:-2].mean()))
+    assert off[0] < 0.3 < 1 < off[1]  # rounding alone, away from where the patch was cut
 
 
 def test_real_consecutive_frames_are_used_where_they_are(tmp_path: Path) -> None:
@@ -134,5 +158,5 @@ def test_a_picture_of_exactly_one_patch_is_enough_for_both_chains(tmp_path: Path
     cv2.imwrite(
         str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (48, 50, 3), np.uint8)
     )
-    for sampling in (CLEAN, VIDEO):
+    for sampling in (CLEAN, VIDEO, REAL):
         assert source(tmp_path, sampling).group(0)[0].high.shape == (3, 3, 48, 48)

@@ -11,6 +11,7 @@ from torch import Tensor
 from vsr.training.losses.adversarial import ADVERSARIAL_LOSSES
 from vsr.training.losses.perceptual import ContentLoss
 from vsr.training.losses.pixel import PIXEL_LOSSES, tone
+from vsr.training.recipes import RECIPES
 from vsr.training.vgg import Vgg, conv_names, feature_index, from_state
 
 ONE, TWO = torch.tensor([[0.1, 0.5]]), torch.tensor([[0.4, 0.1]])
@@ -31,6 +32,8 @@ def test_tone_sees_a_tint_and_a_grid_but_no_detail() -> None:
     assert float(tone(real + 0.02, real, 4)) == pytest.approx(0.02, rel=1e-3)
     grid = torch.tensor([[0.1, -0.1], [-0.1, 0.1]]).repeat(16, 24)  # its mean is 0
     assert float(tone(real + grid, real, 4)) == pytest.approx(0.1, rel=1e-3)
+    both = torch.tensor([[0.05, -0.05], [-0.05, 0.05]]).repeat(16, 24) + 0.2
+    assert float(tone(real + both, real, 4)) == pytest.approx(0.25, rel=1e-3)
     detail = torch.zeros_like(real)
     detail[..., ::8, ::8], detail[..., 4::8, 4::8] = 0.5, -0.5  # cancels out at each place
     assert float(tone(real + detail, real, 4)) == pytest.approx(0, abs=1e-7)
@@ -116,3 +119,12 @@ def test_content_loss_is_the_weighted_mean_square_of_feature_differences() -> No
     assert float(made.grad.abs().sum()) > 0
     assert all(parameter.grad is None for parameter in vgg.parameters())
     assert float(content(real, real)) == 0
+
+
+def test_content_before_activation_by_l1_is_esrgans() -> None:
+    vgg: Vgg = from_state(published(), "a test")
+    content = ContentLoss(vgg, RECIPES["esrgan"].content["torchvision"], "l1")
+    made, real = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    one, two = (vgg(picture, ["conv5_4"])[0] for picture in (made, real))
+    assert float(one.min()) < 0
+    assert float(content(made, real)) == pytest.approx(float((one - two).abs().mean()), rel=1e-5)

@@ -16,10 +16,10 @@ from vsr.training.ema import Ema
 from vsr.training.guard import Guard
 from vsr.training.prelu import QuickPReLU, quicken
 from vsr.training.ranges import from_signed, to_signed
-from vsr.training.recipes import RECIPES
+from vsr.training.recipes import PRESETS, RECIPES
 from vsr.training.schedule import factor, progress
 
-COMPACT = replace(RECIPES["compact"], warmup_steps=10, final_lr=0.1)
+COMPACT = replace(PRESETS["compact"], warmup_steps=10, final_lr=0.1)
 
 
 def test_progress_is_the_further_of_steps_and_time() -> None:
@@ -41,6 +41,23 @@ def test_steps_divide_by_ten_at_milestones() -> None:
     recipe = replace(COMPACT, schedule="step", milestones=(0.5, 0.75), warmup_steps=0)
     found = [factor(recipe, 0, done) for done in (0, 0.49, 0.5, 0.8)]
     assert found == pytest.approx([1, 1, 0.1, 0.01])
+
+
+def test_a_first_stage_has_a_rate_of_its_own_and_falls_before_the_second_begins() -> None:
+    recipe = replace(RECIPES["real-esrgan"], pixel_lr=5e-4, final_lr=0.1, warmup_steps=0)
+    assert (recipe.lr, recipe.pixel_first) == (1e-4, 0.6)
+    rates = [recipe.lr * factor(recipe, 0, done) for done in (0, 0.3, 0.6, 0.8, 1)]
+    assert rates == pytest.approx([5e-4, 5e-4 * 0.55, 1e-4, 1e-4 * 0.55, 1e-5])
+    assert recipe.lr * factor(recipe, 0, 0.5999) == pytest.approx(5e-5, rel=0.01)
+
+
+def test_the_guard_takes_another_loss_for_another() -> None:
+    guard = Guard()
+    for _ in range(300):
+        guard.admits(0.01, 1.0)
+    guard.settle()
+    for _ in range(1000):
+        assert guard.admits(9.0, 1.0)
 
 
 def test_the_guard_skips_halves_and_stops() -> None:

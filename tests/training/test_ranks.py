@@ -77,9 +77,10 @@ def test_two_processes_equal_one_with_the_doubled_batch(
     assert steps == sorted(steps)  # one process speaks, not two
 
 
-def test_the_command_runs_a_gan_in_two_processes(frames: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("recipe", ["compact-gan", "real-esrgan --arch compact"])
+def test_the_command_runs_a_gan_in_two_processes(recipe: str, frames: Path, tmp_path: Path) -> None:
     command = (
-        "-m vsr train --recipe compact-gan --net features=8,layers=2 --steps 10 --batch 2 "
+        f"-m vsr train --recipe {recipe} --net features=8,layers=2 --steps 10 --batch 2 "
         "--patch 12 --device cpu --dtype fp32 --workers 1 --vgg none --out"
     )
     result = launch(2, *command.split(), str(tmp_path / "out"), str(frames))

@@ -12,6 +12,7 @@ import cv2
 import pytest
 import torch
 
+from tests.models import published
 from vsr import weights
 from vsr.errors import OptionsError
 from vsr.events import Saved, Warned
@@ -21,19 +22,22 @@ from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions
 from vsr.training.events import Stepped, TrainingEvent, TrainingStarted, TrainReport, Validated
 from vsr.training.export import parameters_of
+from vsr.training.generators import GENERATORS
 from vsr.training.journal import read
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions, parse_net
-from vsr.training.recipes import RECIPES, resolve
+from vsr.training.recipes import PRESETS, RECIPES, resolve
 from vsr.training.vgg import conv_names, feature_index
 
-SMALL: Mapping[str, tuple[tuple[str, int], ...]] = {
+NETS: Mapping[str, tuple[tuple[str, int], ...]] = {
     "srcnn": (("features", 8), ("mapped", 4)),
     "srresnet": (("features", 8), ("blocks", 1)),
-    "srgan": (("features", 8), ("blocks", 1)),
     "compact": (("features", 8), ("layers", 2)),
-    "compact-gan": (("features", 8), ("layers", 2)),
+    "tiny": (("features", 8), ("layers", 2)),
+    "rrdb": (("features", 8), ("blocks", 1), ("growth", 4)),
 }
+ALL = {**RECIPES, **PRESETS}
+SMALL = {name: NETS[recipe.generator] for name, recipe in ALL.items()}
 FULL = {"srcnn": 20_099, "srresnet": 1_549_462, "compact": 621_424}
 
 
@@ -61,12 +65,12 @@ def options(frames: Path, out: Path, recipe: str = "compact", **changes: Any) ->
     return TrainOptions((frames,), out, **{**values, **changes})
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ALL)
 def test_every_recipe_learns_exports_and_reports(
     name: str, frames: Path, tmp_path: Path, vgg: str
 ) -> None:
     events: list[TrainingEvent] = []
-    judge = vgg if RECIPES[name].is_gan else "none"
+    judge = vgg if ALL[name].is_gan else "none"
     report = train(options(frames, tmp_path / "run", name, vgg=judge), events.append)
     assert (report.finished, report.step, report.pictures) == (True, 6, 7)
     assert any(isinstance(event, TrainingStarted) for event in events)
@@ -77,12 +81,12 @@ def test_every_recipe_learns_exports_and_reports(
     assert sorted(report.metrics) == sorted(["psnr", "ssim", *judged])
     steps = [line for line in read(report.out) if "losses" in line]
     expected = {"pixel"}
-    if RECIPES[name].is_gan:
+    if ALL[name].is_gan:
         expected |= {"adversarial", "content", "tone", "discriminator", "real", "made"}
     assert set(steps[-1]["losses"]) == expected
     for path in (report.last, report.best):
         upscaler = weights.load(path)
-        assert upscaler.arch == RECIPES[name].arch
+        assert upscaler.arch == ALL[name].arch
         assert upscaler.scale == 4
         assert upscaler.card["recipe"] == name
         card = path.with_suffix(".md").read_text(encoding="utf-8")
@@ -99,10 +103,9 @@ def test_what_is_exported_is_what_was_validated(frames: Path, tmp_path: Path) ->
     val.mkdir()
     (val / "a.png").write_bytes((frames / "picture0.png").read_bytes())
     report = train(options(frames, tmp_path / "run", "srresnet", val=val, steps=4))
-    from vsr.training.degrade.catalog import CHAINS
     from vsr.training.validate import trials_in
 
-    (trial,) = trials_in(val, 4, CHAINS["clean"], 0)
+    (trial,) = trials_in(val, RECIPES["psnr"], 0)
     engine = Engine(weights.load(report.last), EngineOptions(device="cpu", dtype="fp32"))
     again = psnr(engine.upscale(trial.low)[0].clamp(0, 1), trial.high[0])
     line = [line for line in read(report.out) if "metrics" in line][-1]
@@ -159,15 +162,61 @@ def test_a_gan_starts_from_a_warm_up_and_keeps_its_size(
     assert "started from" in report.last.with_suffix(".md").read_text(encoding="utf-8")
 
 
+def test_published_weights_can_be_trained_on(frames: Path, tmp_path: Path) -> None:
+    path = tmp_path / "RealESRGAN.pth"
+    torch.save({"params_ema": published.rrdb("real-esrgan", blocks=1, seed=4)}, path)
+    run = options(frames, tmp_path / "run", "real-esrgan", init=str(path), net=(), steps=1)
+    report = train(run)
+    tuned, theirs = (weights.load(each) for each in (report.last, path))
+    assert tuned.arch == theirs.arch == "rrdb"
+    pixels = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        off = (tuned.module(pixels) - theirs.module(pixels)).abs().max()
+    assert 0 < float(off) < 0.02  # one small step, and half precision
+
+
 def _norms(report: TrainReport) -> int:
     """Numbers of batch norms, less the biases that folding gives their convolutions."""
     del report
     return 3 * (8 + 8) - 3 * 8
 
 
+@pytest.mark.parametrize("arch", GENERATORS)
+def test_one_recipe_trains_every_network_and_the_file_names_both(
+    arch: str, frames: Path, tmp_path: Path
+) -> None:
+    net = () if arch == "tiny" else NETS[arch]
+    report = train(options(frames, tmp_path, "psnr", arch=arch, net=net, steps=1))
+    metadata, _ = weights.read_file(report.last)
+    assert metadata["recipe"] == "psnr"
+    assert metadata["arch"] == GENERATORS[arch].arch
+    size = {"features": 32, "layers": 8} if arch == "tiny" else dict(net)
+    assert size.items() <= json.loads(metadata["hparams"]).items()
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+@pytest.mark.parametrize("recipe", ["psnr", "real-esrgan"])
+def test_other_scales_are_trained_too(
+    recipe: str, scale: int, frames: Path, tmp_path: Path
+) -> None:
+    net = (*NETS["compact"], ("scale", scale))
+    changes = {"arch": "compact", "net": net, "steps": 2, "patch": 24}
+    report = train(options(frames, tmp_path, recipe, **changes))
+    assert weights.load(report.last).scale == scale
+
+
+def test_a_run_of_one_stage_may_be_asked_of_a_recipe_of_two(frames: Path, tmp_path: Path) -> None:
+    run = options(frames, tmp_path, "real-esrgan", arch="compact", net=(), pixel_first=1.0)
+    recipe = resolve(run)
+    assert not recipe.is_gan
+    assert (recipe.pixel, recipe.lr, recipe.best) == ("l1", 7e-4, "psnr")
+    both = resolve(options(frames, tmp_path, "real-esrgan", arch="compact", net=(), lr=2e-4))
+    assert (both.lr, both.pixel_lr) == pytest.approx((2e-4, 14e-4))
+
+
 @pytest.mark.parametrize("name", FULL)
 def test_full_size_networks_have_the_papers_size(name: str) -> None:
-    module = ARCHS[RECIPES[name].arch].module(RECIPES[name].hparams)
+    module = ARCHS[ALL[name].arch].module(ALL[name].network)
     assert parameters_of(module) == pytest.approx(FULL[name], rel=0.01)
 
 
@@ -209,5 +258,5 @@ def test_sizes_are_parsed_and_checked() -> None:
 
 
 def test_summaries_are_one_line_each() -> None:
-    for recipe in RECIPES.values():
+    for recipe in ALL.values():
         assert re.fullmatch(r"[^\n.]{20,90}", recipe.summary)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,12 +119,20 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(frames: Path, tmp_path: Path)
     assert "resumed at step" in errors
 
 
-@pytest.mark.parametrize("recipe", ["compact", "srgan"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recipe": "compact"},
+        {"recipe": "srgan", "net": (("features", 8), ("blocks", 1))},
+        {"recipe": "real-esrgan", "arch": "compact", "pixel_first": 0.5},
+        {"recipe": "real-esrgan", "arch": "compact", "pixel_first": 0.25},
+    ],
+    ids=["compact", "srgan", "in the first stage", "in the second stage"],
+)
 def test_stopped_and_run_again_it_is_as_if_uninterrupted(
-    recipe: str, frames: Path, tmp_path: Path
+    changes: Mapping[str, Any], frames: Path, tmp_path: Path
 ) -> None:
-    sizes = {"compact": (("features", 8), ("layers", 2)), "srgan": (("features", 8), ("blocks", 1))}
-    run = options(frames, tmp_path / "whole", recipe=recipe, net=sizes[recipe], steps=8)
+    run = options(frames, tmp_path / "whole", steps=8, **changes)
     train(run)
     parts = replace(run, out=tmp_path / "parts")
     first = train(parts, should_stop=stopping_after(3))
@@ -157,6 +166,24 @@ def test_other_settings_are_refused_unless_resume_is_asked_for(
         train(replace(run, recipe="srresnet", net=(), resume=True))
     with pytest.raises(OptionsError, match="no run to resume"):
         train(replace(run, out=tmp_path / "none", resume=True))
+
+
+def test_a_run_from_before_recipes_and_networks_were_told_apart_goes_on(
+    frames: Path, tmp_path: Path
+) -> None:
+    run = options(frames, tmp_path, recipe="srgan", net=(("features", 8), ("blocks", 1)), steps=4)
+    train(run, should_stop=stopping_after(2))
+    left = checkpoint.load(tmp_path)
+    assert left is not None
+    new = ("arch", "pixel_first")
+    identity = {key: value for key, value in json.loads(left.identity).items() if key not in new}
+    before = {key: value for key, value in left.options.items() if key not in new}
+    del left.task["began"]
+    older = replace(left, identity=json.dumps(identity, sort_keys=True), options=before)
+    checkpoint.save(tmp_path, older)
+    with pytest.raises(OptionsError, match="arch None -> compact"):
+        train(replace(run, arch="compact", net=()))
+    assert train(run).finished
 
 
 def test_weights_that_a_run_began_with_may_be_gone(frames: Path, tmp_path: Path) -> None:

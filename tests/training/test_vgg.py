@@ -45,6 +45,11 @@ def test_the_published_layout_is_normalised_padded_with_zeros_and_pooled() -> No
         found = vgg(pixels, ["2_1", "1_2"])
     torch.testing.assert_close(found[0], deep)
     torch.testing.assert_close(found[1], shallow)
+    with torch.no_grad():
+        (before,) = vgg(pixels, ["conv2_1"])
+        torch.testing.assert_close(before, third(functional.max_pool2d(shallow, 2)))
+        assert [one.shape for one in vgg(pixels, ["1_1", "conv1_1", "1_2"])] == [(1, 4, 16, 16)] * 3
+    assert float(before.min()) < 0
     assert not any(parameter.requires_grad for parameter in vgg.parameters())
 
 

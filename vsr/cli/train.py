@@ -19,7 +19,17 @@ Frames = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for weights, log and sheets.")]
 Recipe = Annotated[
-    str, typer.Option(help="srcnn, srresnet, srgan, compact or compact-gan: what is trained how.")
+    str,
+    typer.Option(
+        help="psnr, srgan, esrgan or real-esrgan; or a preset: srcnn, srresnet, compact, tiny, "
+        "compact-video, compact-gan."
+    ),
+]
+Arch = Annotated[
+    str | None,
+    typer.Option(
+        help="Network: srcnn, srresnet, compact, tiny or rrdb. [default: by the recipe]",
+    ),
 ]
 Init = Annotated[str | None, typer.Option(help="Weights to start from, by name or path.")]
 Steps = Annotated[int | None, typer.Option(help="Steps to train. [default: by the recipe]")]
@@ -42,12 +52,22 @@ Val = Annotated[
 ]
 Every = Annotated[int | None, typer.Option(help="Steps between validations.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on, even with other settings.")]
-Damage = Annotated[Degrade, typer.Option(help="What spoils the low pictures.")]
+Damage = Annotated[
+    Degrade | None, typer.Option(help="What spoils the low pictures. [default: by the recipe]")
+]
 VggChoice = Annotated[str, typer.Option("--vgg", help="VGG19 for the content: auto, none or PATH.")]
 Pixel = Annotated[PixelLoss | None, typer.Option(help="Pixel loss. [default: by the recipe]")]
 PixelWeight = Annotated[float | None, typer.Option(help="Weight of the pixel loss.")]
+PixelFirst = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the run before an adversary comes, 0 to 1. [default: by the recipe]"
+    ),
+]
 Loss = Annotated[Adversarial | None, typer.Option(help="Adversarial loss.")]
-HeadChoice = Annotated[Head | None, typer.Option(help="Discriminator: one answer, or a map.")]
+HeadChoice = Annotated[
+    Head | None, typer.Option(help="Discriminator: one answer, a map, or each pixel.")
+]
 Net = Annotated[str | None, typer.Option(help="Size of the network, such as features=32,layers=8.")]
 Branches = Annotated[
     bool, typer.Option("--branches", help="Train 3x3 convolutions as sums of branches (slower).")
@@ -61,7 +81,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on 
 def train(
     frames: Frames,
     out: Out = Path("training"),
-    recipe: Recipe = "compact",
+    recipe: Recipe = "psnr",
+    arch: Arch = None,
     init: Init = None,
     steps: Steps = None,
     minutes: Minutes = None,
@@ -76,10 +97,11 @@ def train(
     val: Val = None,
     validate_every: Every = None,
     resume: Resume = False,
-    degrade: Damage = "clean",
+    degrade: Damage = None,
     vgg: VggChoice = "auto",
     pixel: Pixel = None,
     pixel_weight: PixelWeight = None,
+    pixel_first: PixelFirst = None,
     adversarial: Loss = None,
     head: HeadChoice = None,
     net: Net = None,
@@ -98,12 +120,12 @@ def train(
     from vsr.units import parse_bytes
 
     options = TrainOptions(
-        frames=tuple(frames), out=out, recipe=recipe, init=init, steps=steps, minutes=minutes,
-        pause_minutes=pause_minutes, batch=batch, patch=patch, lr=lr, seed=seed, device=device,
-        dtype=dtype, workers=workers, val=val, validate_every=validate_every, resume=resume,
-        degrade=degrade, vgg=vgg, pixel=pixel, pixel_weight=pixel_weight, adversarial=adversarial,
-        head=head, net=parse_net(net), branches=branches, compile=compile, cache=parse_bytes(cache),
-        tensorboard=tensorboard,
+        frames=tuple(frames), out=out, recipe=recipe, arch=arch, init=init, steps=steps,
+        minutes=minutes, pause_minutes=pause_minutes, batch=batch, patch=patch, lr=lr, seed=seed,
+        device=device, dtype=dtype, workers=workers, val=val, validate_every=validate_every,
+        resume=resume, degrade=degrade, vgg=vgg, pixel=pixel, pixel_weight=pixel_weight,
+        pixel_first=pixel_first, adversarial=adversarial, head=head, net=parse_net(net),
+        branches=branches, compile=compile, cache=parse_bytes(cache), tensorboard=tensorboard,
     )  # fmt: skip
     with TrainConsole() as console, wish_to_end(patient=ENDING) as stop:
         report = run(options, console.show, stop)

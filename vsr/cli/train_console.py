@@ -42,9 +42,9 @@ class TrainConsole:
             case TrainingStarted():
                 end = f"{event.minutes:g} min" if event.steps is None else f"{event.steps} steps"
                 self._say(
-                    f"{event.recipe}: {event.parameters:,} parameters, {event.pictures} pictures, "
-                    f"{event.held_out} held out, {end}, on {event.device}"
-                    + (f", resumed at step {event.step}" if event.step else "")
+                    f"{event.recipe}, network {event.network}: {event.parameters:,} parameters, "
+                    f"{event.pictures} pictures, {event.held_out} held out, {end}, "
+                    f"on {event.device}" + (f", resumed at step {event.step}" if event.step else "")
                 )
                 form = "{percentage:3.0f}%|{bar}| {elapsed}{postfix}"
                 self._bar = tqdm(total=1.0, bar_format=form, file=sys.stderr, leave=False)

@@ -20,6 +20,7 @@ from torch import Tensor
 from vsr.errors import DataError
 from vsr.training.degrade import base, resize
 from vsr.training.degrade.base import Degradation, Frames
+from vsr.training.degrade.sharpen import sharpened
 from vsr.training.pictures import Cache, Picture, Pixels
 
 log = logging.getLogger(__name__)
@@ -30,10 +31,14 @@ TRIES = 20
 
 
 class Batch(NamedTuple):
-    """``low`` (n, 3, p, p) and ``high`` (n, 3, p * scale, p * scale), uint8 RGB on the host."""
+    """``low`` (n, 3, p, p) and ``high`` (n, 3, p * scale, p * scale), uint8 RGB on the host.
+
+    ``real`` is what ``high`` was before it was sharpened; ``None`` where it was not.
+    """
 
     low: Tensor
     high: Tensor
+    real: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class Sampling:
 
     ``reuse`` steps in a row are cut from one damaged clip a sample, where damage is expensive;
     ``slack`` are the low pixels that such a clip is wider than a patch, for other places in it.
+    Where targets are ``sharp``, the low ones are made of sharpened pictures, too.
     """
 
     patch: int
@@ -52,6 +58,7 @@ class Sampling:
     seed: int
     reuse: int = 1
     slack: int = 0
+    sharp: bool = False
     offset: int = 0
     stride: int | None = None
 
@@ -81,8 +88,9 @@ class PatchSource:
         batches: list[Batch] = []
         for step in range(plan.reuse):
             low = np.stack([column[step][0] for column in columns])
-            high = np.stack([column[step][1] for column in columns])
-            batches.append(Batch(_tensor(low), _tensor(high)))
+            high = np.stack([column[step][1] for column in columns])  # real ones behind sharp ones
+            real = _tensor(high[..., 3:]) if plan.sharp else None
+            batches.append(Batch(_tensor(low), _tensor(high[..., :3]), real))
         return batches
 
     def _samples(self, number: int, place: int) -> list[tuple[Frames, Frames]]:
@@ -90,12 +98,16 @@ class PatchSource:
         plan = self.sampling
         rng = np.random.default_rng([plan.seed, number, place])
         clip = self._clip(rng, number * plan.total + place)
-        if len(plan.chain) == 1 and plan.reuse == 1:  # the fast way: crop, turn, shrink
+        if (
+            len(plan.chain) == 1 and plan.reuse == 1 and not plan.sharp
+        ):  # the fast way: crop, turn, shrink
             high = _turned(clip, rng)
             low = plan.chain[0](high, rng)
             return [(low[0], high[0])]
-        high = clip
+        high = sharpened(clip) if plan.sharp else clip
         low = base.run(plan.chain, high, rng)
+        if plan.sharp:
+            high = np.concatenate([high, clip], axis=3)
         return [self._cut(low, high, rng) for _ in range(plan.reuse)]
 
     def _clip(self, rng: Generator, index: int) -> Frames:

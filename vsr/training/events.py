@@ -15,6 +15,7 @@ class TrainingStarted:
 
     out: Path
     recipe: str
+    network: str
     step: int
     steps: int | None
     minutes: float | None

@@ -16,7 +16,7 @@ from vsr.models.arch import Hyper
 from vsr.models.catalog import ARCHS
 from vsr.training.branches import merge
 from vsr.training.ranges import from_signed
-from vsr.training.recipes import Recipe
+from vsr.training.recipe import Recipe
 from vsr.version import __version__
 
 

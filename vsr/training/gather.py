@@ -18,7 +18,7 @@ from vsr.training.pictures import (
     scan,
 )
 from vsr.training.ranks import Ranks
-from vsr.training.recipes import Recipe, damage
+from vsr.training.recipe import Recipe
 from vsr.training.validate import Trial, hold_out, trials, trials_in
 
 NAMED = 5
@@ -44,7 +44,7 @@ def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: Traini
     if videos:
         frames = options.out / "frames"
         if ranks.leads:
-            _extract(videos, frames, options)
+            _extract(videos, frames, recipe)
         ranks.wait()
         places.append(frames)
     least = recipe.patch * recipe.scale
@@ -67,9 +67,8 @@ def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: Traini
             f"no usable frames in {given}{why}",
             hint=f"pictures of at least {least} px a side, or a smaller --patch",
         )
-    chain = damage(recipe, options)
     if options.val is not None:
-        held = trials_in(options.val, recipe.scale, chain, options.seed)
+        held = trials_in(options.val, recipe, options.seed)
         return Material(pictures, held, left_out)
     pictures, kept = hold_out(pictures, options.seed)
     if kept[0] is pictures[0]:
@@ -91,7 +90,7 @@ def _readable(
     left_out: list[LeftOut] = []
     for picture in kept:
         try:
-            held += trials([picture.path], recipe.scale, damage(recipe, options), options.seed)
+            held += trials([picture.path], recipe, options.seed)
         except DataError as error:
             left_out.append(LeftOut(picture.path, error.message))
     if not held:
@@ -102,12 +101,12 @@ def _readable(
     return held, left_out
 
 
-def _extract(videos: list[Path], frames: Path, options: TrainOptions) -> None:
+def _extract(videos: list[Path], frames: Path, recipe: Recipe) -> None:
     # Imported here: training on pictures must work where PyAV is not installed.
     from vsr.media.extract import extract
     from vsr.media.selection import ExtractOptions
 
     if (frames / "frames.jsonl").exists():
         return  # an earlier start of this run did it
-    burst = BURST if options.degrade == "video" else 1
+    burst = 1 if recipe.degrade == "clean" else BURST
     extract(ExtractOptions(tuple(videos), frames, most=VIDEO_FRAMES, every=2.0, burst=burst))

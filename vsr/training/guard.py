@@ -61,6 +61,10 @@ class Guard:
                 hint="try a lower --lr; the best weights until here are kept",
             )
 
+    def settle(self) -> None:
+        """Forget how low the loss was: from here on it is another one."""
+        self.smoothed, self.lowest, self.seen = 0.0, math.inf, 0
+
     def state(self) -> dict[str, float]:
         """For a checkpoint."""
         return {name: float(getattr(self, name)) for name in self.__slots__}

@@ -58,5 +58,8 @@ class Loader:
     def _make(self, group: int) -> list[Batch]:
         batches = self._source.group(group)
         if self._pin:
-            return [Batch(low.pin_memory(), high.pin_memory()) for low, high in batches]
+            return [
+                Batch(*(None if part is None else part.pin_memory() for part in batch))  # pyright: ignore[reportArgumentType]  # low and high are never None
+                for batch in batches
+            ]
         return batches

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import torch
 
@@ -19,7 +20,7 @@ from vsr.training.output import Output
 from vsr.training.ranks import joined
 from vsr.training.recipes import resolve
 from vsr.training.schedule import factor, progress
-from vsr.training.setup import Training, earlier_run, prepare
+from vsr.training.setup import Training, changes, earlier_run, prepare
 from vsr.training.tally import Tally
 from vsr.training.threads import paced
 
@@ -40,12 +41,13 @@ def train(
     time. Raises a :class:`vsr.errors.VsrError` for anything that a person can mend.
     """
     recipe = resolve(options)
+    options = replace(options, degrade=recipe.degrade)  # whoever said it, it is what is learnt
     with joined(options.device) as ranks:
         sink = on_event if ranks.leads else ignore
         try:
             before = earlier_run(options)
             training = prepare(options, recipe, ranks, before, sink)
-            if before is not None and before.finished and before.identity == options.identity():
+            if before is not None and before.finished and not changes(before, options):
                 return _report(training, before.step, True, before.best, before.start, None)
             return _run(training, sink, should_stop)
         except (RuntimeError, MemoryError) as error:
@@ -84,7 +86,8 @@ def _run(
                 break
             rate = factor(recipe, step, done)
             begun = time.monotonic()
-            tally.add(task.step(batch, rate))
+            learn = task.pixel_step if done < recipe.pixel_first else task.step
+            tally.add(learn(batch, rate))
             step += 1
             now = time.monotonic()
             took(now - begun)
@@ -132,6 +135,7 @@ def _started(training: Training) -> TrainingStarted:
     return TrainingStarted(
         out=options.out,
         recipe=recipe.name,
+        network=recipe.generator,
         step=training.step,
         steps=None if options.minutes is not None and options.steps is None else recipe.steps,
         minutes=options.minutes,

@@ -12,10 +12,10 @@ from typing import Literal, get_args
 from vsr.errors import OptionsError
 from vsr.options import DtypeName
 
-Degrade = Literal["clean", "video"]
+Degrade = Literal["clean", "video", "real"]
 PixelLoss = Literal["mse", "l1", "charbonnier"]
 Adversarial = Literal["standard", "relativistic", "hinge"]
-Head = Literal["global", "local"]
+Head = Literal["global", "local", "unet"]
 
 _RUNTIME: tuple[str, ...] = (
     "device",
@@ -38,13 +38,15 @@ class TrainOptions:
     trained on (some of ``frames`` are held out otherwise). ``patch`` is the side of a training crop
     in low-resolution pixels. ``minutes`` and ``steps`` both end a run, whichever comes first.
     ``pause_minutes`` stops this process, not the run. ``cache`` bounds decoded pictures in bytes.
-    ``net`` overrides hyper-parameters of the recipe's architecture; ``branches`` trains its 3x3
-    convolutions as sums of branches that are merged for export.
+    ``arch`` is the network, ``net`` overrides its hyper-parameters; ``branches`` trains its 3x3
+    convolutions as sums of branches that are merged for export. ``pixel_first`` is the share of a
+    run that learns from pixels before an adversary comes.
     """
 
     frames: tuple[Path, ...]
     out: Path
-    recipe: str = "compact"
+    recipe: str = "psnr"
+    arch: str | None = None
     init: str | None = None
     steps: int | None = None
     minutes: float | None = None
@@ -59,10 +61,11 @@ class TrainOptions:
     val: Path | None = None
     validate_every: int | None = None
     resume: bool = False
-    degrade: Degrade = "clean"
+    degrade: Degrade | None = None
     vgg: str = "auto"
     pixel: PixelLoss | None = None
     pixel_weight: float | None = None
+    pixel_first: float | None = None
     adversarial: Adversarial | None = None
     head: Head | None = None
     net: tuple[tuple[str, int], ...] = ()
@@ -108,6 +111,8 @@ class TrainOptions:
                 raise OptionsError(f"{name} must be above 0, got {value:g}")
         if self.pixel_weight is not None and not 0 <= self.pixel_weight < math.inf:
             raise OptionsError(f"pixel_weight must not be negative, got {self.pixel_weight:g}")
+        if self.pixel_first is not None and not 0 <= self.pixel_first <= 1:
+            raise OptionsError(f"pixel_first must be from 0 to 1, got {self.pixel_first:g}")
 
     def as_json(self) -> dict[str, object]:
         """Every field as JSON has it; a checkpoint keeps this."""

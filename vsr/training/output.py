@@ -124,6 +124,8 @@ class Output:
         }
         if options.init is not None:
             facts["started from"] = Path(options.init).name
+        if recipe.sharp:
+            facts["targets"] = "sharpened; so are those that it is measured on"
         if training.vgg is not None and recipe.content_weight:
             facts["content loss"] = f"VGG19 ({training.vgg.layout})"
         return facts

@@ -19,6 +19,7 @@ from vsr.training import checkpoint
 from vsr.training.branches import branch
 from vsr.training.checkpoint import Checkpoint
 from vsr.training.data import PatchSource, Sampling
+from vsr.training.degrade.catalog import chain
 from vsr.training.events import TrainingSink
 from vsr.training.gather import Material, gather
 from vsr.training.options import TrainOptions
@@ -26,13 +27,15 @@ from vsr.training.pictures import Cache
 from vsr.training.prelu import quicken
 from vsr.training.ranges import to_signed
 from vsr.training.ranks import Ranks
-from vsr.training.recipes import RECIPES, Recipe, damage
+from vsr.training.recipe import Recipe
+from vsr.training.recipes import named
 from vsr.training.start import Start, start
-from vsr.training.task import GanTask, PixelTask, Place
+from vsr.training.task import GanTask, PixelTask
+from vsr.training.updater import Place
 from vsr.training.vgg import Vgg, load_vgg
 
-REUSE, SLACK = 4, 16
-"""Steps that share one encoded clip, and the low pixels by which it is wider than a patch."""
+REUSE = {"clean": (1, 0), "video": (4, 16), "real": (8, 16)}
+"""Steps that share one spoilt clip, and the low pixels by which it is wider than a patch."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,18 +92,23 @@ def earlier_run(options: TrainOptions) -> Checkpoint | None:
                 f"there is no run to resume in {options.out}", hint="leave --resume away"
             )
         return None
-    if found.identity == options.identity() or options.resume:
+    changed = changes(found, options)
+    if not changed or options.resume:
         return found
-    theirs, mine = json.loads(found.identity), json.loads(options.identity())
-    changed = [
-        f"{name} {theirs.get(name)} -> {mine[name]}"
-        for name in mine
-        if theirs.get(name) != mine[name]
-    ]
     raise OptionsError(
         f"{options.out} holds a run of other settings ({'; '.join(changed)})",
         hint="choose another --out, or give --resume to go on with the new settings",
     )
+
+
+def changes(before: Checkpoint, options: TrainOptions) -> list[str]:
+    """What is asked for now and was not then; an option that was not there yet was not given."""
+    theirs, mine = json.loads(before.identity), json.loads(options.identity())
+    return [
+        f"{name} {theirs.get(name)} -> {value}"
+        for name, value in mine.items()
+        if theirs.get(name) != value
+    ]
 
 
 def prepare(
@@ -140,10 +148,10 @@ def prepare(
         origin=origin,
         material=material,
         source=PatchSource(
-            material.pictures, _sampling(options, recipe, ranks), Cache(options.cache)
+            material.pictures, _sampling(options.seed, recipe, ranks), Cache(options.cache)
         ),
         vgg=vgg,
-        workers=_workers(options, place),
+        workers=_workers(options, recipe, place),
         step=before.step if before is not None else 0,
         seconds=before.seconds if before is not None else 0.0,
         best=before.best if before is not None else {},
@@ -154,7 +162,8 @@ def prepare(
 
 def _again(recipe: Recipe, options: TrainOptions, before: Checkpoint) -> Start:
     """A network as the earlier run built it: the weights that it began with may be gone."""
-    arch = RECIPES[str(before.options["recipe"])].arch
+    given = before.options.get("arch")
+    arch = named(str(before.options["recipe"]), str(given) if given else None).arch
     other = [f"{name}={value}" for name, value in options.net if before.hparams.get(name) != value]
     if arch != recipe.arch or other:
         raise OptionsError(
@@ -212,27 +221,28 @@ def _task(
     return PixelTask(recipe, module, place)
 
 
-def _sampling(options: TrainOptions, recipe: Recipe, ranks: Ranks) -> Sampling:
-    encoded = options.degrade == "video"
+def _sampling(seed: int, recipe: Recipe, ranks: Ranks) -> Sampling:
+    reuse, slack = REUSE[recipe.degrade]
     return Sampling(
         patch=recipe.patch,
         scale=recipe.scale,
         batch=recipe.batch,
         shrink=recipe.shrink,
-        chain=damage(recipe, options),
-        seed=options.seed,
-        reuse=REUSE if encoded else 1,
-        slack=SLACK if encoded else 0,
+        chain=chain(recipe.degrade, recipe.scale),
+        seed=seed,
+        reuse=reuse,
+        slack=slack,
+        sharp=recipe.sharp,
         offset=ranks.rank * recipe.batch,
         stride=ranks.count * recipe.batch,
     )
 
 
-def _workers(options: TrainOptions, place: Place) -> int:
+def _workers(options: TrainOptions, recipe: Recipe, place: Place) -> int:
     """Threads that make batches: on a CPU few, since the network wants the cores."""
     if options.workers is not None:
         return options.workers
     cores = os.cpu_count() or 1
     if place.device.type != "cpu":
         return max(2, min(8, cores // max(1, place.ranks.count) - 1))
-    return 1 if options.degrade == "clean" else max(1, cores // 2)
+    return 1 if recipe.degrade == "clean" else max(1, cores // 2)

@@ -14,7 +14,7 @@ from vsr.errors import OptionsError, WeightsError
 from vsr.models.arch import Hyper
 from vsr.models.catalog import ARCHS
 from vsr.training.options import TrainOptions
-from vsr.training.recipes import Recipe
+from vsr.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,8 +33,7 @@ def start(recipe: Recipe, options: TrainOptions) -> Start:
     arch = ARCHS[recipe.arch]
     torch.manual_seed(options.seed)
     if options.init is None:
-        hparams = {**arch.defaults, **recipe.hparams}
-        return Start(arch.module(hparams), hparams)
+        return Start(arch.module(recipe.network), recipe.network)
     path = _path(options.init)
     metadata, state = weights.read_file(path)
     found, read = weights.identify(metadata, state, path)
@@ -42,7 +41,7 @@ def start(recipe: Recipe, options: TrainOptions) -> Start:
         raise WeightsError(
             f"{path} is of architecture {found.name}, but the recipe {recipe.name} trains "
             f"{recipe.arch}",
-            hint="give weights of the same architecture, or another --recipe",
+            hint="give weights of the same architecture, or another --arch",
         )
     hparams = {**arch.defaults, **read}
     for name, value in options.net:
@@ -59,8 +58,9 @@ def _path(choice: str) -> Path:
     entry = weights.index().get(choice)
     path = weights.folder() / entry.file if entry is not None else Path(choice)
     if not path.is_file():
+        shipped = "".join(f", or {name}" for name in weights.index())
         raise WeightsError(
             f"there are no weights {choice!r} to start from",
-            hint=f"give a .safetensors file{''.join(f', or {name}' for name in weights.index())}",
+            hint=f"give a .safetensors or .pth file{shipped}",
         )
     return path

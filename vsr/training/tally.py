@@ -18,7 +18,7 @@ class Tally:
     def __init__(self, ranks: Ranks) -> None:
         self._ranks = ranks
         self._sums: dict[str, Tensor] = {}
-        self._count = 0
+        self._counts: dict[str, int] = {}
         self._begun = time.monotonic()
         self._paced = (self._begun, 0)
         self.steps = 0
@@ -27,22 +27,23 @@ class Tally:
         """One step's."""
         for name, loss in losses.items():
             value = loss.float()
+            self._counts[name] = self._counts.get(name, 0) + 1
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._count += 1
         self.steps += 1
 
     def means(self) -> dict[str, float]:
         """By name, over all processes: every process must ask at the same step."""
-        if not self._count:
+        if not self._counts:
             return {}
-        stacked = self._ranks.mean(torch.stack(list(self._sums.values()))) / self._count
+        stacked = self._ranks.mean(torch.stack(list(self._sums.values())))
         values = numbers(list(stacked))
-        return dict(zip(self._sums, values, strict=True))
+        counted = zip(self._sums.items(), values, strict=True)
+        return {name: value / self._counts[name] for (name, _), value in counted}
 
     def line(self, step: int, seconds: float, rate: float) -> dict[str, object]:
         """For the journal; what comes after begins anew."""
         losses = {name: round(value, 7) for name, value in self.means().items()}
-        self._sums, self._count = {}, 0
+        self._sums, self._counts = {}, {}
         return {"step": step, "seconds": round(seconds, 2), "lr": rate, "losses": losses}
 
     def told(self, step: int, done: float, rate: float, waited_seconds: float) -> Stepped:
@@ -51,7 +52,7 @@ class Tally:
         before, steps = self._paced
         self._paced = now, self.steps
         # No collective here: each process tells at a time of its own.
-        sums = {name: float(value) / max(1, self._count) for name, value in self._sums.items()}
+        sums = {name: float(value) / self._counts[name] for name, value in self._sums.items()}
         return Stepped(
             step=step,
             done=done,

@@ -8,87 +8,23 @@ recipe's range.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vsr.models.discriminator import Discriminator
+from vsr.models.discriminator import Discriminator, UNetDiscriminator
 from vsr.training.data import Batch
 from vsr.training.ema import Ema
 from vsr.training.guard import Guard
 from vsr.training.losses.adversarial import ADVERSARIAL_LOSSES
 from vsr.training.losses.perceptual import ContentLoss
 from vsr.training.losses.pixel import PIXEL_LOSSES, tone
-from vsr.training.ranks import Ranks, bare, numbers
-from vsr.training.recipes import Recipe
+from vsr.training.ranks import bare
+from vsr.training.recipe import Recipe
+from vsr.training.updater import Place, State, Updater
 from vsr.training.vgg import Vgg
 
 Losses = Mapping[str, Tensor]
-State = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a task computes, and in which type inside of autocast."""
-
-    device: torch.device
-    dtype: torch.dtype
-    ranks: Ranks
-    compile: bool = False
-
-    def move(self, module: nn.Module) -> nn.Module:
-        """The module itself, on the device, in the memory order that convolutions prefer."""
-        to: Any = module.to  # one of its overloads is missing from torch's types
-        return to(self.device, memory_format=torch.channels_last)
-
-    def autocast(self) -> torch.autocast:
-        """Half precision where the type is half, else nothing."""
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
-
-
-class Updater:
-    """Adam on one network, with clipping, loss scaling for fp16, and the guard's word."""
-
-    def __init__(
-        self, module: nn.Module, place: Place, *, lr: float, betas: tuple[float, float], clip: float
-    ) -> None:
-        self._parameters = list(module.parameters())
-        self._place, self._lr, self._clip = place, lr, clip
-        fused = place.device.type in ("cpu", "cuda")
-        self._adam = torch.optim.Adam(self._parameters, lr, betas, fused=fused)
-        self._scaler = torch.amp.GradScaler(place.device.type, enabled=place.dtype == torch.float16)
-
-    def update(self, loss: Tensor, factor: float, guard: Guard) -> bool:
-        """Backward pass and a step; false if the guard had it skipped."""
-        self._adam.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()
-        self._scaler.unscale_(self._adam)
-        norm = nn.utils.clip_grad_norm_(self._parameters, self._clip)
-        # Gradients are averaged over processes already; the loss must be, or guards would disagree.
-        mean = self._place.ranks.mean(loss.detach().float())
-        value, norm = numbers([mean, norm.float()])
-        # Loss scaling overflows on purpose now and then; only without any it is a bad sign.
-        scaling = self._scaler.is_enabled() and self._scaler.get_scale() > 1
-        admitted = guard.admits(value, 0.0 if scaling else norm)
-        for group in self._adam.param_groups:
-            group["lr"] = self._lr * factor * guard.scale
-        if admitted:
-            self._scaler.step(self._adam)
-        if self._scaler.is_enabled():
-            self._scaler.update()
-        return admitted
-
-    def state(self) -> State:
-        """For a checkpoint."""
-        return {"adam": self._adam.state_dict(), "scaler": self._scaler.state_dict()}
-
-    def restore(self, state: State) -> None:
-        """From a checkpoint."""
-        self._adam.load_state_dict(state["adam"])
-        if state["scaler"]:
-            self._scaler.load_state_dict(state["scaler"])
 
 
 class PixelTask:
@@ -109,7 +45,11 @@ class PixelTask:
 
     def step(self, batch: Batch, factor: float) -> Losses:
         """One batch; ``factor`` multiplies the learning rate. The losses are detached scalars."""
-        low, high = self.prepared(batch)
+        return self.pixel_step(batch, factor)
+
+    def pixel_step(self, batch: Batch, factor: float) -> Losses:
+        """The same, from the pixel loss alone."""
+        low, high, _ = self.prepared(batch)
         with self.place.autocast():
             made = self._run(low).float()
         pixel = self._pixel(made, high)
@@ -117,12 +57,18 @@ class PixelTask:
             self.ema.update(self.generator)
         return {"pixel": pixel.detach()}
 
-    def prepared(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """uint8 on the host to float32 on the device, in the recipe's ranges."""
-        low, high = (
-            part.to(self.place.device, non_blocking=True).float().div_(255) for part in batch
-        )
-        return low, high.mul_(2).sub_(1) if self.recipe.signed else high
+    def prepared(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """uint8 on the host to float32 on the device, in the recipe's ranges: low, high, real."""
+        high = self._target(batch.high)
+        real = high if batch.real is None else self._target(batch.real)
+        return self._moved(batch.low), high, real
+
+    def _moved(self, pixels: Tensor) -> Tensor:
+        return pixels.to(self.place.device, non_blocking=True).float().div_(255)
+
+    def _target(self, pixels: Tensor) -> Tensor:
+        moved = self._moved(pixels)
+        return moved.mul_(2).sub_(1) if self.recipe.signed else moved
 
     def state(self) -> State:
         """Networks, optimisers, average and guard, for a checkpoint."""
@@ -151,8 +97,8 @@ class GanTask(PixelTask):
         # A discriminator's loss may fall to nothing and rise again: that is the game.
         self.judge_guard = Guard(watches=False)
         self._adversarial = ADVERSARIAL_LOSSES[recipe.adversarial]
-        side = recipe.patch * recipe.scale if recipe.head == "global" else None
-        self._judge = place.ranks.wrap(place.move(Discriminator(side)).train())
+        self._began = False
+        self._judge = place.ranks.wrap(place.move(judge(recipe)).train())
         self.discriminator = bare(self._judge)
         self._judge_updater = Updater(
             self.discriminator,
@@ -164,21 +110,25 @@ class GanTask(PixelTask):
         self._content: ContentLoss | None = None
         if vgg is not None:
             place.move(vgg)
-            self._content = ContentLoss(vgg, recipe.content[vgg.layout])
+            self._content = ContentLoss(vgg, recipe.content[vgg.layout], recipe.content_loss)
 
     def step(self, batch: Batch, factor: float) -> Losses:
         """First the discriminator (real 1, made 0), then the generator against the new one."""
-        low, high = self.prepared(batch)
+        if not self._began:  # after a first stage whose losses were others
+            self.guard.settle()
+            self._began = True
+        low, high, real = self.prepared(batch)
         with self.place.autocast():
             made = self._run(low).float()
-        judged = self.discriminator_step(made.detach(), high, factor)
-        return {**judged, **self.generator_step(made, high, factor)}
+        judged = self.discriminator_step(made.detach(), real, factor)
+        return {**judged, **self.generator_step(made, high, real, factor)}
 
-    def discriminator_step(self, made: Tensor, high: Tensor, factor: float) -> Losses:
-        """The discriminator learns to tell ``high`` from ``made``."""
+    def discriminator_step(self, made: Tensor, real: Tensor, factor: float) -> Losses:
+        """The discriminator learns to tell ``real`` from ``made``."""
         self.discriminator.requires_grad_(True)
+        real, made = self._judged(real, made)
         with self.place.autocast():
-            real_logits, made_logits = self._judge(high).float(), self._judge(made).float()
+            real_logits, made_logits = self._judge(real).float(), self._judge(made).float()
         loss = self._adversarial.discriminator(real_logits, made_logits)
         self._judge_updater.update(loss, factor, self.judge_guard)
         return {
@@ -187,15 +137,19 @@ class GanTask(PixelTask):
             "made": made_logits.detach().sigmoid().mean(),
         }
 
-    def generator_step(self, made: Tensor, high: Tensor, factor: float) -> Losses:
-        """Content, adversarial, pixel and tone losses by their weights, all of the same picture."""
+    def generator_step(self, made: Tensor, high: Tensor, real: Tensor, factor: float) -> Losses:
+        """Content, adversarial, pixel and tone losses by their weights, all of the same picture.
+
+        ``real`` is what the adversary takes for real: ``high``, or what it was before sharpening.
+        """
         recipe = self.recipe
         self.discriminator.requires_grad_(False)
+        judged_real, judged_made = self._judged(real, made)
         with self.place.autocast():
-            made_logits = self.discriminator(made).float()
+            made_logits = self.discriminator(judged_made).float()
             if self._adversarial.needs_real:
                 with torch.no_grad():
-                    real_logits = self.discriminator(high).float()
+                    real_logits = self.discriminator(judged_real).float()
             else:
                 real_logits = made_logits.detach()
             losses = {
@@ -204,7 +158,8 @@ class GanTask(PixelTask):
                 "adversarial": self._adversarial.generator(real_logits, made_logits),
             }
             if self._content is not None:
-                losses["content"] = self._content(self._plain(made), self._plain(high))
+                seen, wanted = self._shifted(made, high)
+                losses["content"] = self._content(self._plain(seen), self._plain(wanted))
         total = (
             recipe.pixel_weight * losses["pixel"]
             + recipe.tone_weight * losses["tone"]
@@ -214,6 +169,19 @@ class GanTask(PixelTask):
         if self._updater.update(total, factor, self.guard):
             self.ema.update(self.generator)
         return {name: loss.detach() for name, loss in losses.items()}
+
+    def _judged(self, real: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+        """What the discriminator sees; one that answers for a whole patch needs all of it."""
+        return (real, made) if self.recipe.head == "global" else self._shifted(real, made)
+
+    def _shifted(self, one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
+        """Both without up to scale - 1 of their first rows and columns, at random.
+
+        Pools and strides treat places of a cell unlike each other, always the same ones: a network
+        that makes cells of pixels would learn their pattern (Odena et al., Distill 2016).
+        """
+        y, x = (int(offset) for offset in torch.randint(self.recipe.scale, (2,)))
+        return one[..., y:, x:], two[..., y:, x:]
 
     def _plain(self, pixels: Tensor) -> Tensor:
         """To 0..1, as VGG expects."""
@@ -226,6 +194,7 @@ class GanTask(PixelTask):
             "discriminator": self.discriminator.state_dict(),
             "judge": self._judge_updater.state(),
             "judge_guard": self.judge_guard.state(),
+            "began": self._began,
         }
 
     def restore(self, state: State) -> None:
@@ -234,3 +203,11 @@ class GanTask(PixelTask):
         self.discriminator.load_state_dict(state["discriminator"])
         self._judge_updater.restore(state["judge"])
         self.judge_guard.restore(state["judge_guard"])
+        self._began = state.get("began", True)  # earlier runs had no first stage
+
+
+def judge(recipe: Recipe) -> nn.Module:
+    """The discriminator that a recipe asks for."""
+    if recipe.head == "unet":
+        return UNetDiscriminator(recipe.filters)
+    return Discriminator(recipe.patch * recipe.scale if recipe.head == "global" else None)

@@ -20,8 +20,10 @@ from vsr.metrics.perceptual import perceptual_distance
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
 from vsr.training.degrade import base
-from vsr.training.degrade.base import Degradation
+from vsr.training.degrade.catalog import chain
+from vsr.training.degrade.sharpen import sharpened
 from vsr.training.pictures import PICTURE_ENDINGS, Picture, files_in, read
+from vsr.training.recipe import Recipe
 from vsr.training.vgg import Vgg
 
 MOST = 12
@@ -52,27 +54,29 @@ def hold_out(pictures: Sequence[Picture], seed: int) -> tuple[list[Picture], lis
     return [*pictures[:first], *pictures[first + count :]], held
 
 
-def trials(
-    paths: Sequence[Path], scale: int, chain: Sequence[Degradation], seed: int
-) -> list[Trial]:
-    """Pairs of whole pictures, their low ones made by ``chain``, the same every time."""
+def trials(paths: Sequence[Path], recipe: Recipe, seed: int) -> list[Trial]:
+    """Pairs of whole pictures, made as the recipe makes its own, the same every time."""
+    scale, damage = recipe.scale, chain(recipe.degrade, recipe.scale)
     made: list[Trial] = []
     for number, path in enumerate(paths[:MOST]):
         pixels = read(path)
         height, width = (side // scale * scale for side in pixels.shape[:2])
         high = pixels[:height, :width]
         rng = np.random.default_rng([seed, 3, number])
-        film = np.stack([high] * base.frames_wanted(chain))
-        low = base.run(chain, film, rng)[-1]
+        film = np.stack([high] * base.frames_wanted(damage))
+        if recipe.sharp:
+            film = sharpened(film)
+            high = film[0]
+        low = base.run(damage, film, rng)[-1]
         made.append(Trial(path.name, as_tensor(low), as_tensor(high)))
     return made
 
 
-def trials_in(folder: Path, scale: int, chain: Sequence[Degradation], seed: int) -> list[Trial]:
+def trials_in(folder: Path, recipe: Recipe, seed: int) -> list[Trial]:
     """Of ``--val DIR``: pictures, or ``HR`` and ``LR`` folders with one name on both sides."""
     if is_pairs(folder):
-        return list(pairs_in(folder, scale))
-    made = trials(files_in([folder], PICTURE_ENDINGS), scale, chain, seed)
+        return list(pairs_in(folder, recipe.scale))
+    made = trials(files_in([folder], PICTURE_ENDINGS), recipe, seed)
     if not made:
         raise DataError(f"{folder} holds no pictures to validate with")
     return made

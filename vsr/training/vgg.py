@@ -4,7 +4,7 @@
 padding. ``normalised``: the Caffe network whose filters were rescaled to a mean activation of 1
 (Gatys et al. 2016), reflection padding. ``distilled``: a 16-times narrower one (Wang et al., CVPR
 2020) whose 1x1 convolutions predict the full maps. Layers are named as in SRGAN: "5_4" is the
-fourth convolution of the fifth stage, after its activation.
+fourth convolution of the fifth stage, after its activation; "conv5_4" before it, as in ESRGAN.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ class Vgg(nn.Module):
                 x, stage = functional.max_pool2d(x, 2), name[0]
             if self.layout != "torchvision":
                 x = functional.pad(x, (1, 1, 1, 1), mode="reflect")
-            x = convolution(x).relu()
+            before = convolution(x)
+            if f"conv{name}" in names:
+                maps[f"conv{name}"] = before
+            x = before.relu()
             if name in names:
                 maps[name] = self.predictors[name](x).relu() if name in self.predictors else x
             if len(maps) == len(set(names)):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from vsr.training.degrade.base import Frames, happens
+from vsr.training.degrade.kernels import Kernel, bell
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,7 @@ class Blur:
         return np.stack(blurred).astype(np.uint8, copy=False)
 
 
-def gaussian(across: float, along: float, angle: float) -> NDArray[np.float32]:
+def gaussian(across: float, along: float, angle: float) -> Kernel:
     """A normalised odd-sided kernel of two sigmas in pixels, turned by ``angle`` radians."""
     reach = max(1, round(3 * max(across, along)))
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float64)
-    u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    kernel = np.exp(-0.5 * ((u / across) ** 2 + (v / along) ** 2))
-    return (kernel / kernel.sum()).astype(np.float32)
+    return bell(2 * reach + 1, across, along, angle)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vsr.training.degrade.base import Degradation
 from vsr.training.degrade.blur import Blur
 from vsr.training.degrade.chroma import ChromaSubsample, RangeError
 from vsr.training.degrade.jpeg import Jpeg
 from vsr.training.degrade.noise import Noise
 from vsr.training.degrade.resize import Rescale, Shrink
+from vsr.training.degrade.second_order import SecondOrder
 from vsr.training.degrade.video_codec import VideoCodec
 
 CLEAN: tuple[Degradation, ...] = (Shrink(),)
@@ -21,6 +24,20 @@ VIDEO: tuple[Degradation, ...] = (
     ChromaSubsample(chance=0.2),
     VideoCodec(),
 )
+REAL: tuple[Degradation, ...] = (SecondOrder(), VideoCodec(chance=0.7, frames=3))
+"""Real-ESRGAN's, and then our video codecs, which see three frames: each must be spoilt twice."""
 
-CHAINS: dict[str, tuple[Degradation, ...]] = {"clean": CLEAN, "video": VIDEO}
-DEGRADATIONS = (Blur, Shrink, Rescale, Noise, Jpeg, RangeError, ChromaSubsample, VideoCodec)
+CHAINS: dict[str, tuple[Degradation, ...]] = {"clean": CLEAN, "video": VIDEO, "real": REAL}
+
+
+def chain(name: str, scale: int) -> tuple[Degradation, ...]:
+    """The chain of that name, ending at 1 / ``scale`` of the size."""
+    return tuple(
+        replace(kind, scale=scale) if isinstance(kind, Shrink | SecondOrder) else kind
+        for kind in CHAINS[name]
+    )
+
+
+DEGRADATIONS = (
+    Blur, Shrink, Rescale, Noise, Jpeg, RangeError, ChromaSubsample, SecondOrder, VideoCodec,
+)  # fmt: skip

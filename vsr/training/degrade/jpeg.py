@@ -27,10 +27,11 @@ class Jpeg:
         if not happens(self.chance, rng):
             return frames
         quality = int(rng.integers(self.worst, self.best + 1))
-        return np.stack([_through(frame, quality) for frame in frames])
+        return np.stack([through(frame, quality) for frame in frames])
 
 
-def _through(frame: Frames, quality: int) -> Frames:
+def through(frame: Frames, quality: int) -> Frames:
+    """One (h, w, 3) picture, stored and read."""
     stored, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not stored:
         raise DataError(f"OpenCV could not store a picture of {frame.shape[:2]} as JPEG")

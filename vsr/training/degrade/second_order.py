@@ -1,0 +1,155 @@
+"""Real-ESRGAN's degradation: blur, resize, noise and JPEG, twice, and a sinc filter at the end.
+
+Wang et al., ICCV 2021 workshops, sections 3.1 to 3.3 and figure 2; shares and ranges are those of
+the options that the authors published for RealESRGAN_x4plus. Pictures are float32, 0..255, until a
+JPEG or the end rounds them. What is drawn holds for all frames of a clip; noise is fresh on each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from vsr.training.degrade.base import Frames, happens
+from vsr.training.degrade.jpeg import through
+from vsr.training.degrade.kernels import Kernels, Picture, filtered, ringing
+
+_MODES = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
+"""Linear and cubic do not filter when they shrink: aliases are among what is to be mended."""
+_LUMA = np.array([0.2989, 0.587, 0.114], np.float32)
+FEW = 16
+"""Photons from which on Poisson's distribution is taken for the normal one, five times as quick."""
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One round: each field a share of the draws or a range that is drawn from.
+
+    ``up`` and ``down`` are the shares of enlarging to at most ``resize[1]`` and of shrinking to at
+    least ``resize[0]``. Noise is Gaussian with a share of ``gaussian`` and a ``sigma`` in code
+    values, else Poisson's times ``poisson``; ``gray`` is the share of noise without colour.
+    """
+
+    blur: float
+    kernels: Kernels
+    up: float
+    down: float
+    resize: Range
+    sigma: Range
+    poisson: Range
+    gaussian: float = 0.5
+    gray: float = 0.4
+    jpeg: tuple[int, int] = (30, 95)
+
+    def factor(self, rng: Generator) -> float:
+        """What this round resizes by."""
+        drawn = rng.random()
+        if drawn < self.up:
+            return float(rng.uniform(1.0, self.resize[1]))
+        return float(rng.uniform(self.resize[0], 1.0)) if drawn < self.up + self.down else 1.0
+
+    def noisy(self, pictures: list[Picture], rng: Generator) -> list[Picture]:
+        """One kind and strength for all of them."""
+        shot = not happens(self.gaussian, rng)
+        gray = happens(self.gray, rng)
+        strength = float(rng.uniform(*(self.poisson if shot else self.sigma)))
+        noise = poisson if shot else gaussian
+        return [np.clip(one + noise(one, strength, gray, rng), 0, 255) for one in pictures]
+
+
+FIRST = Order(1.0, Kernels((0.2, 3.0)), 0.2, 0.7, (0.15, 1.5), (1, 30), (0.05, 3.0))
+SECOND = Order(0.8, Kernels((0.2, 1.5)), 0.3, 0.4, (0.3, 1.2), (1, 25), (0.05, 2.5))
+
+
+@dataclass(frozen=True, slots=True)
+class SecondOrder:
+    """(t, h, w, 3) to (t, h / scale, w / scale, 3), spoilt twice.
+
+    The last resize and its sinc filter (with a share of ``ringing``) come before the last JPEG as
+    often as after it.
+    """
+
+    first: Order = FIRST
+    second: Order = SECOND
+    ringing: float = 0.8
+    scale: int = 4
+    frames: int = 1
+    margin: int = 8
+
+    def __call__(self, frames: Frames, rng: Generator) -> Frames:
+        """Every frame alike, but for the noise."""
+        height, width = frames.shape[1] // self.scale, frames.shape[2] // self.scale
+        pictures = [frame.astype(np.float32) for frame in frames]
+        first, second = self.first, self.second
+        pictures = _blurred(pictures, first, rng)
+        factor = first.factor(rng)
+        size = round(frames.shape[1] * factor), round(frames.shape[2] * factor)
+        pictures = first.noisy(_resized(pictures, *size, rng), rng)
+        pictures = _stored(pictures, first, rng)
+        pictures = _blurred(pictures, second, rng)
+        factor = second.factor(rng)
+        pictures = _resized(pictures, round(height * factor), round(width * factor), rng)
+        pictures = second.noisy(pictures, rng)
+        if stored_last := happens(0.5, rng):
+            pictures = self._finished(pictures, height, width, rng)
+        pictures = _stored(pictures, second, rng)
+        if not stored_last:
+            pictures = self._finished(pictures, height, width, rng)
+        return np.stack([_rounded(one) for one in pictures])
+
+    def _finished(
+        self, pictures: list[Picture], height: int, width: int, rng: Generator
+    ) -> list[Picture]:
+        pictures = _resized(pictures, height, width, rng)
+        if happens(self.ringing, rng):
+            pictures = filtered(pictures, ringing(self.second.kernels.side(rng), rng))
+        return pictures
+
+
+def gaussian(picture: Picture, sigma: float, gray: bool, rng: Generator) -> Picture:
+    """Noise of ``sigma`` code values: (h, w, 3), or (h, w, 1) where it is gray."""
+    shape = (*picture.shape[:2], 1 if gray else 3)
+    return np.float32(sigma) * rng.standard_normal(shape, dtype=np.float32)
+
+
+def poisson(picture: Picture, strength: float, gray: bool, rng: Generator) -> Picture:
+    """``strength`` times what Poisson's distribution adds to the brightness of each pixel.
+
+    Brightness is counted in the levels that the picture has, to the next power of two: of 256
+    levels each code value is a photon, and the variance of a pixel is its brightness.
+    """
+    levels = np.rint(np.clip(picture @ _LUMA[:, None] if gray else picture, 0, 255))
+    used = np.count_nonzero(np.bincount(levels.astype(np.uint8).ravel(), minlength=256))
+    photons = np.float32(2.0 ** np.ceil(np.log2(used)) / 255)  # for each code value
+    expected = levels * photons
+    noise = np.sqrt(expected) * rng.standard_normal(expected.shape, dtype=np.float32)
+    few = expected < FEW
+    noise[few] = rng.poisson(expected[few]) - expected[few]
+    return np.float32(strength) / photons * noise
+
+
+def _blurred(pictures: list[Picture], order: Order, rng: Generator) -> list[Picture]:
+    return filtered(pictures, order.kernels.draw(rng)) if happens(order.blur, rng) else pictures
+
+
+def _resized(pictures: list[Picture], height: int, width: int, rng: Generator) -> list[Picture]:
+    mode = _MODES[int(rng.integers(len(_MODES)))]
+    if pictures[0].shape[:2] == (height, width):
+        return pictures
+    return [
+        cv2.resize(one, (width, height), interpolation=mode).astype(np.float32, copy=False)
+        for one in pictures
+    ]
+
+
+def _stored(pictures: list[Picture], order: Order, rng: Generator) -> list[Picture]:
+    quality = int(rng.integers(order.jpeg[0], order.jpeg[1] + 1))
+    return [through(_rounded(one), quality).astype(np.float32) for one in pictures]
+
+
+def _rounded(picture: Picture) -> Frames:
+    return np.rint(np.clip(picture, 0, 255)).astype(np.uint8)

@@ -150,6 +150,11 @@ def test_a_number_that_is_not_finite_is_redone_wider_and_told_once() -> None:
         torch.testing.assert_close(engine.upscale(pixels), expected)
     told = [event for event in events if isinstance(event, BackedOff)]
     assert [event.dtype for event in told] == ["bf16", "fp32"]
+    engine.forget()  # a new segment begins as it would anywhere else
+    assert engine.placement.dtype == torch.float16
+    engine.upscale(pixels)
+    assert engine.placement.dtype == torch.float32
+    assert len([event for event in events if isinstance(event, BackedOff)]) == 2
     broken = Upscaler(Fussy(always=True), "broken", "fussy", 2, 0)
     with pytest.raises(WeightsError, match="not finite"):
         Engine(broken, EngineOptions(device="cpu")).upscale(pixels)

@@ -49,6 +49,8 @@ class Engine:
         self.options = options or EngineOptions()
         self.placement = devices.resolve(self.options, upscaler)
         self._on_event = on_event
+        self._first_dtype = self.placement.dtype
+        self._told: set[torch.dtype] = set()
         self._reuse = Reuse(self.options.reuse)
         self._sizes = Sizes(self.options, self.placement.device, upscaler)
         self._place(self.placement.dtype)
@@ -73,6 +75,8 @@ class Engine:
     def forget(self) -> None:
         """Begin anew, with nothing of the frames before: results depend on what follows alone."""
         self._reuse.forget()
+        if self.placement.dtype != self._first_dtype:  # widened for what was there before
+            self._place(self._first_dtype)
 
     def upscale(self, pixels: Tensor, size: Size | None = None) -> Tensor:
         """(n, 3 or 4, h, w) RGB(A) 0..1 to (n, 3 or 4, H, W) float32 on the same device.
@@ -208,9 +212,11 @@ class Engine:
         self._place(dtype)
         assert self._sizes.latest is not None
         tiles, batch = self._sizes.latest
-        self._on_event(
-            BackedOff(f"not finite in {before}", tiles.window, batch, self.placement.dtype_name)
-        )
+        if dtype not in self._told:
+            self._told.add(dtype)
+            self._on_event(
+                BackedOff(f"not finite in {before}", tiles.window, batch, self.placement.dtype_name)
+            )
 
 
 class _NotFiniteError(Exception):

@@ -14,6 +14,7 @@ from vsr import weights
 from vsr.errors import DataError
 from vsr.models.arch import Hyper
 from vsr.models.catalog import ARCHS
+from vsr.models.shapes import multiply_adds
 from vsr.training.branches import merge
 from vsr.training.ranges import from_signed
 from vsr.training.recipe import Recipe
@@ -91,25 +92,3 @@ def parameters_of(module: nn.Module) -> int:
     """How many numbers are learnt."""
     learnt: list[torch.Tensor] = list(module.parameters())
     return sum(parameter.numel() for parameter in learnt)
-
-
-@torch.no_grad()
-def multiply_adds(module: nn.Module) -> int:
-    """Of all convolutions, for each input pixel."""
-    side, total = 16, 0
-
-    def add(layer: nn.Module, args: object, output: torch.Tensor) -> None:
-        nonlocal total
-        del args
-        assert isinstance(layer, nn.Conv2d)
-        total += layer.weight[0].numel() * output.numel()
-
-    hooks = [
-        layer.register_forward_hook(add)
-        for layer in module.modules()
-        if isinstance(layer, nn.Conv2d)
-    ]
-    module(torch.zeros(1, 3, side, side))
-    for hook in hooks:
-        hook.remove()
-    return total // side**2

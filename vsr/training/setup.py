@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import dataclass, replace
 
@@ -13,6 +12,7 @@ from torch import nn
 from vsr.errors import DataError, OptionsError
 from vsr.events import Warned
 from vsr.infer import device as devices
+from vsr.media.threads import cores
 from vsr.models.arch import make_upscaler
 from vsr.options import EngineOptions
 from vsr.training import checkpoint
@@ -242,7 +242,7 @@ def _workers(options: TrainOptions, recipe: Recipe, place: Place) -> int:
     """Threads that make batches: on a CPU few, since the network wants the cores."""
     if options.workers is not None:
         return options.workers
-    cores = os.cpu_count() or 1
+    free = cores()
     if place.device.type != "cpu":
-        return max(2, min(8, cores // max(1, place.ranks.count) - 1))
-    return 1 if recipe.degrade == "clean" else max(1, cores // 2)
+        return max(2, min(8, free // max(1, place.ranks.count) - 1))
+    return 1 if recipe.degrade == "clean" else max(1, free // 2)

@@ -69,6 +69,8 @@ class Sight:
         for reply, reference in asked.items():
             try:
                 told: Answer = self._ray.get(reference, timeout=ANSWER_SECONDS)
+            except (errors.TaskUnschedulableError, errors.NodeDiedError):
+                continue  # it died before Ray took note of it: no worker will be there
             except errors.RayError as error:
                 raise DeviceError(
                     f"a node of the cluster cannot work: {_last_line(error)}",

@@ -11,9 +11,12 @@ import pytest
 from selenium import webdriver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Generator[webdriver.Chrome]:
-    """One browser for all tests; it may not use the network."""
+    """One browser for all tests of reports, ended after them: its pages take a processor each.
+
+    It may not use the network.
+    """
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     browser = next((found for name in names if (found := shutil.which(name))), None)
     driver = shutil.which("chromedriver")

@@ -87,8 +87,9 @@ def pipeline(
         codec=cast(Any, codec),
         preset=preset,
     )
-    asked = {"size": parse_size(size), "frames": frames, "repeats": repeats}
-    show_pipeline(bench_pipeline(clip, options, **cast(Any, asked)), json=json)
+    made = parse_size(size)
+    speed = bench_pipeline(clip, options, size=made, frames=frames, repeats=repeats)
+    show_pipeline(speed, json=json)
 
 
 @bench.command("peers")
@@ -107,8 +108,9 @@ def peers(
     from vsr.cli.bench_tables import show_peers
 
     options = UpscaleOptions(model=model, device=device, preset=preset)
-    asked = {"size": parse_size(size), "frames": frames, "repeats": repeats}
-    show_peers(bench_peers(clip, options, **cast(Any, asked)), json=json)
+    made = parse_size(size)
+    rows = bench_peers(clip, options, size=made, frames=frames, repeats=repeats)
+    show_peers(rows, json=json)
 
 
 @bench.command("sizes")

@@ -12,13 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-
-def cubic(distance: Tensor) -> Tensor:
-    """Keys' cubic with a = -1/2 (IEEE ASSP 29, 1981), support 2."""
-    x = distance.abs()
-    near = (1.5 * x - 2.5) * x * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
+from vsr.models.interpolation import cubic
 
 
 def support(source: int, target: int) -> int:

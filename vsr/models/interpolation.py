@@ -8,7 +8,6 @@ MATLAB and Pillow. Taps outside of the picture are left out, and the others made
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -20,25 +19,22 @@ from torch.nn import functional
 from vsr.models.arch import Arch, Hyper, State
 
 
-def cubic(x: float) -> float:
-    """Keys' cubic, support 2."""
-    x = abs(x)
-    if x < 1:
-        return (1.5 * x - 2.5) * x * x + 1
-    return ((-0.5 * x + 2.5) * x - 4) * x + 2 if x < 2 else 0.0
+def cubic(distance: Tensor) -> Tensor:
+    """Keys' cubic with a = -1/2 (IEEE ASSP 29, 1981), support 2."""
+    x = distance.abs()
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
 
 
-def lanczos(x: float) -> float:
+def lanczos(distance: Tensor) -> Tensor:
     """Sinc windowed by a sinc, support 3."""
-    if x == 0:
-        return 1.0
-    turn = math.pi * x
-    return 3 * math.sin(turn) * math.sin(turn / 3) / turn**2 if abs(x) < 3 else 0.0
+    return torch.sinc(distance) * torch.sinc(distance / 3) * (distance.abs() < 3)
 
 
-KERNELS: dict[str, tuple[Callable[[float], float], int]] = {
-    "nearest": (lambda x: float(abs(x) < 0.5), 0),
-    "bilinear": (lambda x: max(0.0, 1 - abs(x)), 1),
+KERNELS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
+    "nearest": (lambda x: (x.abs() < 0.5).to(x), 0),
+    "bilinear": (lambda x: (1 - x.abs()).clamp(min=0), 1),
     "bicubic": (cubic, 2),
     "lanczos": (lanczos, 3),
 }
@@ -52,10 +48,9 @@ class Phases(nn.Module):
         super().__init__()
         weight, self.radius = KERNELS[kernel]
         self.scale = scale
-        centres = [(phase + 0.5) / scale - 0.5 for phase in range(scale)]
-        places = range(-self.radius, self.radius + 1)
-        lines = [[weight(place - centre) for place in places] for centre in centres]
-        taps = torch.tensor([[tap / sum(line) for tap in line] for line in lines])
+        centres = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5
+        taps = weight(torch.arange(-self.radius, self.radius + 1) - centres[:, None])
+        taps = (taps / taps.sum(1, keepdim=True)).float()
         self.lines: Tensor
         self.register_buffer("lines", taps, persistent=False)
 

@@ -131,8 +131,10 @@ def test_one_worker_and_several_make_the_same_of_every_kind_of_file(
     told = [event.message for event in events if isinstance(event, Warned)]
     alone = {text.split()[0] for text in told if "in order, by one worker" in text}
     assert alone <= {"hidden.webm", "broadcast.ts", "torn.mkv"}, "these can be divided"
-    assert alone >= {"broadcast.ts", "torn.mkv"}
+    assert "broadcast.ts" in alone
     for report in (event.report for event in events if isinstance(event, Finished)):
+        if report.target.stem == "torn":
+            assert (report.damaged > 0) == ("torn.mkv" in alone), "where its decoder says so"
         if report.target.stem not in ("hidden", "broadcast", "torn"):
             assert {share.name for share in report.workers} <= {"cpu:0", "cpu:1"}
             assert sum(share.frames for share in report.workers) == report.frames

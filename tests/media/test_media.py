@@ -214,15 +214,44 @@ def test_what_is_no_video_is_said_in_one_sentence(
 
 
 def test_a_damaged_packet_is_counted_and_the_rest_is_read(make_clip: MakeClip) -> None:
-    path = make_clip("in.mkv", frames=30, options={"bf": "0", "g": "10"})
+    path = make_clip("in.mkv", frames=30, options={"bf": "0", "g": "10", "threads": "1"})
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 60] = bytes(60)
     path.write_bytes(data)
     reader = Reader(probe(path))
     times = read_all(reader)
+    assert reader.damaged
     assert len(times) >= 25
     assert times == sorted(set(times))
+
+
+def frames_of(reader: Reader) -> dict[int, bytes]:
+    """Every frame by its time."""
+    return {
+        time: b"".join(plane[place].numpy().tobytes() for plane in clip.planes)
+        for clip in reader
+        for place, time in enumerate(clip.pts)
+    }
+
+
+@pytest.mark.parametrize("options", [{"bf": "0"}, {"bf": "8", "b-pyramid": "normal"}])
+def test_damage_looks_the_same_wherever_reading_began(
+    make_clip: MakeClip, tmp_path: Path, options: dict[str, str]
+) -> None:
+    """A decoder conceals damage with what it saw before, and in the memory that it may reuse."""
+    whole = make_clip("whole.mkv", frames=40, options={"g": "10", "threads": "1", **options})
+    path, data, damaged = tmp_path / "in.mkv", whole.read_bytes(), 0
+    for at in range(1000, len(data) - 200, len(data) // 12):
+        path.write_bytes(data[:at] + bytes(20) + data[at + 20 :])
+        reader = Reader(probe(path), clip_frames=4)
+        expected = frames_of(reader)
+        damaged += bool(reader.damaged)
+        for frames, after in enumerate(expected, 1):
+            if frames % 4 == 0:
+                rest = frames_of(Reader(probe(path), clip_frames=3, segment_frames=4, after=after))
+                assert rest == {time: expected[time] for time in expected if time > after}, at
+    assert damaged >= 4, "too little was damaged to tell"
 
 
 def test_a_layout_without_tags_gets_them_from_the_rule() -> None:

@@ -57,6 +57,7 @@ class Reader:
         self._deinterlace = deinterlace
         self._first, self._last, self._after = first, last, after
         self._hwaccel = hwaccel
+        self._met_damage = False
         self._clock: Clock[av.VideoFrame] = Clock(round(1 / (info.frame_rate * info.time_base)))
 
     @property
@@ -74,20 +75,26 @@ class Reader:
         unpacker = Unpacker(self.info.color, self.info.read_as, self.info.size)
         while True:
             room = self._segment_frames - self.frames % self._segment_frames
-            group = list(islice(frames, min(self._clip_frames, room)))
-            if not group:
-                return
-            planes = unpacker.empty(len(group))
-            for place, (frame, time) in enumerate(group):
+            size = min(self._clip_frames, room)
+            planes = unpacker.empty(size)
+            times: list[int] = []
+            durations: list[int] = []
+            for frame, time in islice(frames, size):
+                # Copied at once: decoders conceal damage with what they find in memory that is
+                # free again, which must not depend on how many frames make a clip.
                 self._check(frame, time)
                 self.damaged += bool(frame.is_corrupt)  # those that are passed over do not count
-                unpacker.fill(planes, place, frame)
-            self.frames += len(group)
+                unpacker.fill(planes, len(times), frame)
+                times.append(time)
+                durations.append(self._duration(frame))
+            if not times:
+                return
+            self.frames += len(times)
             yield Clip(
-                planes=planes,
+                planes=planes if len(times) == size else tuple(p[: len(times)] for p in planes),
                 color=self.info.color,
-                pts=tuple(time for _, time in group),
-                durations=tuple(self._duration(frame) for frame, _ in group),
+                pts=tuple(times),
+                durations=tuple(durations),
                 time_base=self.info.time_base,
             )
 
@@ -111,7 +118,7 @@ class Reader:
 
     def _wanted(self) -> Iterator[Timed]:
         """Frames inside the bounds and behind ``after``."""
-        for frame, time in self._sought() or self._timed(None):
+        for frame, time in self._trusted():
             if self._last is not None and time >= self._last:
                 return
             if self._first is not None and time < self._first:
@@ -119,6 +126,27 @@ class Reader:
             if self._after is not None and time <= self._after:
                 continue
             yield frame, time
+
+    def _trusted(self) -> Iterator[Timed]:
+        """Frames from a place before the bounds on, as whoever decodes from the start has them.
+
+        What a decoder makes of damage depends on all that it saw before: where any is met after a
+        seek, the video is gone through from its start.
+        """
+        given: int | None = None
+        for frame, time in self._sought() or ():
+            if self._met_damage:
+                break
+            yield frame, time
+            given = time
+        else:
+            if given is not None and not self._met_damage:
+                return
+        self.damaged = 0
+        self._clock = Clock(self._clock.nominal)
+        for frame, time in self._timed(None):
+            if given is None or time > given:
+                yield frame, time
 
     def _sought(self) -> Iterator[Timed] | None:
         """Frames from a keyframe before the bound on, or ``None`` where that cannot be trusted.
@@ -136,17 +164,12 @@ class Reader:
         try:
             frames = self._timed(bound)
             for frame, time in frames:
-                if self._after is None and time <= bound:
+                if time > bound or self._met_damage:
+                    return None
+                if self._after is None or time == bound:
                     return chain([(frame, time)], frames)
-                if time == bound:
-                    self.damaged = 0  # what was met up to here is for another to tell
-                    return frames
-                if time > bound:
-                    break
         except (MediaError, FFmpegError):
             pass  # it cannot seek
-        self._clock = Clock(self._clock.nominal)
-        self.damaged = 0
         return None
 
     def _timed(self, bound: int | None) -> Iterator[Timed]:
@@ -190,9 +213,11 @@ class Reader:
                 frames = decoder.decode(packet)
             except FFmpegError:
                 self.damaged += 1
+                self._met_damage = True
                 continue
             for frame in frames:
                 made += 1
+                self._met_damage |= frame.is_corrupt  # ahead of frames shown before, made from it
                 yield frame
         if not made:
             raise MediaError(f"not one frame of {self.info.path} can be decoded")
@@ -207,4 +232,5 @@ class Reader:
                     yield packet
         except FFmpegError:
             self.damaged += 1
+            self._met_damage = True
         yield None

@@ -34,6 +34,7 @@ class Counted:
     def __init__(self, network: Upscaler, **options: object) -> None:
         self.engine = Engine(network, EngineOptions(device="cpu", **options))  # pyright: ignore[reportArgumentType]
         self.pixels = 0
+        self.engine.tiling(LOW, LOW.scaled(4), YUV, 1)  # its memory is measured before
         module = self.engine._network.module  # pyright: ignore[reportPrivateUsage]  # nothing else tells
         module.register_forward_hook(self._count)
 

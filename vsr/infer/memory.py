@@ -47,6 +47,10 @@ class _Meter(TorchDispatchMode):
             weakref.finalize(tensor, self._dropped, key, size)
         return result
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing here is compiled, and keeping out of it is a second of imports
+
     def _dropped(self, key: int, size: int) -> None:
         self._holders[key] -= 1
         if not self._holders[key]:

@@ -9,7 +9,6 @@ from typing import cast
 
 import torch
 from torch import Tensor
-from torch._dynamo.exc import TorchDynamoException
 from torch.nn import functional
 
 from vsr.errors import DeviceError
@@ -30,7 +29,11 @@ class Network:
                     parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self.module = module.eval().requires_grad_(False)
         self._built: Callable[[Tensor], Tensor] = self.module
+        self._refusals: tuple[type[Exception], ...] = ()
         if compiles:
+            from torch._dynamo.exc import TorchDynamoException  # most of a second
+
+            self._refusals = (TorchDynamoException,)
             mode = "max-autotune" if place.device.type == "cuda" else None  # with CUDA graphs
             self._built = cast(
                 "Callable[[Tensor], Tensor]", torch.compile(self.module, mode=mode, dynamic=False)
@@ -48,7 +51,7 @@ class Network:
         with self._precision():
             try:
                 enlarged = (self._built if built else self.module)(color).float()
-            except TorchDynamoException as error:
+            except self._refusals as error:
                 said = str(error).strip().splitlines()[0]
                 raise DeviceError(
                     f"the network cannot be compiled here: {said}",

@@ -185,13 +185,13 @@ def measure(module: nn.Module) -> tuple[int, int]:
             reach = max(dilation * (kernel - 1) / 2 for dilation, kernel in spans)
         radius += reach / (args[0].shape[-1] / side)
 
-    probe = copy.deepcopy(module).float().to("meta")  # shapes only: nothing is computed
+    probe = copy.deepcopy(module).float().cpu()  # sooner done than torch's imports for shapes alone
     hooks = [
         layer.register_forward_hook(add)
         for layer in probe.modules()
         if isinstance(layer, nn.Conv2d) or hasattr(layer, "radius")
     ]
-    enlarged = probe(torch.zeros(1, 3, side, side, device="meta"))
+    enlarged = probe(torch.zeros(1, 3, side, side))
     for hook in hooks:
         hook.remove()
     return enlarged.shape[-1] // side, math.ceil(radius)

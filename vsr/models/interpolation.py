@@ -48,9 +48,10 @@ class Phases(nn.Module):
         super().__init__()
         weight, self.radius = KERNELS[kernel]
         self.scale = scale
-        centres = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5
-        taps = weight(torch.arange(-self.radius, self.radius + 1) - centres[:, None])
-        taps = (taps / taps.sum(1, keepdim=True)).float()
+        with torch.device("cpu"):  # sums of shapes alone are a second of imports
+            centres = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5
+            taps = weight(torch.arange(-self.radius, self.radius + 1) - centres[:, None])
+            taps = (taps / taps.sum(1, keepdim=True)).float()
         self.lines: Tensor
         self.register_buffer("lines", taps, persistent=False)
 

@@ -17,6 +17,8 @@ from typing import Any, cast
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
 
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State
@@ -26,6 +28,10 @@ from vsr.weights.pickled import is_pickled, read_pickled
 
 FORMAT = "vsr-1"
 MAX_BYTES = 1 << 30
+_DRAWN: tuple[object, ...] = (
+    Tensor.normal_, Tensor.uniform_,
+    init.normal_, init.uniform_, init.kaiming_normal_, init.kaiming_uniform_,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,9 +101,10 @@ def fitted(arch: Arch, hparams: Mapping[str, Hyper], state: State, path: Path) -
             hint="its metadata are damaged",
         )
     try:
-        with torch.device("meta"):
-            arch.module(hparams).load_state_dict(dict(state), strict=True, assign=True)
-        module = arch.module(hparams)
+        with _Unset():
+            with torch.device("meta"):
+                arch.module(hparams).load_state_dict(dict(state), strict=True, assign=True)
+            module = arch.module(hparams)
         module.load_state_dict(state, strict=True)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error.message}", hint=error.hint) from error
@@ -108,6 +115,20 @@ def fitted(arch: Arch, hparams: Mapping[str, Hyper], state: State, path: Path) -
             hint="the file is damaged, of another version, or its batch norms were folded",
         ) from error
     return module
+
+
+class _Unset(TorchFunctionMode):
+    """Weights that a file's replace are not drawn. On "meta" drawing is a second of imports."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        del types
+        kwargs = kwargs or {}
+        if func in _DRAWN:
+            return args[0] if args else kwargs["tensor"]
+        made: Any = func(*args, **kwargs)
+        return made
 
 
 def _contents(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -28,19 +28,26 @@ class Process:
         self._greeted = False
         self._connection, theirs = _SPAWN.Pipe()
         self._process: SpawnProcess = _SPAWN.Process(
-            # Bytes, or torch would put the weights into shared memory: containers have little.
             target=serve,
-            args=(theirs, pickle.dumps(setup)),
+            args=(theirs,),
             name=f"vsr-{setup.name}",
             daemon=True,
         )
         with _ctrl_c_held_back(), theirs:
             self._process.start()
+        # It reads when it has imported all it needs, and the next worker is not to wait for that.
+        threading.Thread(target=self._send_setup, args=(setup,), daemon=True).start()
 
     def give(self, task: Task) -> None:
         """Hand over a task. One that died meanwhile is found out by its pipe."""
         with suppress(OSError):
             self._connection.send(task)
+
+    def _send_setup(self, setup: Setup) -> None:
+        # Pickled here: torch would put the weights into shared memory, of which containers have
+        # little.
+        with suppress(OSError):
+            self._connection.send_bytes(pickle.dumps(setup))
 
     def receive(self) -> Message | None:
         """The next message, or ``None`` where none will ever come: it is dead."""
@@ -79,8 +86,8 @@ class Process:
         self._process.close()
 
 
-def serve(connection: Connection, setup: bytes) -> None:
-    """The process: a greeting, then tasks until none comes. It does not outlive its parent."""
+def serve(connection: Connection) -> None:
+    """The process: its setup comes, it greets, then tasks come. It does not outlive its parent."""
     keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = threading.Lock()  # events come from the threads of the pipeline
@@ -90,10 +97,11 @@ def serve(connection: Connection, setup: bytes) -> None:
             connection.send(message)
 
     try:
-        worker = Worker(pickle.loads(setup))
+        worker = Worker(pickle.loads(connection.recv_bytes()))
         send(worker.hello)
         while (task := connection.recv()) is not None:
             worker.make(task, send)
+        os._exit(0)  # it holds nothing that wants closing, and torch takes its time to go
     except VsrError as error:
         send(Refusal(error))
     except (EOFError, BrokenPipeError, ConnectionResetError):

@@ -28,7 +28,7 @@ KINDS = (("file after file", (40, 90, 200)), ("one queue", (180, 110, 30)), ("pe
 def main() -> None:
     """Print the table, and draw the plot."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fps", type=float, default=1.36, help="frames a second of one worker")
+    parser.add_argument("--fps", type=float, default=2.11, help="frames a second of one worker")
     parser.add_argument("--frame-bytes", type=float, default=168e3, help="of the target")
     parser.add_argument("--plot", type=Path, default=Path("docs/images/scale.png"))
     asked = parser.parse_args()

@@ -18,9 +18,9 @@ from vsr.options import BatchOptions, UpscaleOptions
 
 # What one process does alone for each file: probing, the pass over the packets, joining, verifying.
 # Measured, see docs/guide/scale.md.
-ALONE_SECONDS = 0.3
-ALONE_FRAME_SECONDS = 0.00015
-ALONE_BYTES_A_SECOND = 75e6
+ALONE_SECONDS = 0.05
+ALONE_FRAME_SECONDS = 0.00006
+ALONE_BYTES_A_SECOND = 100e6
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class Conditions:
     a folder's are made; a command for each file does not.
     """
 
-    start_seconds: float = 5.0
+    start_seconds: float = 3.0
     spread: float = 0.1
     stragglers: float = 0.01
     straggling: float = 3.0

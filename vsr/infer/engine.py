@@ -120,11 +120,11 @@ class Engine:
         output = PlaneOutput(frames, low, size, self.upscaler.scale, target, place)
         tiles, _ = self._sizes.choose(output, frames)
         context = self.upscaler.halo + output.margin
-        reach = context + UP_SUPPORT * (max(source.multiple) - 1)
+        chroma = UP_SUPPORT * (max(source.multiple) - 1)
         exact = self.upscaler.is_exact(tiles.overlap, output.margin) and not self._network.compiles
         if not exact or self.upscaler.multiple_of > 1:  # parts would differ: a still or nothing
             changed = [None if cells is None or cells.any() else cells for cells in changed]
-        for turn in turns(changed, low, reach=reach, context=context, window=tiles.window):
+        for turn in turns(changed, low, context=context, chroma=chroma, window=tiles.window):
             if turn.parts is not None:
                 self._reuse.repeat(output.canvas, turn.frames.start)
             if turn.parts is None or turn.parts.tiles:

@@ -1,8 +1,8 @@
 """Find what changed since the frame before, so that only that is computed again. No network here.
 
 Frames are compared as decoded, in cells. What the network makes of a place depends on its
-surroundings as far as the reach: so a change renews all places within reach of it, and the rest of
-the frame before stays as it is, to the bit.
+surroundings, as far as its context: so a change renews all places so near to it, and the rest of
+the frame before stays as it is, to the bit. Chroma, enlarged before the network, reaches farther.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.nn import functional
 from vsr.geometry import Box, Size
 from vsr.infer.tiles import Tile, TilePlan
 
-CELL = 8
+CELL = 4
 """Side in pixels of what is compared as one; a multiple of every chroma subsampling."""
 WORTH = 0.75
 """Windows over more than this share of a frame are not worth it: then the whole frame is done."""
@@ -29,7 +29,8 @@ LEAST_WINDOW = 64
 """Side in pixels. For narrower pictures processors sum in another order, and a bit may differ."""
 
 Planes = tuple[Tensor, ...]  # each (n, h, w) integers, luma first
-Cells = npt.NDArray[np.uint8]  # (rows, columns), 1 where a cell changed
+Cells = npt.NDArray[np.uint8]  # (rows, columns): LUMA, CHROMA or both where a cell changed
+LUMA, CHROMA = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +103,16 @@ class Reuse:
 
 
 def turns(
-    changed: list[Cells | None], size: Size, *, reach: int, context: int, window: Size
+    changed: list[Cells | None], size: Size, *, context: int, chroma: int, window: Size
 ) -> list[Turn]:
     """What to compute of each frame, in windows of at most ``window``.
 
-    ``reach`` is how far a change goes, ``context`` how much of it is what a window sees around the
-    place that it is computed for.
+    ``context`` is how far a change goes, and what a window sees around the place that it is
+    computed for; one of smaller chroma planes goes ``chroma`` pixels farther.
     """
     found: list[Turn] = []
     for index, cells in enumerate(changed):
-        again = None if cells is None else _parts(cells, size, reach, context, window)
+        again = None if cells is None else _parts(cells, size, context, chroma, window)
         if again is None and found and found[-1].parts is None:
             found[-1] = Turn(slice(found[-1].frames.start, index + 1), None)
         else:
@@ -122,7 +123,7 @@ def turns(
 def _changed(frame: Planes, shown: Planes, tolerance: int) -> Cells:
     """Which cells hold a sample that differs by more than the tolerance."""
     height, width = frame[0].shape
-    cells = torch.zeros(-(-height // CELL), -(-width // CELL), dtype=torch.bool)
+    cells = torch.zeros(-(-height // CELL), -(-width // CELL), dtype=torch.uint8)
     for plane, before in zip(frame, shown, strict=True):
         differs = (plane.int() - before.int()).abs_() > tolerance if tolerance else plane != before
         if not bool(differs.any()):
@@ -132,14 +133,15 @@ def _changed(frame: Planes, shown: Planes, tolerance: int) -> Cells:
         missing = (-plane.shape[1] % columns, -plane.shape[0] % rows)
         differs = functional.pad(differs, (0, missing[0], 0, missing[1]))
         folded = differs.view(differs.shape[0] // rows, rows, -1, columns)
-        cells |= folded.any(3).any(1)
-    return cells.numpy().view(np.uint8)
+        kind = LUMA if plane.shape == frame[0].shape else CHROMA
+        cells |= folded.any(3).any(1) * kind
+    return cells.numpy()
 
 
 def _held(frame: Planes, shown: Planes, cells: Cells) -> Planes:
     """``frame`` in the changed cells, ``shown`` in all others."""
     height, width = frame[0].shape
-    fresh = torch.from_numpy(cells.view(np.bool_))  # pyright: ignore[reportUnknownMemberType]
+    fresh = torch.from_numpy(cells != 0)  # pyright: ignore[reportUnknownMemberType]
     planes: list[Tensor] = []
     for plane, before in zip(frame, shown, strict=True):
         rows = CELL // -(-height // plane.shape[0])
@@ -149,9 +151,9 @@ def _held(frame: Planes, shown: Planes, cells: Cells) -> Planes:
     return tuple(planes)
 
 
-def _parts(cells: Cells, size: Size, reach: int, context: int, window: Size) -> TilePlan | None:
+def _parts(cells: Cells, size: Size, context: int, chroma: int, window: Size) -> TilePlan | None:
     """Tiles over all that changes can reach, or None where the whole frame costs less."""
-    boxes = _merged(_boxes(cells, size, reach), size, context)
+    boxes = _merged(_boxes(cells, size, context, chroma), size, context)
     if boxes is None:
         return None
     tiles = tuple(
@@ -163,17 +165,19 @@ def _parts(cells: Cells, size: Size, reach: int, context: int, window: Size) -> 
     return TilePlan(size, window, context, tiles) if cost <= WORTH * size.pixels else None
 
 
-def _boxes(cells: Cells, size: Size, reach: int) -> list[Box]:
+def _boxes(cells: Cells, size: Size, context: int, chroma: int) -> list[Box]:
     """For each cluster of changed cells, the box of all that it can reach."""
-    near = 2 * -(-reach // CELL) + 1
+    near = 2 * -(-(context + chroma) // CELL) + 1
     clusters = cv2.dilate(cells, np.ones((near, near), np.uint8))
     count, labels = cv2.connectedComponents(clusters, connectivity=8)
     boxes: list[Box] = []
     for label in range(1, count):
-        rows, columns = np.nonzero(cells * (labels == label))
+        cluster = cells * (labels == label)
+        rows, columns = np.nonzero(cluster)
         left, top = int(columns.min()) * CELL, int(rows.min()) * CELL
         right, bottom = (int(columns.max()) + 1) * CELL, (int(rows.max()) + 1) * CELL
         changed = Box(left, top, min(right, size.width) - left, min(bottom, size.height) - top)
+        reach = context + chroma * bool((cluster & CHROMA).any())
         boxes.append(_grown(changed, -(-reach // 2) * 2, size))
     return boxes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeAlias
@@ -171,8 +171,9 @@ def measure(module: nn.Module) -> tuple[int, int]:
     """Scale and receptive-field radius of a convolutional module, in input pixels.
 
     Every convolution of kernel k and dilation d that runs at s times the input's size adds
-    d * (k - 1) / 2 / s; a layer with a ``radius`` of its own (an interpolation) adds that. Branches
-    side by side are added up too, so the radius is exact for a chain and never too small.
+    d * (k - 1) / 2 / s; a module with a ``radius`` of its own (an interpolation) adds that for all
+    that it holds. Branches side by side are added up, unless their module has one: so the radius is
+    exact for a chain and never too small.
     """
     side, radius = 16, 0.0
 
@@ -186,15 +187,20 @@ def measure(module: nn.Module) -> tuple[int, int]:
         radius += reach / (args[0].shape[-1] / side)
 
     probe = copy.deepcopy(module).float().cpu()  # sooner done than torch's imports for shapes alone
-    hooks = [
-        layer.register_forward_hook(add)
-        for layer in probe.modules()
-        if isinstance(layer, nn.Conv2d) or hasattr(layer, "radius")
-    ]
+    hooks = [layer.register_forward_hook(add) for layer in _counted(probe)]
     enlarged = probe(torch.zeros(1, 3, side, side))
     for hook in hooks:
         hook.remove()
     return enlarged.shape[-1] // side, math.ceil(radius)
+
+
+def _counted(module: nn.Module) -> Iterator[nn.Module]:
+    """The parts of a network that look around."""
+    if isinstance(module, nn.Conv2d) or hasattr(module, "radius"):
+        yield module
+    else:
+        for child in module.children():
+            yield from _counted(child)
 
 
 def folded(module: nn.Module) -> nn.Module:

@@ -37,6 +37,7 @@ class Compact(nn.Module):
             )
         self.scale, self.channels = scale, channels
         self.base = Phases(base, scale)
+        self.radius = max(layers + 2, self.base.radius)  # side by side
         chain: list[nn.Module] = [nn.Conv2d(channels, features, 3, padding=1), nn.PReLU(features)]
         for _ in range(layers):
             chain += [nn.Conv2d(features, features, 3, padding=1), nn.PReLU(features)]

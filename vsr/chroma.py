@@ -21,9 +21,9 @@ _DOWN_BETWEEN = (0.61357876, -0.13498461, 0.02134384, -0.00162714, 0.00168915)
 _UP_ON = (9 / 16, -1 / 16)
 _DOWN_ON = (46 / 64, 16 / 64, -8 / 64, 0.0, 1 / 64)
 
-# Luma samples on either side, for each halving, that the smaller plane is made of, and that a
-# chroma sample has a part in.
-DOWN_SUPPORT, UP_SUPPORT = 8, 5
+# Luma samples on either side, for each halving: of the place that a sample of the smaller plane
+# covers, which it is made of as well; and of a chroma sample, which it has a part in.
+DOWN_SUPPORT, UP_SUPPORT = 4, 5
 
 
 def sited_on_luma(siting: int) -> tuple[bool, bool]:

@@ -49,18 +49,14 @@ class Output(ABC):
     def margin(self) -> int:
         """Input pixels around a kept part, beyond the halo, that its result depends on."""
         sides = ((self.low.width, self.high.width), (self.low.height, self.high.height))
-        return max(
-            math.ceil(
-                (
-                    support(low * self.scale, high)
-                    + (self.context + self.align) * low * self.scale / high
-                )
-                / self.scale
-            )
-            if self.context or low * self.scale != high
-            else 0
-            for low, high in sides
-        )
+        return max(self._margin_of(low, high) for low, high in sides)
+
+    def _margin_of(self, low: int, high: int) -> int:
+        large = low * self.scale
+        if large == high and self.scale % self.align == 0:  # edges need not be moved
+            return -(-self.context // self.scale)
+        around = support(large, high) + (self.context + self.align) * large / high
+        return math.ceil(around / self.scale)
 
     def prepare(self, tiles: TilePlan, *, exact: bool) -> None:
         """Work out every tile's parts. ``exact``: kept parts fit together; else windows fade."""

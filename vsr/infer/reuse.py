@@ -29,8 +29,9 @@ LEAST_WINDOW = 64
 """Side in pixels. For narrower pictures processors sum in another order, and a bit may differ."""
 
 Planes = tuple[Tensor, ...]  # each (n, h, w) integers, luma first
-Cells = npt.NDArray[np.uint8]  # (rows, columns): LUMA, CHROMA or both where a cell changed
+Cells = npt.NDArray[np.uint8]  # (rows, columns): what changed in a cell
 LUMA, CHROMA = 1, 2
+"""Bits of a cell. Changes of a smaller plane, or of who knows which, are chroma's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,8 @@ def _changed(frame: Planes, shown: Planes, tolerance: int) -> Cells:
         missing = (-plane.shape[1] % columns, -plane.shape[0] % rows)
         differs = functional.pad(differs, (0, missing[0], 0, missing[1]))
         folded = differs.view(differs.shape[0] // rows, rows, -1, columns)
-        kind = LUMA if plane.shape == frame[0].shape else CHROMA
+        # Where something may be held, a cell that is not is fresh in all of its planes.
+        kind = LUMA if plane.shape == frame[0].shape and not tolerance else CHROMA
         cells |= folded.any(3).any(1) * kind
     return cells.numpy()
 

@@ -175,7 +175,7 @@ torch.set_num_threads(1)
 torch.manual_seed(0)
 module = folded(ARCHS["srresnet"].module({"features": 32, "blocks": 2}))
 upscaler = make_upscaler(module, name="net", arch="srresnet", dtypes=(torch.float32,))
-pixels = torch.rand(1, 3, 200, 200)
+pixels = torch.rand(1, 3, 300, 300)
 tiled = Engine(upscaler, EngineOptions(device="cpu", tile=96)).upscale(pixels)
 with open("/proc/self/statm") as file:
     now = int(file.read().split()[0]) * resource.getpagesize()

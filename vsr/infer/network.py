@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from vsr.errors import DeviceError
 from vsr.infer.device import Placement
+from vsr.infer.fusing import fused
 from vsr.models.arch import Upscaler
 
 
@@ -22,7 +23,11 @@ class Network:
     def __init__(self, upscaler: Upscaler, place: Placement, *, compiles: bool) -> None:
         self.compiles = compiles
         self._alpha, self._place = upscaler.alpha, place
-        module = copy.deepcopy(upscaler.module).to(place.device, place.dtype)
+        module = copy.deepcopy(upscaler.module)
+        simple = place.device.type == "cpu" and place.dtype != torch.float16 and not compiles
+        if simple and not upscaler.foreign:  # others may look into their layers
+            module = fused(module)
+        module = module.to(place.device, place.dtype)
         if place.channels_last:
             for parameter in module.parameters():
                 if parameter.dim() == 4:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from vsr.cli.app import app
 from vsr.runtime import keep_freed_memory
 
@@ -9,7 +11,10 @@ from vsr.runtime import keep_freed_memory
 def main() -> None:
     """Run the command line."""
     keep_freed_memory()
-    app(prog_name="vsr")
+    try:
+        app(prog_name="vsr")
+    finally:  # nothing is left to be stopped: a Ctrl-C more is not to change the exit code
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

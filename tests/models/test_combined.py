@@ -136,8 +136,8 @@ def test_a_halo_beyond_reason_is_faded_and_told(make_clip: MakeClip, tmp_path: P
     pixels = torch.rand(1, 3, 24, 300, generator=torch.Generator().manual_seed(4))
     whole = Engine(network, EngineOptions(dtype="fp32", tile=4096)).upscale(pixels)
     tiled = Engine(network, EngineOptions(dtype="fp32", tile=2 * FADED + 100)).upscale(pixels)
-    # Weights at random see farther than trained ones; even so, less than a percent of the range.
-    assert 0 < (tiled - whole).abs().max() < whole.abs().max() / 100
+    # Weights at random see farther than trained ones; even so, about half a percent of the range.
+    assert 0 < (tiled - whole).abs().max() < whole.abs().max() / 190
     events: list[Event] = []
     options = UpscaleOptions(model=str(path), preset="ultrafast", check_model=False)
     api.upscale(make_clip(frames=2), tmp_path / "out.mkv", options, events.append)

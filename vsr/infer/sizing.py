@@ -34,23 +34,21 @@ class Need:
         return self.window + self.pixel * min(size.width, tile) * min(size.height, tile)
 
 
-def need(
-    module: nn.Module, device: torch.device, dtype: torch.dtype, scale: int, *, bounded: bool
-) -> Need:
+def need(module: nn.Module, device: torch.device, dtype: torch.dtype, upscaler: Upscaler) -> Need:
     """Measured on a GPU with two sizes of window; elsewhere counted tensor by tensor.
 
     A network of bounded reach takes as much for each pixel of a small window, and has run through
     it sooner than torch imports what it takes to know shapes alone. Others are not run.
     """
     # The float result and its colour conversion come on top: about five floats a channel.
-    finish = 3 * 4 * 5 * scale**2
+    finish = 3 * 4 * 5 * upscaler.scale**2
     if device.type != "cuda":
-        side = COUNTED if bounded else MEASURED[0]
+        side = COUNTED if upscaler.bounded else MEASURED[0]
 
         def count(network: nn.Module, where: torch.device) -> int:
             return peak_bytes(network, torch.zeros(1, 3, side, side, device=where))
 
-        peak = count(module, device) if bounded else on_shapes(module, count)
+        peak = count(module, device) if upscaler.bounded else on_shapes(module, count)
         return Need(0.0, SAFETY * peak / side**2 + finish)
     peaks: list[int] = []
     for side in MEASURED:
@@ -128,8 +126,5 @@ class Sizes:
     def _bytes(self, low: Size, tile: int) -> float:
         if self._need is None:
             assert self._module is not None
-            upscaler = self._upscaler
-            self._need = need(
-                self._module, self._device, self._dtype, upscaler.scale, bounded=upscaler.bounded
-            )
+            self._need = need(self._module, self._device, self._dtype, self._upscaler)
         return self._need.of(low, tile)

@@ -57,7 +57,7 @@ class Reader:
         self._deinterlace = deinterlace
         self._first, self._last, self._after = first, last, after
         self._hwaccel = hwaccel
-        self._met_damage = False
+        self._met_corrupt = False
         self._clock: Clock[av.VideoFrame] = Clock(round(1 / (info.frame_rate * info.time_base)))
 
     @property
@@ -69,6 +69,10 @@ class Reader:
     def repaired(self) -> int:
         """Frames whose presentation time was missing or did not rise."""
         return self._clock.repaired
+
+    @property
+    def _met_damage(self) -> bool:
+        return self.damaged > 0 or self._met_corrupt
 
     def __iter__(self) -> Iterator[Clip]:
         frames = self._wanted()
@@ -91,7 +95,7 @@ class Reader:
                 return
             self.frames += len(times)
             yield Clip(
-                planes=planes if len(times) == size else tuple(p[: len(times)] for p in planes),
+                planes=tuple(plane[: len(times)] for plane in planes),
                 color=self.info.color,
                 pts=tuple(times),
                 durations=tuple(durations),
@@ -139,9 +143,8 @@ class Reader:
                 break
             yield frame, time
             given = time
-        else:
-            if given is not None and not self._met_damage:
-                return
+        if given is not None and not self._met_damage:
+            return
         self.damaged = 0
         self._clock = Clock(self._clock.nominal)
         for frame, time in self._timed(None):
@@ -164,7 +167,7 @@ class Reader:
         try:
             frames = self._timed(bound)
             for frame, time in frames:
-                if time > bound or self._met_damage:
+                if time > bound:
                     return None
                 if self._after is None or time == bound:
                     return chain([(frame, time)], frames)
@@ -213,11 +216,10 @@ class Reader:
                 frames = decoder.decode(packet)
             except FFmpegError:
                 self.damaged += 1
-                self._met_damage = True
                 continue
             for frame in frames:
                 made += 1
-                self._met_damage |= frame.is_corrupt  # ahead of frames shown before, made from it
+                self._met_corrupt |= frame.is_corrupt  # ahead of frames shown before, made of it
                 yield frame
         if not made:
             raise MediaError(f"not one frame of {self.info.path} can be decoded")
@@ -232,5 +234,4 @@ class Reader:
                     yield packet
         except FFmpegError:
             self.damaged += 1
-            self._met_damage = True
         yield None

@@ -118,7 +118,7 @@ def _extended(
     """
     length = line.shape[axis]
     ends = (
-        line.index_select(axis, _mirrored(length, places, mirror_first, mirror_last, line.device))
+        line.index_select(axis, mirrored(length, places, mirror_first, mirror_last, line.device))
         for places in ((-margin, 0), (length, length + margin + 1))
     )
     return torch.cat([next(ends), line, *ends], dim=axis)
@@ -126,7 +126,7 @@ def _extended(
 
 @lru_cache(256)
 @torch.inference_mode(False)
-def _mirrored(
+def mirrored(
     length: int, places: tuple[int, int], first: bool, last: bool, device: torch.device
 ) -> Tensor:
     """Where the samples at ``places`` [from, to) outside of a line are found inside of it."""

@@ -139,7 +139,7 @@ def from_rgb(rgb: Tensor, spec: ColorSpec) -> tuple[Tensor, ...]:
     if spec.layout == "rgb":
         values = [channel * peak for channel in channels[:3]]
     else:
-        luma, chroma = _rgb_to_yuv(channels[:3], spec)
+        luma, chroma = luma_and_chroma(channels[:3], spec)
         values = [luma, *chroma]
     if spec.alpha:
         opaque = torch.ones_like(channels[0]) if len(channels) < 4 else channels[3]
@@ -166,7 +166,7 @@ def _yuv_to_rgb(y: Tensor, u: Tensor, v: Tensor, matrix: int) -> tuple[Tensor, T
     return red, (y - kr * red - kb * blue) / (1 - kr - kb), blue
 
 
-def _rgb_to_yuv(rgb: list[Tensor], spec: ColorSpec) -> tuple[Tensor, tuple[Tensor, ...]]:
+def luma_and_chroma(rgb: list[Tensor], spec: ColorSpec) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Luma and the chroma of a spec, if any, as code values, in fresh tensors.
 
     Code values from the first sum on, chroma's factors at its own size: fewer passes over planes of

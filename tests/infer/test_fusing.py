@@ -53,6 +53,23 @@ def test_only_what_one_slope_can_say_is_fused() -> None:
     torch.testing.assert_close(quick(pixels), plain(pixels), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.no_grad()
+def test_slopes_of_channels_are_the_same_to_the_bit(
+    dtype: torch.dtype, memory: torch.memory_format
+) -> None:
+    torch.manual_seed(3)
+    plain = nn.Sequential(nn.Identity(), nn.PReLU(20)).to(dtype)
+    plain[1].weight.data.uniform_(-0.5, 1.1)  # pyright: ignore[reportArgumentType]  # it has one
+    quick = fused(copy.deepcopy(plain))
+    assert kinds(quick) == ["Identity", "_Slopes"]
+    pixels = torch.randn(2, 20, 13, 37).to(dtype).contiguous(memory_format=memory)
+    made = quick(pixels)
+    assert torch.equal(made, plain(pixels))
+    assert made.is_contiguous(memory_format=memory)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_an_engine_runs_it_and_leaves_the_upscaler_as_it_was(dtype: torch.dtype) -> None:
     generator = upscaler("srresnet")

@@ -14,6 +14,7 @@ from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.infer.reuse import CELL, Planes
 from vsr.models.arch import Upscaler
+from vsr.models.interpolation import Phases
 from vsr.options import EngineOptions
 
 LOW = Size(203, 149)
@@ -36,10 +37,11 @@ class Counted:
         self.pixels = 0
         self.engine.tiling(LOW, LOW.scaled(4), YUV, 1)  # its memory is measured before
         module = self.engine._network.module  # pyright: ignore[reportPrivateUsage]  # nothing else tells
-        module.register_forward_hook(self._count)
+        first = next((m for m in module.modules() if isinstance(m, nn.Conv2d | Phases)), module)
+        first.register_forward_pre_hook(self._count)
 
-    def _count(self, module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
-        del module, made
+    def _count(self, layer: nn.Module, given: tuple[Tensor]) -> None:
+        del layer
         self.pixels += given[0].shape[0] * given[0].shape[2] * given[0].shape[3]
 
     def play(self, clips: list[Planes], spec: ColorSpec, size: Size) -> list[Planes]:

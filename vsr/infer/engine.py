@@ -145,6 +145,7 @@ class Engine:
         jobs = [(tile, frame) for tile in range(len(tiles.tiles)) for frame in range(frames)]
         finite = torch.ones((), dtype=torch.bool, device=pixels.device)
         built = parts is None and self._network.compiles
+        folds = not built and pixels.shape[1] == 3 and output.folds(self._network.side)
         for start in range(0, len(jobs), batch):
             turn = jobs[start : start + batch]
             windows = torch.stack(
@@ -154,12 +155,17 @@ class Engine:
                     for box in (tiles.tiles[tile].window,)
                 ]
             )
-            enlarged = self._network.run(windows, built=built and len(turn) == batch)
-            finite &= torch.isfinite(enlarged.sum())
+            if folds:
+                enlarged = self._network.cells(windows)
+                finite &= enlarged.finite()
+            else:
+                enlarged = self._network.run(windows, built=built and len(turn) == batch)
+                finite &= torch.isfinite(enlarged.sum())
             for tile in sorted({tile for tile, _ in turn}):
                 members = [place for place, job in enumerate(turn) if job[0] == tile]
                 start_of, end = members[0], members[-1] + 1
-                output.paste(tile, first + turn[start_of][1], enlarged[start_of:end])
+                frame = first + turn[start_of][1]
+                output.paste(tile, slice(frame, frame + end - start_of), enlarged[start_of:end])
             del windows, enlarged
         if not bool(finite):
             raise _NotFiniteError

@@ -15,6 +15,9 @@ from vsr.errors import DeviceError
 from vsr.infer.device import Placement
 from vsr.infer.fusing import fused
 from vsr.models.arch import Upscaler
+from vsr.models.cells import Cells
+from vsr.models.compact import Compact
+from vsr.models.interpolation import Interpolation
 
 
 class Network:
@@ -44,15 +47,23 @@ class Network:
                 "Callable[[Tensor], Tensor]", torch.compile(self.module, mode=mode, dynamic=False)
             )
 
+    @property
+    def side(self) -> int:
+        """Of the cells that ``cells`` makes; 0 where the network lays out its pixels itself."""
+        return self.module.scale if isinstance(self.module, Compact | Interpolation) else 0
+
+    def cells(self, windows: Tensor) -> Cells:
+        """(n, 3, h, w) to as many cells; for networks that have a ``side``."""
+        module = cast("Compact | Interpolation", self.module)
+        return module.cells(self._ordered(windows))
+
     def run(self, windows: Tensor, *, built: bool = False) -> Tensor:
         """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32.
 
         Alpha goes by bicubic where the network has none. ``built`` is for the one shape that the
         compiled code is for; compiling that fails is a :class:`DeviceError`.
         """
-        color = windows if self._alpha else windows[:, :3]
-        if self._place.channels_last:
-            color = color.contiguous(memory_format=torch.channels_last)
+        color = self._ordered(windows if self._alpha else windows[:, :3])
         with self._precision():
             try:
                 enlarged = (self._built if built else self.module)(color).float()
@@ -68,6 +79,10 @@ class Network:
             )
             enlarged = torch.cat([enlarged, alpha], dim=1)
         return enlarged
+
+    def _ordered(self, pixels: Tensor) -> Tensor:
+        last = self._place.channels_last
+        return pixels.contiguous(memory_format=torch.channels_last) if last else pixels
 
     def _precision(self) -> AbstractContextManager[object]:
         """What is computed in float32 is float32, the base of a half-precision network too."""

@@ -16,14 +16,16 @@ from torch import Tensor
 from vsr.chroma import DOWN_SUPPORT
 from vsr.color import ColorSpec, from_rgb
 from vsr.geometry import Box, Size
+from vsr.infer.folding import Around, Folding, folding
 from vsr.infer.resample import Taps, resample, support, taps
 from vsr.infer.tiles import TilePlan
+from vsr.models.cells import Cells
 
 STRIP_PIXELS = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
     """One tile in target pixels: what is computed, what of it is pasted, and how wide it fades."""
 
     computed: Box
@@ -42,7 +44,7 @@ class Output(ABC):
     def __init__(self, low: Size, high: Size, scale: int) -> None:
         self.low, self.high, self.scale = low, high, scale
         self.canvas: tuple[Tensor, ...] = ()
-        self._parts: list[_Part] = []
+        self._parts: list[Part] = []
         self._taps: dict[tuple[int, int, int, int, int, int], Taps] = {}
 
     @property
@@ -80,21 +82,25 @@ class Output(ABC):
             large = Box(
                 *(n * self.scale for n in (window.x, window.y, window.width, window.height))
             )
-            self._parts.append(_Part(computed, pasted, fade_x, fade_y, large))
+            self._parts.append(Part(computed, pasted, fade_x, fade_y, large))
 
-    def paste(self, tile: int, frame: int, enlarged: Tensor) -> None:
-        """Put the network's result for one tile of consecutive frames, from ``frame``, in place."""
-        part = self._parts[tile]
-        for strip in self._strips(part):
-            self._paste_part(strip, slice(frame, frame + enlarged.shape[0]), enlarged)
+    def folds(self, side: int) -> bool:
+        """Whether ``paste`` takes cells of that side, not laid out."""
+        del side
+        return False
 
-    def _strips(self, part: _Part) -> list[_Part]:
+    def paste(self, tile: int, frames: slice, enlarged: Tensor | Cells) -> None:
+        """Put the network's result for one tile of consecutive frames in place."""
+        for strip in self._strips(self._parts[tile]):
+            self._paste_part(strip, frames, enlarged)
+
+    def _strips(self, part: Part) -> list[Part]:
         """A part in bands of rows that stay in a CPU's cache; whole where it fades or on a GPU."""
         pasted, computed = part.pasted, part.computed
         height = max(16, STRIP_PIXELS // computed.width // 16 * 16)
         if self.canvas[0].device.type != "cpu" or part.fade_x or part.fade_y:
             return [part]
-        strips: list[_Part] = []
+        strips: list[Part] = []
         for top in range(pasted.y, pasted.bottom, height):
             bottom = min(pasted.bottom, top + height)
             above = max(computed.y, top - self.context)
@@ -108,15 +114,18 @@ class Output(ABC):
             )
         return strips
 
-    def _paste_part(self, part: _Part, frames: slice, enlarged: Tensor) -> None:
-        pixels = self._fitted(enlarged, part)
-        for canvas, plane in zip(self.canvas, self.convert(pixels), strict=True):
+    def _paste_part(self, part: Part, frames: slice, enlarged: Tensor | Cells) -> None:
+        if isinstance(enlarged, Cells):
+            planes, made = self.fold(enlarged, part), part.pasted
+        else:
+            planes, made = self.convert(self._fitted(enlarged, part)), part.computed
+        for canvas, plane in zip(self.canvas, planes, strict=True):
             shrink_x = -(-self.high.width // canvas.shape[-1])
             shrink_y = -(-self.high.height // canvas.shape[-2])
             x = slice(part.pasted.x // shrink_x, -(-part.pasted.right // shrink_x))
             y = slice(part.pasted.y // shrink_y, -(-part.pasted.bottom // shrink_y))
-            from_x = x.start - part.computed.x // shrink_x
-            from_y = y.start - part.computed.y // shrink_y
+            from_x = x.start - made.x // shrink_x
+            from_y = y.start - made.y // shrink_y
             fresh = plane[
                 ..., from_y : from_y + y.stop - y.start, from_x : from_x + x.stop - x.start
             ]
@@ -129,7 +138,11 @@ class Output(ABC):
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """(n, c, h, w) float RGB to the canvas's kind of planes."""
 
-    def _fitted(self, enlarged: Tensor, part: _Part) -> Tensor:
+    def fold(self, cells: Cells, part: Part) -> tuple[Tensor, ...]:
+        """What is pasted of a part, of the cells of its window."""
+        raise NotImplementedError
+
+    def _fitted(self, enlarged: Tensor, part: Part) -> Tensor:
         """What ``part`` computes, cut out of the enlarged window or resampled from it."""
         computed, window = part.computed, part.window
         if self.high == self.low.scaled(self.scale):
@@ -203,9 +216,38 @@ class PlaneOutput(Output):
         self.align = max(spec.multiple)
         self.context = DOWN_SUPPORT * (self.align - 1)
 
+        self._folding: Folding | None = None
+
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """To the spec's code values."""
         return from_rgb(pixels, self.spec)
+
+    def folds(self, side: int) -> bool:
+        """Where nothing is resampled, and colour can do without pixels laid out."""
+        if side != self.scale or not Folding.suits(self.spec, side, self.canvas[0].device):
+            return False
+        if self.high != self.low.scaled(side):
+            return False
+        self._folding = self._folding or folding(self.spec, side)
+        return True
+
+    def fold(self, cells: Cells, part: Part) -> tuple[Tensor, ...]:
+        """To the spec's code values; what is pasted begins and ends with whole cells."""
+        assert self._folding is not None
+        side, (x, y) = cells.side, self._folding.reach
+        pasted, computed, window = part.pasted, part.computed, part.window
+        around = Around(
+            left=min(x, (pasted.x - computed.x) // side),
+            top=min(y, (pasted.y - computed.y) // side),
+            right=min(x, (computed.right - pasted.right) // side),
+            bottom=min(y, (computed.bottom - pasted.bottom) // side),
+        )
+        left, right = pasted.x // side - around.left, pasted.right // side + around.right
+        top, bottom = pasted.y // side - around.top, pasted.bottom // side + around.bottom
+        left, right = (place - window.x // side for place in (left, right))
+        top, bottom = (place - window.y // side for place in (top, bottom))
+        parts = tuple(plane[..., top:bottom, left:right] for plane in cells.parts)
+        return self._folding.convert(Cells(parts, side), around)
 
 
 def _faded(old: Tensor, new: Tensor, width: int, height: int) -> Tensor:

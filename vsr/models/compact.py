@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
+from vsr.models.cells import Cells
 from vsr.models.channels import CHANNELS
-from vsr.models.interpolation import Phases, shuffled
+from vsr.models.interpolation import Phases
 
 
 class Compact(nn.Module):
@@ -51,10 +52,14 @@ class Compact(nn.Module):
         nn.init.normal_(chain[-1].weight, std=1e-3)  # pyright: ignore[reportArgumentType]
 
     def forward(self, pixels: Tensor) -> Tensor:
+        return self.cells(pixels).laid_out()
+
+    def cells(self, pixels: Tensor) -> Cells:
+        """The same, not laid out."""
         first = self.body[0]
         assert isinstance(first, nn.Conv2d)
         detail = self.body(pixels.to(first.weight.dtype))  # (n, channels * scale**2, h, w)
-        return shuffled(self.base(pixels) + detail, self.scale)
+        return Cells((self.base(pixels), detail), self.scale)
 
 
 def _detect(state: State) -> dict[str, Hyper] | None:

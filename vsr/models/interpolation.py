@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vsr.models.arch import Arch, Hyper, State
+from vsr.models.cells import Cells
 
 
 def cubic(distance: Tensor) -> Tensor:
@@ -68,9 +69,9 @@ class Phases(nn.Module):
 
     def _enlarged(self, pixels: Tensor) -> Tensor:
         channels, size, lines = pixels.shape[1], pixels.shape[-2:], self.lines
-        same = torch.eye(channels, device=lines.device)
-        weight = torch.einsum("cd,yi,xj->cyxdij", same, lines, lines).flatten(0, 2)
-        made = functional.conv2d(pixels, weight, padding=self.radius)
+        weight = torch.einsum("yi,xj->yxij", lines, lines).flatten(0, 1).unsqueeze(1)
+        weight = weight.repeat(channels, 1, 1, 1)
+        made = functional.conv2d(pixels, weight, padding=self.radius, groups=channels)
         if self.radius:
             cells = made.view(-1, channels, self.scale, self.scale, *size)
             self._mend_borders(cells.transpose(2, 3).transpose(-2, -1))
@@ -98,22 +99,15 @@ class Interpolation(nn.Module):
 
     def __init__(self, kernel: str, scale: int = 4) -> None:
         super().__init__()
+        self.scale = scale
         self.phases = Phases(kernel, scale)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return shuffled(self.phases(pixels), self.phases.scale)
+        return self.cells(pixels).laid_out()
 
-
-def shuffled(phases: Tensor, scale: int) -> Tensor:
-    """(n, c * scale**2, h, w) to (n, c, h * scale, w * scale), as ``pixel_shuffle``.
-
-    Whatever the memory order that comes in, planes come out: colour works on planes.
-    """
-    count, channels, height, width = phases.shape
-    cells = phases.view(count, channels // scale**2, scale, scale, height, width)
-    return cells.permute(0, 1, 4, 2, 5, 3).reshape(
-        count, channels // scale**2, height * scale, width * scale
-    )
+    def cells(self, pixels: Tensor) -> Cells:
+        """The same, not laid out."""
+        return Cells((self.phases(pixels),), self.scale)
 
 
 def _none(state: State) -> dict[str, Hyper] | None:

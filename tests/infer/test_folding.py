@@ -1,0 +1,137 @@
+"""Colour made of cells is the colour made of pixels, wherever the cells are cut."""
+
+from __future__ import annotations
+
+import random
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.infer.test_engine import upscaler
+from vsr.color import BT709, BT2020_NCL, SMPTE170M, YCGCO, ColorSpec, from_rgb
+from vsr.errors import WeightsError
+from vsr.geometry import Size
+from vsr.infer.engine import Engine
+from vsr.infer.folding import Around, Folding, folding
+from vsr.models.cells import Cells
+from vsr.options import EngineOptions
+
+CPU = torch.device("cpu")
+SPECS = [
+    ColorSpec(matrix=SMPTE170M, siting=1),
+    ColorSpec(matrix=BT709, siting=2),
+    ColorSpec(matrix=BT2020_NCL, siting=3, depth=10),
+    ColorSpec(matrix=YCGCO, siting=6, range=2),
+    ColorSpec(matrix=BT709, shift=(1, 0)),
+    ColorSpec(matrix=BT709, shift=(0, 1), siting=4, depth=16),
+    ColorSpec(matrix=BT709, shift=(0, 0), depth=12),
+]
+pytestmark = pytest.mark.skipif(
+    not Folding.suits(SPECS[0], 4, CPU), reason="colour goes the general way on this processor"
+)
+
+
+def cells(side: int, height: int, width: int, frames: int = 2) -> Cells:
+    """A base and its detail, in channels-last memory as networks leave it, out of range too."""
+    shape = (frames, height, width, 3 * side * side)
+    base = torch.rand(shape) * 1.2 - 0.1
+    detail = (torch.rand(shape) * 0.2 - 0.1).bfloat16()
+    return Cells((base.permute(0, 3, 1, 2), detail.permute(0, 3, 1, 2)), side)
+
+
+@pytest.mark.parametrize("side", [2, 4])
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.matrix}-{spec.depth}{spec.shift}")
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 7), (2, 3), (9, 20), (40, 33)])
+def test_it_agrees_with_the_general_way(
+    spec: ColorSpec, side: int, height: int, width: int
+) -> None:
+    torch.manual_seed(5)
+    given = cells(side, height, width)
+    expected = from_rgb(given.laid_out(), spec)
+    made = folding(spec, side).convert(given, Around(0, 0, 0, 0))
+    for plane, other in zip(made, expected, strict=True):
+        assert plane.shape == other.shape
+        assert plane.dtype == other.dtype
+        off = (plane.to(torch.int32) - other.to(torch.int32)).abs()
+        assert off.max() <= 1
+        assert off.double().mean() < (0.05 if spec.depth == 16 else 2e-3)  # near a half
+
+
+@pytest.mark.parametrize("side", [2, 4])
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.matrix}-{spec.depth}{spec.shift}")
+def test_a_part_is_the_same_to_the_bit(spec: ColorSpec, side: int) -> None:
+    torch.manual_seed(6)
+    dice = random.Random(7)
+    fold, size = folding(spec, side), Size(61, 47)
+    given = cells(side, size.height, size.width)
+    whole = fold.convert(given, Around(0, 0, 0, 0))
+    for _ in range(60):
+        left, top = dice.randrange(size.width), dice.randrange(size.height)
+        width = dice.choice([1, 2, 5, size.width - left])
+        height = dice.choice([1, 3, 9, size.height - top])
+        right, bottom = min(size.width, left + width), min(size.height, top + height)
+        (x, y), frames = fold.reach, slice(dice.randrange(2), 2)
+        around = Around(
+            min(x, left), min(y, top), min(x, size.width - right), min(y, size.height - bottom)
+        )
+        rows = slice(top - around.top, bottom + around.bottom)
+        columns = slice(left - around.left, right + around.right)
+        parts = tuple(part[frames, :, rows, columns] for part in given.parts)
+        for plane, all_of_it in zip(fold.convert(Cells(parts, side), around), whole, strict=True):
+            high = all_of_it.shape[-2] // size.height
+            wide = all_of_it.shape[-1] // size.width
+            expected = all_of_it[frames, top * high : bottom * high, left * wide : right * wide]
+            assert torch.equal(plane, expected)
+
+
+def planes(spec: ColorSpec, size: Size) -> tuple[Tensor, ...]:
+    """Two frames of noise."""
+    return tuple(
+        torch.randint(0, 1 << spec.depth, (2, plane.height, plane.width)).to(spec.dtype)
+        for plane in spec.plane_sizes(size)
+    )
+
+
+def never(*asked: object) -> bool:
+    del asked
+    return False
+
+
+@pytest.mark.parametrize("name", ["compact", "bicubic"])
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_an_engine_makes_the_same_either_way(
+    name: str, dtype: Literal["fp32", "bf16"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(8)
+    spec, low = SPECS[0], Size(70, 51)
+    given = planes(spec, low)
+    engine = Engine(upscaler(name), EngineOptions(device="cpu", dtype=dtype, tile=64))
+    turns: list[Cells] = []
+    convert = Folding.convert
+
+    def counted(self: Folding, cells: Cells, around: Around) -> tuple[Tensor, ...]:
+        turns.append(cells)
+        return convert(self, cells, around)
+
+    monkeypatch.setattr(Folding, "convert", counted)
+    folded = engine.enlarge(given, spec, spec, low.scaled(4))
+    assert len(turns) == 2  # tiles; both frames in one
+    engine.forget()
+    monkeypatch.setattr("vsr.infer.output.Folding.suits", never)
+    general = engine.enlarge(given, spec, spec, low.scaled(4))
+    for plane, other in zip(folded, general, strict=True):
+        off = (plane.to(torch.int32) - other.to(torch.int32)).abs()
+        assert off.max() <= 1
+        assert off.double().mean() < 2e-3
+    assert len(turns) == 2
+
+
+def test_cells_that_are_not_finite_are_noticed() -> None:
+    network = upscaler("compact")
+    last = list(network.module.parameters())[-1]
+    last.data[5] = float("inf")
+    engine = Engine(network, EngineOptions(device="cpu"))
+    with pytest.raises(WeightsError, match="not finite"):
+        engine.enlarge(planes(SPECS[0], Size(40, 30)), SPECS[0], SPECS[0], Size(160, 120))

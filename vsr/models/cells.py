@@ -1,0 +1,48 @@
+"""An enlargement whose pixels are not laid out yet: those of a cell are channels of one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The sum of (n, c * side**2, h, w) tensors, in float32: ``side`` by ``side`` pixels a place.
+
+    A sum that nobody has made yet: who goes on with it can make it where it is needed.
+    """
+
+    parts: tuple[Tensor, ...]
+    side: int
+
+    def laid_out(self) -> Tensor:
+        """(n, c, h * side, w * side)."""
+        total, *others = self.parts
+        for part in others:
+            total = total + part
+        return shuffled(total, self.side)
+
+    def finite(self) -> Tensor:
+        """Whether all of it is a number, as a tensor of its own."""
+        half = torch.float16  # whose sums would not be
+        sums = [x.sum(dtype=torch.float32 if x.dtype == half else None) for x in self.parts]
+        return torch.stack([total.float() for total in sums]).isfinite().all()
+
+    def __getitem__(self, which: slice) -> Cells:
+        """Some of the n."""
+        return Cells(tuple(part[which] for part in self.parts), self.side)
+
+
+def shuffled(phases: Tensor, scale: int) -> Tensor:
+    """(n, c * scale**2, h, w) to (n, c, h * scale, w * scale), as ``pixel_shuffle``.
+
+    Whatever the memory order that comes in, planes come out: colour works on planes.
+    """
+    count, channels, height, width = phases.shape
+    cells = phases.view(count, channels // scale**2, scale, scale, height, width)
+    return cells.permute(0, 1, 4, 2, 5, 3).reshape(
+        count, channels // scale**2, height * scale, width * scale
+    )

@@ -60,8 +60,9 @@ def test_slopes_of_channels_are_the_same_to_the_bit(
     dtype: torch.dtype, memory: torch.memory_format
 ) -> None:
     torch.manual_seed(3)
-    plain = nn.Sequential(nn.Identity(), nn.PReLU(20)).to(dtype)
-    plain[1].weight.data.uniform_(-0.5, 1.1)  # pyright: ignore[reportArgumentType]  # it has one
+    slopes = nn.PReLU(20, dtype=dtype)
+    slopes.weight.uniform_(-0.5, 1.1)
+    plain = nn.Sequential(nn.Identity(), slopes)
     quick = fused(copy.deepcopy(plain))
     assert kinds(quick) == ["Identity", "_Slopes"]
     pixels = torch.randn(2, 20, 13, 37).to(dtype).contiguous(memory_format=memory)

@@ -12,6 +12,7 @@ from tests.infer.test_engine import upscaler
 from vsr.infer.device import Placement
 from vsr.infer.fusing import fused
 from vsr.infer.network import Network
+from vsr.models.compact import Compact
 from vsr.models.srresnet import SRResNet
 
 
@@ -50,6 +51,16 @@ def test_only_what_one_slope_can_say_is_fused() -> None:
     assert [place for place, kind in enumerate(kinds(quick)) if kind == "_Activated"] == [7, 9]
     assert kinds(quick)[-2:] == ["Identity", "ReLU"]
     pixels = torch.randn(1, 3, 30, 41)
+    torch.testing.assert_close(quick(pixels), plain(pixels), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_compact_with_a_slope_a_layer_has_no_activations_of_their_own() -> None:
+    torch.manual_seed(4)
+    plain = Compact(features=16, layers=3, slopes="layer").eval()
+    quick = fused(copy.deepcopy(plain))
+    assert kinds(quick.get_submodule("body")) == ["_Activated", "Identity"] * 4 + ["Conv2d"]
+    pixels = torch.rand(2, 3, 21, 34).contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(quick(pixels), plain(pixels), rtol=1e-4, atol=1e-5)
 
 

@@ -86,6 +86,26 @@ def test_a_file_without_metadata_is_recognised_by_its_keys(arch: Arch, tmp_path:
     assert found == {key: hparams[key] for key in found}
 
 
+def test_compact_with_a_slope_a_layer_is_compact_with_equal_slopes(tmp_path: Path) -> None:
+    one = ARCHS["compact"].module({"features": 8, "layers": 3, "slopes": "layer"})
+    many = ARCHS["compact"].module({"features": 8, "layers": 3})
+    torch.manual_seed(4)
+    state = one.state_dict()
+    for key, value in state.items():
+        if value.dim() == 1 and key.endswith("weight"):
+            value.uniform_(-0.5, 0.9)
+    many.load_state_dict(
+        {key: value.expand(many.state_dict()[key].shape) for key, value in state.items()}
+    )
+    pixels = torch.rand(1, 3, 12, 9)
+    assert torch.equal(one(pixels), many(pixels))
+    path = tmp_path / "bare.safetensors"
+    save_file(state, path)
+    assert weights.load(path).parameters == sum(value.numel() for value in state.values())
+    with pytest.raises(WeightsError, match="cannot have slopes 'pixel'"):
+        ARCHS["compact"].module({"slopes": "pixel"})
+
+
 def test_folding_leaves_the_original_alone() -> None:
     module = lively(ARCHS["srresnet"].module({"features": 8, "blocks": 1}))
     before = {key: value.clone() for key, value in module.state_dict().items()}

@@ -2,8 +2,10 @@
 
 All work is done on the small grid, as in ESPCN (Shi et al., CVPR 2016) and the SRVGG networks; the
 chain only learns what bicubic misses. That residual is added in float32, so that half precision
-touches detail and never the base, and smooth gradients stay smooth. With ``base="nearest"`` it is
-SRVGGNetCompact as Real-ESRGAN published it (realesr-general-x4v3, realesr-animevideov3).
+touches detail and never the base, and smooth gradients stay smooth. With ``slopes="layer"`` an
+activation has one slope for all channels, which a convolution can apply as it writes. With
+``base="nearest"`` it is SRVGGNetCompact as Real-ESRGAN published it (realesr-general-x4v3,
+realesr-animevideov3).
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class Compact(nn.Module):
         layers: int = 16,
         channels: int = 3,
         base: str = "bicubic",
+        slopes: str = "channel",
     ) -> None:
         super().__init__()
         if base not in ("bicubic", "nearest") or channels not in CHANNELS:
@@ -36,12 +39,15 @@ class Compact(nn.Module):
                 f"compact cannot have {channels} channels on base {base!r}",
                 hint="1, 3 or 4 channels; bicubic or nearest",
             )
+        if slopes not in ("channel", "layer"):
+            raise WeightsError(f"compact cannot have slopes {slopes!r}", hint="channel or layer")
         self.scale, self.channels = scale, channels
         self.base = Phases(base, scale)
         self.radius = max(layers + 2, self.base.radius)  # side by side
-        chain: list[nn.Module] = [nn.Conv2d(channels, features, 3, padding=1), nn.PReLU(features)]
+        many = features if slopes == "channel" else 1
+        chain: list[nn.Module] = [nn.Conv2d(channels, features, 3, padding=1), nn.PReLU(many)]
         for _ in range(layers):
-            chain += [nn.Conv2d(features, features, 3, padding=1), nn.PReLU(features)]
+            chain += [nn.Conv2d(features, features, 3, padding=1), nn.PReLU(many)]
         chain.append(nn.Conv2d(features, channels * scale**2, 3, padding=1))
         self.body = nn.Sequential(*chain)
         for layer in self.body:
@@ -56,15 +62,14 @@ class Compact(nn.Module):
 
     def cells(self, pixels: Tensor) -> Cells:
         """The same, not laid out."""
-        first = self.body[0]
-        assert isinstance(first, nn.Conv2d)
-        detail = self.body(pixels.to(first.weight.dtype))  # (n, channels * scale**2, h, w)
+        dtype = next(self.body.parameters()).dtype
+        detail = self.body(pixels.to(dtype))  # (n, channels * scale**2, h, w)
         return Cells((self.base(pixels), detail), self.scale)
 
 
 def _detect(state: State) -> dict[str, Hyper] | None:
     numbers = indices(state, "body")
-    if not numbers or {key.split(".")[0] for key in state} != {"body"}:
+    if len(numbers) < 3 or {key.split(".")[0] for key in state} != {"body"}:
         return None
     last = state[f"body.{numbers[-1]}.weight"]
     channels = state["body.0.weight"].shape[1]
@@ -76,6 +81,7 @@ def _detect(state: State) -> dict[str, Hyper] | None:
         "layers": (len(numbers) - 3) // 2,
         "channels": channels,
         "base": "nearest",  # our own files say what they are; one that does not is a published one
+        "slopes": "layer" if state[f"body.{numbers[-2]}.weight"].numel() == 1 else "channel",
     }
 
 
@@ -83,6 +89,13 @@ ARCH = Arch(
     "compact",
     "a plain chain of convolutions on the small grid, for CPUs and real time",
     Compact,
-    {"scale": 4, "features": 64, "layers": 16, "channels": 3, "base": "bicubic"},
+    {
+        "scale": 4,
+        "features": 64,
+        "layers": 16,
+        "channels": 3,
+        "base": "bicubic",
+        "slopes": "channel",
+    },
     _detect,
 )

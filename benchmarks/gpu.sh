@@ -4,10 +4,12 @@
 set -euo pipefail
 MODEL=${MODEL:-srgan} FRAMES=${FRAMES:-96} REPEATS=${REPEATS:-5} CLIP=${CLIP:-854x480}
 SIZES=${SIZES:-320x180 854x480 1920x1080}
-VSR=${VSR:-vsr}
+VSR=${VSR:-vsr} PYTHON=${PYTHON:-python}
 sizes=()
 for size in $SIZES; do sizes+=(--size "$size"); done
 
+echo "## what is tested on a GPU alone"
+$PYTHON -m pytest -q tests/infer/test_copies.py
 echo "## the network alone, and its share of a matrix product"
 for batch in 1 8; do
   $VSR bench model "$MODEL" "${sizes[@]}" --batch "$batch" --repeats "$REPEATS"

@@ -96,7 +96,7 @@ def test_inspection_counts_what_the_formulae_say(samples: Path, tmp_path: Path) 
     torch.save(state, tmp_path / "net.pth")
     found = inspection.inspect(str(tmp_path / "net.pth"), ONCE, samples / "harbour.mkv")
     assert found.hparams["layers"] == 2
-    base = 3 * 48  # pixels are repeated by a convolution, too
+    base = 48  # pixels are repeated by a convolution, too
     assert found.multiply_adds_per_pixel == 9 * (3 * 8 + 8 * 8 * 2 + 8 * 48) + base
     assert found.parameters == sum(value.numel() for value in state.values())
     assert found.receptive_field_px == 2 * 4 + 1

@@ -126,7 +126,7 @@ def _measured(
     frames = sum(len(clip.pts) for clip in clips)
     place = engine.placement.device
     ready = [to_rgb(tuple(p.to(place) for p in clip.planes), plan.source)[:, :3] for clip in clips]
-    large = list(map(enlarge, clips))
+    large = [made() for made in map(enlarge, clips)]
     tiles, batch = engine.tiling(
         plan.info.size, plan.encoding.size, plan.encoding.color, plan.clip_frames
     )
@@ -135,7 +135,7 @@ def _measured(
         "decode": lambda: sum(len(clip.pts) for clip in reader_of(plan)),
         "network": lambda: [engine.network(pixels[i : i + batch])
             for pixels in ready for i in range(0, len(pixels), batch)],
-        "enlarge": lambda: list(map(enlarge, clips)),
+        "enlarge": lambda: [made() for made in map(enlarge, clips)],
         "encode": lambda: _encode(plan, folder, large),
         "encoder off": lambda: Pipeline(reader_of(plan), enlarge, _discard).run(),
         "pipeline": lambda: reports.append(api.upscale(source, plan.target, all_of_it)),
@@ -167,5 +167,5 @@ def _encode(plan: Plan, folder: Path, clips: list[Clip]) -> None:
         writer.finish()
 
 
-def _discard(clip: Clip) -> None:
-    del clip
+def _discard(made: Callable[[], Clip]) -> None:
+    made()

@@ -12,6 +12,7 @@ from vsr.comparing.result import Comparison
 from vsr.comparing.session import Session
 from vsr.events import EventSink, ignore
 from vsr.geometry import Size
+from vsr.infer.copies import Landing
 from vsr.infer.engine import Engine
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
@@ -53,19 +54,20 @@ class Witness(Engine):
         """Look from now on, at some of so many frames: a rehearsal before is not the run."""
         self._every = EVERY if frames is None else max(1, frames // FRAMES)
 
-    def enlarge(
+    def begin(
         self, planes: tuple[Tensor, ...], source: ColorSpec, target: ColorSpec, size: Size
-    ) -> tuple[Tensor, ...]:
+    ) -> Landing:
         """As every engine does, and look at some."""
-        made = super().enlarge(planes, source, target, size)
+        landing = super().begin(planes, source, target, size)
         if self._every is None:
-            return made
+            return landing
         for place in range(planes[0].shape[0]):
             # The middle of each stretch: a film's first frame is often black.
             if self._seen % self._every == self._every // 2:
+                made = landing.wait()
                 self._look(_frame(planes, source, place), _frame(made, target, place))
             self._seen += 1
-        return made
+        return landing
 
     @property
     def saw_nothing(self) -> bool:

@@ -19,6 +19,7 @@ from vsr.errors import OptionsError, WeightsError
 from vsr.events import BackedOff, EventSink, ignore
 from vsr.geometry import Size
 from vsr.infer import device as devices
+from vsr.infer.copies import Copies, Landing
 from vsr.infer.network import Network
 from vsr.infer.output import FloatOutput, Output, PlaneOutput
 from vsr.infer.reuse import Cells, Planes, Reuse, turns
@@ -52,6 +53,7 @@ class Engine:
         self._first_dtype = self.placement.dtype
         self._told: set[torch.dtype] = set()
         self._reuse = Reuse(self.options.reuse)
+        self._copies = Copies(self.placement.device)
         self._sizes = Sizes(self.options, self.placement.device, upscaler)
         self._place(self.placement.dtype)
 
@@ -62,6 +64,12 @@ class Engine:
 
         ``source`` and ``target`` say what the code values mean, their matrices resolved.
         """
+        return self.begin(planes, source, target, size).wait()
+
+    def begin(
+        self, planes: tuple[Tensor, ...], source: ColorSpec, target: ColorSpec, size: Size
+    ) -> Landing:
+        """As ``enlarge``, but a GPU's planes may be on their way down yet when it returns."""
         key = (source, target, size, *(plane.shape[1:] for plane in planes))
 
         def attempt() -> tuple[Planes, Planes]:
@@ -70,7 +78,7 @@ class Engine:
 
         shown, made = self._insist(attempt)
         self._reuse.keep(shown, made, key)
-        return made
+        return self._copies.down(made)
 
     def forget(self) -> None:
         """Begin anew, with nothing of the frames before: results depend on what follows alone."""
@@ -128,11 +136,11 @@ class Engine:
             if turn.parts is not None:
                 self._reuse.repeat(output.canvas, turn.frames.start)
             if turn.parts is None or turn.parts.tiles:
-                near = (plane[turn.frames].to(place, non_blocking=True) for plane in planes)
+                near = (self._copies.up(plane[turn.frames]) for plane in planes)
                 pixels = to_rgb(tuple(near), source)
                 pixels = pixels if target.alpha else pixels[:, :3]
                 self._run(pixels, output, turn.frames.start, turn.parts)
-        return tuple(plane.cpu() for plane in output.canvas)
+        return output.canvas
 
     @torch.inference_mode()
     def _run(

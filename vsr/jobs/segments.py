@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vsr.events import Advanced, EventSink
@@ -143,7 +143,7 @@ def make(
     plan, begun = task.plan, time.perf_counter()
     reader = reader_of(plan, after=task.after, before=task.before)
     making = Making(task, reader, on_event, on_segment, worker)
-    pipeline = Pipeline(reader, enlarger(plan, engine), making.write)
+    pipeline = Pipeline(reader, enlarger(plan, engine), lambda made: making.write(made()))
     making.waits = pipeline.waits
     try:
         waits = pipeline.run()
@@ -162,18 +162,21 @@ def make(
     )
 
 
-def enlarger(plan: Plan, engine: Engine) -> Callable[[Clip], Clip]:
-    """The pipeline's middle stage. No clip has frames of two segments."""
+def enlarger(plan: Plan, engine: Engine) -> Callable[[Clip], Callable[[], Clip]]:
+    """The pipeline's middle stage. No clip has frames of two segments.
+
+    What it gives waits for the clip made: the last stage's work, as the next one is computed then.
+    """
     done = 0
 
-    def enlarge(clip: Clip) -> Clip:
+    def enlarge(clip: Clip) -> Callable[[], Clip]:
         nonlocal done
         if done % plan.segment_frames == 0:
             engine.forget()  # a segment is the same whoever makes it, and whatever was made before
         done += len(clip.pts)
         encoding = plan.encoding
-        planes = engine.enlarge(clip.planes, plan.source, encoding.color, encoding.size)
-        return Clip(planes, encoding.color, clip.pts, clip.durations, clip.time_base)
+        landing = engine.begin(clip.planes, plan.source, encoding.color, encoding.size)
+        return lambda: replace(clip, planes=landing.wait(), color=encoding.color)
 
     return enlarge
 

@@ -1,0 +1,57 @@
+"""Planes up to a device and down from it, beside its work where it is a GPU.
+
+The host's side of a copy is pinned memory, which torch's allocator lends out again as soon as a
+copy has ended: a ring without a size. What comes down has a stream of its own and is waited for by
+whoever needs it, while the next frames are computed. What goes up is sixteen times less, and takes
+the stream of the work that needs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Planes that come down to the host, and may be on their way yet."""
+
+    _planes: tuple[Tensor, ...]
+    _landed: torch.cuda.Event | None = None
+
+    def wait(self) -> tuple[Tensor, ...]:
+        """The planes, once they are there. From any thread, any number of times."""
+        if self._landed is not None:
+            self._landed.synchronize()
+        return self._planes
+
+
+class Copies:
+    """Between the host and one device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def up(self, plane: Tensor) -> Tensor:
+        """To the device; nothing waits for it but the work that is asked for from now on."""
+        if self._stream is None:
+            return plane.to(self._device)
+        return plane.pin_memory().to(self._device, non_blocking=True)
+
+    def down(self, planes: tuple[Tensor, ...]) -> Landing:
+        """To the host, behind all the work that was asked for until now."""
+        stream = self._stream
+        if stream is None:
+            return Landing(tuple(plane.cpu() for plane in planes))
+        stream.wait_stream(torch.cuda.current_stream(self._device))
+        landed = torch.cuda.Event()
+        with torch.cuda.stream(stream):
+            hosts = [torch.empty(x.shape, dtype=x.dtype, pin_memory=True) for x in planes]
+            for host, plane in zip(hosts, planes, strict=True):
+                host.copy_(plane, non_blocking=True)
+                plane.record_stream(stream)  # its memory is not for others until then
+            landed.record(stream)
+        return Landing(tuple(hosts), landed)

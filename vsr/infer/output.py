@@ -216,8 +216,6 @@ class PlaneOutput(Output):
         self.align = max(spec.multiple)
         self.context = DOWN_SUPPORT * (self.align - 1)
 
-        self._folding: Folding | None = None
-
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """To the spec's code values."""
         return from_rgb(pixels, self.spec)
@@ -226,15 +224,12 @@ class PlaneOutput(Output):
         """Where nothing is resampled, and colour can do without pixels laid out."""
         if side != self.scale or not Folding.suits(self.spec, side, self.canvas[0].device):
             return False
-        if self.high != self.low.scaled(side):
-            return False
-        self._folding = self._folding or folding(self.spec, side)
-        return True
+        return self.high == self.low.scaled(side)
 
     def fold(self, cells: Cells, part: Part) -> tuple[Tensor, ...]:
         """To the spec's code values; what is pasted begins and ends with whole cells."""
-        assert self._folding is not None
-        side, (x, y) = cells.side, self._folding.reach
+        fold = folding(self.spec, cells.side)
+        side, (x, y) = cells.side, fold.reach
         pasted, computed, window = part.pasted, part.computed, part.window
         around = Around(
             left=min(x, (pasted.x - computed.x) // side),
@@ -247,7 +242,7 @@ class PlaneOutput(Output):
         left, right = (place - window.x // side for place in (left, right))
         top, bottom = (place - window.y // side for place in (top, bottom))
         parts = tuple(plane[..., top:bottom, left:right] for plane in cells.parts)
-        return self._folding.convert(Cells(parts, side), around)
+        return fold.convert(Cells(parts, side), around)
 
 
 def _faded(old: Tensor, new: Tensor, width: int, height: int) -> Tensor:

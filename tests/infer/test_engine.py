@@ -18,8 +18,11 @@ from vsr.geometry import Size
 from vsr.infer import device as devices
 from vsr.infer.engine import Engine
 from vsr.infer.memory import peak_bytes
+from vsr.infer.output import PlaneOutput
+from vsr.infer.tiles import TilePlan
 from vsr.models.arch import Upscaler, folded, make_upscaler
 from vsr.models.catalog import ARCHS
+from vsr.models.interpolation import Interpolation
 from vsr.options import EngineOptions
 
 SMALL = {"features": 16, "blocks": 1, "layers": 3, "mapped": 8, "growth": 8}
@@ -139,6 +142,33 @@ class Fussy(nn.Module):
         return (
             large / 0 if self.always or self.weight.dtype != torch.float32 else large * self.weight
         )
+
+
+@pytest.mark.parametrize("shift", [(1, 1), (2, 0), (1, 0)])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+@pytest.mark.parametrize(("tile", "overlap"), [(53, 3), (54, 2), (49, 1), (60, 0)])
+def test_cross_faded_windows_write_every_sample(
+    scale: int, shift: tuple[int, int], tile: int, overlap: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory that nothing was written to may hold anything: here 7."""
+    prepare = PlaneOutput.prepare
+
+    def dirty(output: PlaneOutput, tiles: TilePlan, *, exact: bool) -> None:
+        for plane in output.canvas:
+            plane.fill_(7)
+        prepare(output, tiles, exact=exact)
+
+    monkeypatch.setattr(PlaneOutput, "prepare", dirty)
+    network = make_upscaler(Interpolation("nearest", scale), name="nearest", arch="nearest")
+    engine = Engine(network, EngineOptions(device="cpu", tile=tile, overlap=overlap))
+    spec = ColorSpec(matrix=6, shift=shift)
+    for size in (Size(101, 35), Size(97, 61)):
+        flat = tuple(
+            torch.full((2, plane.height, plane.width), 100, dtype=torch.uint8)
+            for plane in spec.plane_sizes(size)
+        )
+        for plane in engine.enlarge(flat, spec, spec, size.scaled(scale)):
+            assert (plane == 100).all()
 
 
 def test_a_number_that_is_not_finite_is_redone_wider_and_told_once() -> None:

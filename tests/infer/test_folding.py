@@ -15,7 +15,8 @@ from vsr.errors import WeightsError
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.infer.folding import Around, Folding, folding
-from vsr.models.cells import Cells
+from vsr.infer.fusing import convolved
+from vsr.models.unshuffled import Unshuffled
 from vsr.options import EngineOptions
 
 CPU = torch.device("cpu")
@@ -33,12 +34,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def cells(side: int, height: int, width: int, frames: int = 2) -> Cells:
+def cells(side: int, height: int, width: int, frames: int = 2) -> Unshuffled:
     """A base and its detail, in channels-last memory as networks leave it, out of range too."""
     shape = (frames, height, width, 3 * side * side)
     base = torch.rand(shape) * 1.2 - 0.1
     detail = (torch.rand(shape) * 0.2 - 0.1).bfloat16()
-    return Cells((base.permute(0, 3, 1, 2), detail.permute(0, 3, 1, 2)), side)
+    return Unshuffled((base.permute(0, 3, 1, 2), detail.permute(0, 3, 1, 2)), side)
 
 
 @pytest.mark.parametrize("side", [2, 4])
@@ -49,7 +50,7 @@ def test_it_agrees_with_the_general_way(
 ) -> None:
     torch.manual_seed(5)
     given = cells(side, height, width)
-    expected = from_rgb(given.laid_out(), spec)
+    expected = from_rgb(given.shuffled(), spec)
     made = folding(spec, side).convert(given, Around(0, 0, 0, 0))
     for plane, other in zip(made, expected, strict=True):
         assert plane.shape == other.shape
@@ -79,11 +80,33 @@ def test_a_part_is_the_same_to_the_bit(spec: ColorSpec, side: int) -> None:
         rows = slice(top - around.top, bottom + around.bottom)
         columns = slice(left - around.left, right + around.right)
         parts = tuple(part[frames, :, rows, columns] for part in given.parts)
-        for plane, all_of_it in zip(fold.convert(Cells(parts, side), around), whole, strict=True):
+        for plane, all_of_it in zip(
+            fold.convert(Unshuffled(parts, side), around), whole, strict=True
+        ):
             high = all_of_it.shape[-2] // size.height
             wide = all_of_it.shape[-1] // size.width
             expected = all_of_it[frames, top * high : bottom * high, left * wide : right * wide]
             assert torch.equal(plane, expected)
+
+
+@pytest.mark.parametrize("kernel", [(16, 48, 1, 1), (16, 48, 3, 1), (8, 16, 1, 3), (4, 12, 5, 1)])
+def test_a_convolution_of_a_part_is_the_same_before_it_is_rounded(
+    kernel: tuple[int, int, int, int],
+) -> None:
+    torch.manual_seed(9)
+    dice = random.Random(10)
+    weight, bias = torch.randn(kernel), torch.randn(kernel[0])
+    lines = torch.rand(2, 70, 90, kernel[1])
+    whole = convolved(lines.permute(0, 3, 1, 2), weight, bias)
+    for _ in range(80):
+        height, width = (dice.choice([1, 2, 3, 7, 19, 40]) for _ in range(2))
+        top, left = dice.randrange(60 - height), dice.randrange(80 - width)
+        frames = slice(dice.randrange(2), 2)
+        rows = slice(top, top + height + kernel[2] - 1)
+        columns = slice(left, left + width + kernel[3] - 1)
+        part = lines[frames, rows, columns].contiguous().permute(0, 3, 1, 2)
+        made = convolved(part, weight, bias)
+        assert torch.equal(made, whole[frames, :, top : top + height, left : left + width])
 
 
 def planes(spec: ColorSpec, size: Size) -> tuple[Tensor, ...]:
@@ -108,10 +131,10 @@ def test_an_engine_makes_the_same_either_way(
     spec, low = SPECS[0], Size(70, 51)
     given = planes(spec, low)
     engine = Engine(upscaler(name), EngineOptions(device="cpu", dtype=dtype, tile=64))
-    turns: list[Cells] = []
+    turns: list[Unshuffled] = []
     convert = Folding.convert
 
-    def counted(self: Folding, cells: Cells, around: Around) -> tuple[Tensor, ...]:
+    def counted(self: Folding, cells: Unshuffled, around: Around) -> tuple[Tensor, ...]:
         turns.append(cells)
         return convert(self, cells, around)
 

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from vsr.models.cells import shuffled
 from vsr.models.interpolation import Interpolation, Phases
+from vsr.models.unshuffled import shuffled
 
 SIZES = ((1, 1), (2, 3), (5, 4), (31, 20))
 

@@ -19,12 +19,13 @@ import torch
 
 import vsr
 from vsr.errors import DataError, OptionsError
+from vsr.models.catalog import ARCHS
 from vsr.training import checkpoint
 from vsr.training.checkpoint import Checkpoint
 from vsr.training.journal import read
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions
-from vsr.weights import read_file
+from vsr.weights import read_file, save
 
 SCRIPT = """
 import sys
@@ -248,3 +249,22 @@ def test_checkpoints_come_back_whole_or_are_named(tmp_path: Path) -> None:
     torch.save({"another": 1}, path)
     with pytest.raises(DataError, match="not a checkpoint of this version"):
         checkpoint.load(tmp_path)
+
+
+def test_a_run_from_before_layers_could_have_one_slope_keeps_its_many(
+    frames: Path, tmp_path: Path
+) -> None:
+    """Its checkpoint says nothing of slopes, its network has one for each channel."""
+    module = ARCHS["compact"].module({"features": 8, "layers": 2})
+    hparams = {"features": 8, "layers": 2}
+    save(tmp_path / "many.safetensors", module, arch="compact", hparams=hparams, card={})
+    init = str(tmp_path / "many.safetensors")
+    run = options(frames, tmp_path / "run", init=init, net=(), steps=4)
+    train(run, should_stop=stopping_after(2))
+    left = checkpoint.load(run.out)
+    assert left is not None
+    assert left.hparams.pop("slopes") == "channel"
+    checkpoint.save(run.out, left)
+    report = train(replace(run, resume=True))
+    assert report.finished
+    assert read_file(report.last)[1]["body.1.weight"].numel() == 8

@@ -14,17 +14,19 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
 class Landing:
     """Planes that come down to the host, and may be on their way yet."""
 
     _planes: tuple[Tensor, ...]
     _landed: torch.cuda.Event | None = None
+    _device: torch.device | None = None
 
     def wait(self) -> tuple[Tensor, ...]:
         """The planes, once they are there. From any thread, any number of times."""
         if self._landed is not None:
-            self._landed.synchronize()
+            with torch.cuda.device(self._device):  # or the thread would begin to use another one
+                self._landed.synchronize()
         return self._planes
 
 
@@ -44,14 +46,22 @@ class Copies:
     def down(self, planes: tuple[Tensor, ...]) -> Landing:
         """To the host, behind all the work that was asked for until now."""
         stream = self._stream
-        if stream is None:
+        hosts = None if stream is None else _pinned(planes)
+        if stream is None or hosts is None:
             return Landing(tuple(plane.cpu() for plane in planes))
         stream.wait_stream(torch.cuda.current_stream(self._device))
-        landed = torch.cuda.Event()
+        landed = torch.cuda.Event(blocking=True)  # who waits leaves the core to the encoder
         with torch.cuda.stream(stream):
-            hosts = [torch.empty(x.shape, dtype=x.dtype, pin_memory=True) for x in planes]
             for host, plane in zip(hosts, planes, strict=True):
                 host.copy_(plane, non_blocking=True)
                 plane.record_stream(stream)  # its memory is not for others until then
             landed.record(stream)
-        return Landing(tuple(hosts), landed)
+        return Landing(hosts, landed, self._device)
+
+
+def _pinned(planes: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+    """Room for them in pinned memory, or none where the system has no more of it to give."""
+    try:
+        return tuple(torch.empty(x.shape, dtype=x.dtype, pin_memory=True) for x in planes)
+    except RuntimeError:
+        return None

@@ -164,7 +164,7 @@ class Engine:
                 ]
             )
             if folds:
-                enlarged = self._network.cells(windows)
+                enlarged = self._network.unshuffled(windows)
                 finite &= enlarged.finite()
             else:
                 enlarged = self._network.run(windows, built=built and len(turn) == batch)

@@ -2,8 +2,9 @@
 
 All of it is linear but the rounding. A cell's luma is a small matrix of its channels, its chroma
 two convolutions over the cells around it: numbers pass through memory a few times, not forty, and
-what is laid out in the end are bytes, not floats. For CPUs, where colour is a tenth of the time of
-`compact`. :func:`vsr.color.from_rgb` is the general way; both agree within rounding.
+what is laid out in the end are bytes, not floats. For x86 CPUs, through oneDNN, whose sums do not
+depend on how many places there are beside one. :func:`vsr.color.from_rgb` is the general way; both
+agree within rounding.
 """
 
 from __future__ import annotations
@@ -14,15 +15,13 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from vsr.chroma import DOWN_SUPPORT, chroma_down, mirrored, sited_on_luma
 from vsr.color import ColorSpec, luma_and_chroma
-from vsr.models.cells import Cells
+from vsr.geometry import Box
+from vsr.infer.fusing import convolved
+from vsr.models.unshuffled import Unshuffled
 
-# For fewer places than that a side, oneDNN takes kernels that add in another order. From there on,
-# what is made of a place does not depend on how many there are beside it.
-LEAST = 8
 _WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -73,40 +72,38 @@ class Folding:
             and side in (2, 4)
         )
 
-    def convert(self, cells: Cells, around: Around) -> tuple[Tensor, ...]:
+    def convert(self, cells: Unshuffled, around: Around) -> tuple[Tensor, ...]:
         """(n, 3 * side**2, h, w) to integer planes of what lies within ``around``.
 
         The filters see ``reach`` cells, across and down, on either side; where fewer are given,
         the picture ends, and is mirrored.
         """
         wide, x, y = self._extended(cells, around)
-        luma = functional.conv2d(wide, self._luma, self._luma_offset)
-        rows = functional.conv2d(wide, self._down)
-        chroma = functional.conv2d(rows, self._across, self._chroma_offset)
-        u, v = self._laid_out(chroma[..., : len(y), : len(x)], self._small).unbind(1)
+        luma = convolved(wide, self._luma, self._luma_offset)
+        chroma = convolved(convolved(wide, self._down), self._across, self._chroma_offset)
+        u, v = self._laid_out(chroma, self._small).unbind(1)
         whole = luma[..., y.start : y.stop, x.start : x.stop]
         return self._laid_out(whole, (self._side, self._side)).squeeze(1), u, v
 
-    def _extended(self, cells: Cells, around: Around) -> tuple[Tensor, range, range]:
+    def _extended(self, cells: Unshuffled, around: Around) -> tuple[Tensor, range, range]:
         """The sum with as many cells around as the filters see, and where those wanted are."""
         count, channels, height, width = cells.parts[0].shape
         (x, y), side = self.reach, self._side
         left, right = x - around.left, x - around.right  # cells that are missing
         top, bottom = y - around.top, y - around.bottom
-        columns, rows = left + width + right - 2 * x, top + height + bottom - 2 * y
-        make = torch.zeros if min(columns, rows) < LEAST else torch.empty
-        lines = make(count, max(rows, LEAST) + 2 * y, max(columns, LEAST) + 2 * x, channels)
+        columns, rows = left + width + right, top + height + bottom
+        lines = torch.empty(count, rows, columns, channels)
         wide = lines.permute(0, 3, 1, 2)
         given = wide[..., top : top + height, left : left + width]
         *others, last = cells.parts
         given.copy_(last)  # a sum of two types would be twice as long
         for part in others:
             given.add_(part)
-        six = lines.view(*lines.shape[:3], -1, side, side)
-        across, down = six[:, top : top + height], six[:, :, : columns + 2 * x]
-        _mirror(across.permute(0, 1, 3, 4, 2, 5), left, width, right, on=self._on[0])
-        _mirror(down.permute(0, 2, 3, 5, 1, 4), top, height, bottom, on=self._on[1])
-        return wide, range(x, x + columns), range(y, y + rows)
+        pixels = lines.view(count, rows, columns, -1, side, side)
+        across = pixels[:, top : top + height].permute(0, 1, 3, 4, 2, 5)
+        _mirror(across, left, width, right, on=self._on[0])
+        _mirror(pixels.permute(0, 2, 3, 5, 1, 4), top, height, bottom, on=self._on[1])
+        return wide, range(x, columns - x), range(y, rows - y)
 
     def _laid_out(self, values: Tensor, cell: tuple[int, int]) -> Tensor:
         """(n, c * rows * columns, h, w), half a step too large, to (n, c, ...) integers."""
@@ -117,6 +114,26 @@ class Folding:
         grid = lines.view(count, height, width, -1, rows).permute(0, 3, 1, 4, 2)
         planes = lines.new_empty(grid.shape).copy_(grid).view(self._dtype)
         return planes.view(count, -1, height * rows, width * columns)
+
+
+def cut(
+    cells: Unshuffled, window: Box, computed: Box, pasted: Box, reach: tuple[int, ...]
+) -> tuple[Unshuffled, Around]:
+    """The cells of a window that are pasted, and those around them, as far as they are computed.
+
+    Boxes in pixels; what is pasted begins and ends with whole cells.
+    """
+    side, (x, y) = cells.side, reach
+    around = Around(
+        left=min(x, (pasted.x - computed.x) // side),
+        top=min(y, (pasted.y - computed.y) // side),
+        right=min(x, (computed.right - pasted.right) // side),
+        bottom=min(y, (computed.bottom - pasted.bottom) // side),
+    )
+    left, top = (pasted.x - window.x) // side, (pasted.y - window.y) // side
+    rows = slice(top - around.top, top + pasted.height // side + around.bottom)
+    columns = slice(left - around.left, left + pasted.width // side + around.right)
+    return Unshuffled(tuple(part[..., rows, columns] for part in cells.parts), side), around
 
 
 @lru_cache(8)

@@ -12,12 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from vsr.errors import DeviceError
-from vsr.infer.device import Placement
+from vsr.infer.device import Placement, has_fast_bfloat16
 from vsr.infer.fusing import fused
 from vsr.models.arch import Upscaler
-from vsr.models.cells import Cells
-from vsr.models.compact import Compact
-from vsr.models.interpolation import Interpolation
+from vsr.models.unshuffled import Unshuffled, Unshuffling
 
 
 class Network:
@@ -27,7 +25,10 @@ class Network:
         self.compiles = compiles
         self._alpha, self._place = upscaler.alpha, place
         module = copy.deepcopy(upscaler.module)
-        simple = place.device.type == "cpu" and place.dtype != torch.float16 and not compiles
+        plain = place.dtype == torch.float32 or (
+            place.dtype == torch.bfloat16 and has_fast_bfloat16()  # or oneDNN has no such thing
+        )
+        simple = place.device.type == "cpu" and plain and not compiles
         if simple and not upscaler.foreign:  # others may look into their layers
             module = fused(module)
         module = module.to(place.device, place.dtype)
@@ -49,13 +50,13 @@ class Network:
 
     @property
     def side(self) -> int:
-        """Of the cells that ``cells`` makes; 0 where the network lays out its pixels itself."""
-        return self.module.scale if isinstance(self.module, Compact | Interpolation) else 0
+        """Of the cells that ``unshuffled`` makes; 0 where the network lays pixels out itself."""
+        return self.module.scale if isinstance(self.module, Unshuffling) else 0
 
-    def cells(self, windows: Tensor) -> Cells:
+    def unshuffled(self, windows: Tensor) -> Unshuffled:
         """(n, 3, h, w) to as many cells; for networks that have a ``side``."""
-        module = cast("Compact | Interpolation", self.module)
-        return module.cells(self._ordered(windows))
+        assert isinstance(self.module, Unshuffling)
+        return self.module.unshuffled(self._ordered(windows))
 
     def run(self, windows: Tensor, *, built: bool = False) -> Tensor:
         """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32.

@@ -16,10 +16,10 @@ from torch import Tensor
 from vsr.chroma import DOWN_SUPPORT
 from vsr.color import ColorSpec, from_rgb
 from vsr.geometry import Box, Size
-from vsr.infer.folding import Around, Folding, folding
+from vsr.infer.folding import Folding, cut, folding
 from vsr.infer.resample import Taps, resample, support, taps
 from vsr.infer.tiles import TilePlan
-from vsr.models.cells import Cells
+from vsr.models.unshuffled import Unshuffled
 
 STRIP_PIXELS = 1 << 18
 
@@ -89,7 +89,7 @@ class Output(ABC):
         del side
         return False
 
-    def paste(self, tile: int, frames: slice, enlarged: Tensor | Cells) -> None:
+    def paste(self, tile: int, frames: slice, enlarged: Tensor | Unshuffled) -> None:
         """Put the network's result for one tile of consecutive frames in place."""
         for strip in self._strips(self._parts[tile]):
             self._paste_part(strip, frames, enlarged)
@@ -114,8 +114,8 @@ class Output(ABC):
             )
         return strips
 
-    def _paste_part(self, part: Part, frames: slice, enlarged: Tensor | Cells) -> None:
-        if isinstance(enlarged, Cells):
+    def _paste_part(self, part: Part, frames: slice, enlarged: Tensor | Unshuffled) -> None:
+        if isinstance(enlarged, Unshuffled):
             planes, made = self.fold(enlarged, part), part.pasted
         else:
             planes, made = self.convert(self._fitted(enlarged, part)), part.computed
@@ -138,7 +138,7 @@ class Output(ABC):
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """(n, c, h, w) float RGB to the canvas's kind of planes."""
 
-    def fold(self, cells: Cells, part: Part) -> tuple[Tensor, ...]:
+    def fold(self, cells: Unshuffled, part: Part) -> tuple[Tensor, ...]:
         """What is pasted of a part, of the cells of its window."""
         raise NotImplementedError
 
@@ -226,23 +226,10 @@ class PlaneOutput(Output):
             return False
         return self.high == self.low.scaled(side)
 
-    def fold(self, cells: Cells, part: Part) -> tuple[Tensor, ...]:
-        """To the spec's code values; what is pasted begins and ends with whole cells."""
+    def fold(self, cells: Unshuffled, part: Part) -> tuple[Tensor, ...]:
+        """To the spec's code values."""
         fold = folding(self.spec, cells.side)
-        side, (x, y) = cells.side, fold.reach
-        pasted, computed, window = part.pasted, part.computed, part.window
-        around = Around(
-            left=min(x, (pasted.x - computed.x) // side),
-            top=min(y, (pasted.y - computed.y) // side),
-            right=min(x, (computed.right - pasted.right) // side),
-            bottom=min(y, (computed.bottom - pasted.bottom) // side),
-        )
-        left, right = pasted.x // side - around.left, pasted.right // side + around.right
-        top, bottom = pasted.y // side - around.top, pasted.bottom // side + around.bottom
-        left, right = (place - window.x // side for place in (left, right))
-        top, bottom = (place - window.y // side for place in (top, bottom))
-        parts = tuple(plane[..., top:bottom, left:right] for plane in cells.parts)
-        return fold.convert(Cells(parts, side), around)
+        return fold.convert(*cut(cells, part.window, part.computed, part.pasted, fold.reach))
 
 
 def _faded(old: Tensor, new: Tensor, width: int, height: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -77,6 +78,7 @@ class Sizes:
         self._need: Need | None = None
         self._module: nn.Module | None = None
         self._dtype = torch.float32
+        self._multiple = upscaler.multiple_of
         self.latest: tuple[TilePlan, int] | None = None
 
     def fit(self, module: nn.Module, dtype: torch.dtype) -> None:
@@ -86,7 +88,12 @@ class Sizes:
     def choose(self, output: Output, frames: int) -> tuple[TilePlan, int]:
         """The tiles and the batch for ``frames`` pictures, from the options or the budget."""
         overlap = self._upscaler.overlap(self._overlap, output.margin)
-        low, multiple = output.low, self._upscaler.multiple_of
+        low = output.low
+        # Windows begin where the target has whole samples of chroma, too.
+        self._multiple = math.lcm(
+            self._upscaler.multiple_of, output.align // math.gcd(output.align, output.scale)
+        )
+        multiple = self._multiple
         least = least_tile(overlap, multiple)
         tile = self._tile
         if tile is None:
@@ -113,7 +120,7 @@ class Sizes:
         side = max(tiles.window.width, tiles.window.height)
         if batch > 1:
             self._batch = batch // 2
-        elif side // 2 >= least_tile(tiles.overlap, self._upscaler.multiple_of):
+        elif side // 2 >= least_tile(tiles.overlap, self._multiple):
             self._batch, self._tile = 1, side // 2
         else:
             raise OutOfMemory(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vsr.events import Advanced, EventSink
@@ -176,7 +176,8 @@ def enlarger(plan: Plan, engine: Engine) -> Callable[[Clip], Callable[[], Clip]]
         done += len(clip.pts)
         encoding = plan.encoding
         landing = engine.begin(clip.planes, plan.source, encoding.color, encoding.size)
-        return lambda: replace(clip, planes=landing.wait(), color=encoding.color)
+        times = clip.pts, clip.durations, clip.time_base  # the planes need not live on
+        return lambda: Clip(landing.wait(), encoding.color, *times)
 
     return enlarge
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
-from vsr.models.cells import Cells
 from vsr.models.channels import CHANNELS
 from vsr.models.interpolation import Phases
+from vsr.models.unshuffled import Unshuffled
 
 
 class Compact(nn.Module):
@@ -58,13 +58,13 @@ class Compact(nn.Module):
         nn.init.normal_(chain[-1].weight, std=1e-3)  # pyright: ignore[reportArgumentType]
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.cells(pixels).laid_out()
+        return self.unshuffled(pixels).shuffled()
 
-    def cells(self, pixels: Tensor) -> Cells:
+    def unshuffled(self, pixels: Tensor) -> Unshuffled:
         """The same, not laid out."""
         dtype = next(self.body.parameters()).dtype
         detail = self.body(pixels.to(dtype))  # (n, channels * scale**2, h, w)
-        return Cells((self.base(pixels), detail), self.scale)
+        return Unshuffled((self.base(pixels), detail), self.scale)
 
 
 def _detect(state: State) -> dict[str, Hyper] | None:

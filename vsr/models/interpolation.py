@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vsr.models.arch import Arch, Hyper, State
-from vsr.models.cells import Cells
+from vsr.models.unshuffled import Unshuffled
 
 
 def cubic(distance: Tensor) -> Tensor:
@@ -69,9 +69,11 @@ class Phases(nn.Module):
 
     def _enlarged(self, pixels: Tensor) -> Tensor:
         channels, size, lines = pixels.shape[1], pixels.shape[-2:], self.lines
-        weight = torch.einsum("yi,xj->yxij", lines, lines).flatten(0, 1).unsqueeze(1)
-        weight = weight.repeat(channels, 1, 1, 1)
-        made = functional.conv2d(pixels, weight, padding=self.radius, groups=channels)
+        groups = channels if pixels.device.type == "cpu" else 1  # elsewhere one group is quicker
+        same = torch.eye(channels // groups, device=lines.device)
+        weight = torch.einsum("cd,yi,xj->cyxdij", same, lines, lines).flatten(0, 2)
+        weight = weight.repeat(groups, 1, 1, 1)
+        made = functional.conv2d(pixels, weight, padding=self.radius, groups=groups)
         if self.radius:
             cells = made.view(-1, channels, self.scale, self.scale, *size)
             self._mend_borders(cells.transpose(2, 3).transpose(-2, -1))
@@ -103,11 +105,11 @@ class Interpolation(nn.Module):
         self.phases = Phases(kernel, scale)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.cells(pixels).laid_out()
+        return self.unshuffled(pixels).shuffled()
 
-    def cells(self, pixels: Tensor) -> Cells:
+    def unshuffled(self, pixels: Tensor) -> Unshuffled:
         """The same, not laid out."""
-        return Cells((self.phases(pixels),), self.scale)
+        return Unshuffled((self.phases(pixels),), self.scale)
 
 
 def _none(state: State) -> dict[str, Hyper] | None:

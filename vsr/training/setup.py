@@ -14,6 +14,7 @@ from vsr.events import Warned
 from vsr.infer import device as devices
 from vsr.media.threads import cores
 from vsr.models.arch import make_upscaler
+from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions
 from vsr.training import checkpoint
 from vsr.training.branches import branch
@@ -171,7 +172,8 @@ def _again(recipe: Recipe, options: TrainOptions, before: Checkpoint) -> Start:
             f"{', '.join(other) or recipe.arch} does not fit",
             hint="choose another --out",
         )
-    return start(replace(recipe, hparams=before.hparams), replace(options, init=None, net=()))
+    hparams = {**ARCHS[arch].defaults, **before.hparams}  # what it does not say was so then
+    return start(replace(recipe, hparams=hparams), replace(options, init=None, net=()))
 
 
 def _place(options: TrainOptions, ranks: Ranks, module: nn.Module) -> Place:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Cells:
+@dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
+class Unshuffled:
     """The sum of (n, c * side**2, h, w) tensors, in float32: ``side`` by ``side`` pixels a place.
 
     A sum that nobody has made yet: who goes on with it can make it where it is needed.
@@ -18,7 +19,7 @@ class Cells:
     parts: tuple[Tensor, ...]
     side: int
 
-    def laid_out(self) -> Tensor:
+    def shuffled(self) -> Tensor:
         """(n, c, h * side, w * side)."""
         total, *others = self.parts
         for part in others:
@@ -31,9 +32,20 @@ class Cells:
         sums = [x.sum(dtype=torch.float32 if x.dtype == half else None) for x in self.parts]
         return torch.stack([total.float() for total in sums]).isfinite().all()
 
-    def __getitem__(self, which: slice) -> Cells:
+    def __getitem__(self, which: slice) -> Unshuffled:
         """Some of the n."""
-        return Cells(tuple(part[which] for part in self.parts), self.side)
+        return Unshuffled(tuple(part[which] for part in self.parts), self.side)
+
+
+@runtime_checkable
+class Unshuffling(Protocol):
+    """A network that can leave its last step, the shuffle, to others."""
+
+    scale: int
+
+    def unshuffled(self, pixels: Tensor) -> Unshuffled:
+        """(n, 3, h, w) to as many cells of ``scale`` by ``scale`` pixels."""
+        ...
 
 
 def shuffled(phases: Tensor, scale: int) -> Tensor:

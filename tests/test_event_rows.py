@@ -201,15 +201,15 @@ def test_a_run_that_backs_off_tells_it(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run, tries = Network.run, list[int]()
+    ordered, tries = Network._ordered, list[int]()  # pyright: ignore[reportPrivateUsage]  # every window's way
 
-    def short_of_memory(network: Network, windows: Tensor, *, built: bool = False) -> Tensor:
+    def short_of_memory(network: Network, windows: Tensor) -> Tensor:
         tries.append(len(windows))
         if len(tries) == 1:
             raise torch.OutOfMemoryError("out of memory")
-        return run(network, windows, built=built)
+        return ordered(network, windows)
 
-    monkeypatch.setattr(Network, "run", short_of_memory)
+    monkeypatch.setattr(Network, "_ordered", short_of_memory)
     rows = rows_of(make_clip(), tmp_path / "out.mp4", capsys)
     assert [row["event"] for row in rows].count("backed_off") == 1
     assert rows[-1]["event"] == "finished"

@@ -27,6 +27,8 @@ WORTH = 0.75
 MOST_BOXES = 16
 LEAST_WINDOW = 64
 """Side in pixels. For narrower pictures processors sum in another order, and a bit may differ."""
+STEP = 32
+"""Sides of windows are multiples of it: for each new shape, kernels are made for every layer."""
 
 Planes = tuple[Tensor, ...]  # each (n, h, w) integers, luma first
 Cells = npt.NDArray[np.uint8]  # (rows, columns): what changed in a cell
@@ -220,9 +222,11 @@ def _grown(box: Box, by: int, size: Size) -> Box:
 
 
 def _widened(box: Box, size: Size, window: Size) -> Box:
-    """The box, of at least the least size where ``window`` has so much, slid inward."""
-    width = max(box.width, min(LEAST_WINDOW, window.width))
-    height = max(box.height, min(LEAST_WINDOW, window.height))
+    """The box, of the next size that windows come in where ``window`` has so much, slid inward."""
+    width, height = (
+        min(most, max(LEAST_WINDOW, -(-side // STEP) * STEP))
+        for side, most in ((box.width, window.width), (box.height, window.height))
+    )
     left, top = min(box.x, size.width - width), min(box.y, size.height - height)
     return Box(left, top, width, height)
 

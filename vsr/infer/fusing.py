@@ -66,17 +66,19 @@ class _Activated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         it = self.convolution
-        run: Any = torch.ops.mkldnn._convolution_pointwise  # what torch.compile makes of the two
-        return run(
-            x, it.weight, it.bias, it.padding, it.stride, it.dilation, it.groups,
-            "leaky_relu", [self.slope], "",
-        )  # fmt: skip
+        places = it.padding, it.stride, it.dilation, it.groups
+        return _pointwise(x, it.weight, it.bias, *places, "leaky_relu", [self.slope], "")
 
 
 def convolved(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``conv2d`` by oneDNN. Torch gives small ones to other libraries, whose sums differ."""
+    return _pointwise(x, weight, bias, (0, 0), (1, 1), (1, 1), 1, "none", [], "")
+
+
+def _pointwise(*arguments: Any) -> Tensor:
+    """What torch.compile makes of a convolution and the activation behind it."""
     run: Any = torch.ops.mkldnn._convolution_pointwise
-    return run(x, weight, bias, (0, 0), (1, 1), (1, 1), 1, "none", [], "")
+    return run(*arguments)
 
 
 class _Slopes(nn.Module):

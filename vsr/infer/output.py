@@ -115,10 +115,7 @@ class Output(ABC):
         return strips
 
     def _paste_part(self, part: Part, frames: slice, enlarged: Tensor | Unshuffled) -> None:
-        if isinstance(enlarged, Unshuffled):
-            planes, made = self.fold(enlarged, part), part.pasted
-        else:
-            planes, made = self.convert(self._fitted(enlarged, part)), part.computed
+        planes, made = self.made(enlarged, part)
         for canvas, plane in zip(self.canvas, planes, strict=True):
             shrink_x = -(-self.high.width // canvas.shape[-1])
             shrink_y = -(-self.high.height // canvas.shape[-2])
@@ -138,9 +135,10 @@ class Output(ABC):
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """(n, c, h, w) float RGB to the canvas's kind of planes."""
 
-    def fold(self, cells: Unshuffled, part: Part) -> tuple[Tensor, ...]:
-        """What is pasted of a part, of the cells of its window."""
-        raise NotImplementedError
+    def made(self, enlarged: Tensor | Unshuffled, part: Part) -> tuple[tuple[Tensor, ...], Box]:
+        """The canvas's kind of planes of a part, and the box of pixels that they cover."""
+        pixels = enlarged.shuffled() if isinstance(enlarged, Unshuffled) else enlarged
+        return self.convert(self._fitted(pixels, part)), part.computed
 
     def _fitted(self, enlarged: Tensor, part: Part) -> Tensor:
         """What ``part`` computes, cut out of the enlarged window or resampled from it."""
@@ -226,10 +224,13 @@ class PlaneOutput(Output):
             return False
         return self.high == self.low.scaled(side)
 
-    def fold(self, cells: Unshuffled, part: Part) -> tuple[Tensor, ...]:
-        """To the spec's code values."""
-        fold = folding(self.spec, cells.side)
-        return fold.convert(*cut(cells, part.window, part.computed, part.pasted, fold.reach))
+    def made(self, enlarged: Tensor | Unshuffled, part: Part) -> tuple[tuple[Tensor, ...], Box]:
+        """As ever, but of cells exactly what is pasted."""
+        if not isinstance(enlarged, Unshuffled):
+            return super().made(enlarged, part)
+        fold = folding(self.spec, enlarged.side)
+        given = cut(enlarged, part.window, part.computed, part.pasted, fold.reach)
+        return fold.convert(*given), part.pasted
 
 
 def _faded(old: Tensor, new: Tensor, width: int, height: int) -> Tensor:

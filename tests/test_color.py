@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vsr.color import ColorSpec, from_rgb, to_rgb
-from vsr.geometry import Size
+from vsr.color import ColorSpec, from_rgb, part_to_rgb, to_rgb
+from vsr.geometry import Box, Size
 from vsr.media.pixels import name_of, pack
 
 MATRICES = (1, 4, 5, 6, 7, 8, 9, 10)
@@ -32,6 +32,26 @@ def noise(spec: ColorSpec, size: Size) -> tuple[Tensor, ...]:
 def worst(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> int:
     pairs = zip(first, second, strict=True)
     return max(int((a.int() - b.int()).abs().max()) for a, b in pairs)
+
+
+@pytest.mark.parametrize("siting", range(6))
+@pytest.mark.parametrize("shift", [(0, 0), (1, 0), (1, 1), (0, 1), (2, 0), (2, 2)])
+@pytest.mark.parametrize("size", [Size(64, 48), Size(83, 61), Size(5, 3)], ids=str)
+def test_a_part_is_cut_out_of_the_whole(size: Size, shift: tuple[int, int], siting: int) -> None:
+    spec = ColorSpec("yuv", 8, shift, matrix=1, siting=siting, alpha=siting == 2)
+    planes = noise(spec, size)
+    whole = to_rgb(planes, spec)
+    random = np.random.default_rng(siting)
+    for _ in range(12):
+        x, y = (int(random.integers(side)) for side in (size.width, size.height))
+        box = Box(
+            x,
+            y,
+            int(random.integers(1, size.width - x + 1)),
+            int(random.integers(1, size.height - y + 1)),
+        )
+        part = part_to_rgb(planes, spec, box)
+        assert torch.equal(part, whole[..., box.y : box.bottom, box.x : box.right]), box
 
 
 @pytest.mark.parametrize("depth", [8, 10, 12])

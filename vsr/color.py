@@ -13,8 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vsr.chroma import chroma_down, chroma_up
-from vsr.geometry import Size
+from vsr.chroma import UP_SUPPORT, chroma_down, chroma_up
+from vsr.geometry import Box, Size
 
 Layout = Literal["yuv", "gray", "rgb"]
 
@@ -125,6 +125,29 @@ def to_rgb(planes: tuple[Tensor, ...], spec: ColorSpec) -> Tensor:
     if spec.alpha:
         rgb = torch.cat([rgb, planes[-1].to(torch.float32).unsqueeze(1) / peak], dim=1)
     return rgb
+
+
+def part_to_rgb(planes: tuple[Tensor, ...], spec: ColorSpec, box: Box) -> Tensor:
+    """A box of :func:`to_rgb` of the planes, the same to the bit, and no more work than for it."""
+    height, width = planes[0].shape[-2:]
+    wide, high = spec.multiple
+    left, right = _around(box.x, box.right, width, wide)
+    top, bottom = _around(box.y, box.bottom, height, high)
+    cut: list[Tensor] = []
+    for plane in planes:
+        columns = 1 if plane.shape[-1] == width else wide
+        rows = 1 if plane.shape[-2] == height else high
+        across = slice(left // columns, -(-right // columns))
+        cut.append(plane[..., top // rows : -(-bottom // rows), across])
+    rgb = to_rgb(tuple(cut), spec)
+    return rgb[..., box.y - top : box.bottom - top, box.x - left : box.right - left]
+
+
+def _around(start: int, end: int, length: int, multiple: int) -> tuple[int, int]:
+    """The stretch with what chroma's filter sees around it, and with whole samples of chroma."""
+    reach = -(-UP_SUPPORT * (multiple - 1) // multiple) * multiple
+    first = max(0, start // multiple * multiple - reach)
+    return first, min(length, -(-end // multiple) * multiple + reach)
 
 
 def from_rgb(rgb: Tensor, spec: ColorSpec) -> tuple[Tensor, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -133,9 +134,9 @@ def _measured(
     reports: list[Report] = []
     actions: dict[str, Callable[[], object]] = {
         "decode": lambda: sum(len(clip.pts) for clip in reader_of(plan)),
-        "network": lambda: [engine.network(pixels[i : i + batch])
-            for pixels in ready for i in range(0, len(pixels), batch)],
-        "enlarge": lambda: [made() for made in map(enlarge, clips)],
+        "network": lambda: _used_up(engine.network(pixels[i : i + batch])
+            for pixels in ready for i in range(0, len(pixels), batch)),
+        "enlarge": lambda: _used_up(made() for made in map(enlarge, clips)),
         "encode": lambda: _encode(plan, folder, large),
         "encoder off": lambda: Pipeline(reader_of(plan), enlarge, _discard).run(),
         "pipeline": lambda: reports.append(api.upscale(source, plan.target, all_of_it)),
@@ -165,6 +166,11 @@ def _encode(plan: Plan, folder: Path, clips: list[Clip]) -> None:
         for clip in clips:
             writer.write(clip)
         writer.finish()
+
+
+def _used_up(made: Iterable[object]) -> None:
+    """Nothing is kept: the memory of one is there for the next, as in the pipeline."""
+    deque(made, maxlen=0)
 
 
 def _discard(made: Callable[[], Clip]) -> None:

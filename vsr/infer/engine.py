@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from vsr.chroma import UP_SUPPORT
-from vsr.color import ColorSpec, to_rgb
+from vsr.color import ColorSpec, part_to_rgb
 from vsr.errors import OptionsError, WeightsError
 from vsr.events import BackedOff, EventSink, ignore
-from vsr.geometry import Size
+from vsr.geometry import Box, Size
 from vsr.infer import device as devices
 from vsr.infer.copies import Copies, Landing
 from vsr.infer.network import Network
@@ -29,6 +29,8 @@ from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
 
 Result = TypeVar("Result")
+Pixels = Callable[[slice, Box], Tensor]
+"""RGB of consecutive frames in a box."""
 
 
 class Engine:
@@ -100,7 +102,11 @@ class Engine:
         def attempt() -> Tensor:
             near = pixels.to(self.placement.device, torch.float32)
             output = FloatOutput(near.shape[:2], low, high, self.upscaler.scale, near.device)
-            self._run(near, output)
+
+            def cut(frames: slice, box: Box) -> Tensor:
+                return near[frames, :, box.y : box.bottom, box.x : box.right]
+
+            self._run(cut, output, slice(0, len(near)))
             return output.canvas[0].to(pixels.device)
 
         return self._insist(attempt)
@@ -136,44 +142,42 @@ class Engine:
             if turn.parts is not None:
                 self._reuse.repeat(output.canvas, turn.frames.start)
             if turn.parts is None or turn.parts.tiles:
-                near = (self._copies.up(plane[turn.frames]) for plane in planes)
-                pixels = to_rgb(tuple(near), source)
-                pixels = pixels if target.alpha else pixels[:, :3]
-                self._run(pixels, output, turn.frames.start, turn.parts)
+                near = tuple(self._copies.up(plane[turn.frames]) for plane in planes)
+
+                def pixels(frames: slice, box: Box, near: Planes = near) -> Tensor:
+                    rgb = part_to_rgb(tuple(plane[frames] for plane in near), source, box)
+                    return rgb if target.alpha else rgb[:, :3]
+
+                self._run(pixels, output, turn.frames, turn.parts)
         return output.canvas
 
     @torch.inference_mode()
     def _run(
-        self, pixels: Tensor, output: Output, first: int = 0, parts: TilePlan | None = None
+        self, pixels: Pixels, output: Output, place: slice, parts: TilePlan | None = None
     ) -> None:
         """Tiles of frames, all by default, through the network and onto the canvas."""
-        frames = pixels.shape[0]
+        frames = place.stop - place.start
         tiles, batch = self._sizes.choose(output, frames) if parts is None else (parts, 1)
         output.prepare(tiles, exact=self.upscaler.is_exact(tiles.overlap, output.margin))
         jobs = [(tile, frame) for tile in range(len(tiles.tiles)) for frame in range(frames)]
-        finite = torch.ones((), dtype=torch.bool, device=pixels.device)
+        finite = torch.ones((), dtype=torch.bool, device=output.canvas[0].device)
         built = parts is None and self._network.compiles
-        folds = not built and pixels.shape[1] == 3 and output.folds(self._network.side)
         for start in range(0, len(jobs), batch):
-            turn = jobs[start : start + batch]
-            windows = torch.stack(
-                [
-                    pixels[frame, :, box.y : box.bottom, box.x : box.right]
-                    for tile, frame in turn
-                    for box in (tiles.tiles[tile].window,)
-                ]
-            )
+            turn = _stretches(jobs[start : start + batch])
+            windows = torch.cat([pixels(some, tiles.tiles[tile].window) for tile, some in turn])
+            folds = not built and windows.shape[1] == 3 and output.folds(self._network.side)
             if folds:
                 enlarged = self._network.unshuffled(windows)
                 finite &= enlarged.finite()
             else:
-                enlarged = self._network.run(windows, built=built and len(turn) == batch)
+                enlarged = self._network.run(windows, built=built and len(windows) == batch)
                 finite &= torch.isfinite(enlarged.sum())
-            for tile in sorted({tile for tile, _ in turn}):
-                members = [place for place, job in enumerate(turn) if job[0] == tile]
-                start_of, end = members[0], members[-1] + 1
-                frame = first + turn[start_of][1]
-                output.paste(tile, slice(frame, frame + end - start_of), enlarged[start_of:end])
+            done = 0
+            for tile, some in turn:
+                end = done + some.stop - some.start
+                there = slice(place.start + some.start, place.start + some.stop)
+                output.paste(tile, there, enlarged[done:end])
+                done = end
             del windows, enlarged
         if not bool(finite):
             raise _NotFiniteError
@@ -231,6 +235,14 @@ class Engine:
             self._on_event(
                 BackedOff(f"not finite in {before}", tiles.window, batch, self.placement.dtype_name)
             )
+
+
+def _stretches(jobs: list[tuple[int, int]]) -> list[tuple[int, slice]]:
+    """Of pairs of a tile and a frame: each tile with its frames, which are consecutive."""
+    frames: dict[int, list[int]] = {}
+    for tile, frame in jobs:
+        frames.setdefault(tile, []).append(frame)
+    return [(tile, slice(some[0], some[-1] + 1)) for tile, some in frames.items()]
 
 
 class _NotFiniteError(Exception):

@@ -3,7 +3,8 @@
 All work is done on the small grid, as in ESPCN (Shi et al., CVPR 2016) and the SRVGG networks; the
 chain only learns what bicubic misses. That residual is added in float32, so that half precision
 touches detail and never the base, and smooth gradients stay smooth. With ``slopes="layer"`` an
-activation has one slope for all channels, which a convolution can apply as it writes. With
+activation has one slope for all channels, which a convolution can apply as it writes; with "one"
+all have the same, so that one kernel does for all layers. With
 ``base="nearest"`` it is SRVGGNetCompact as Real-ESRGAN published it (realesr-general-x4v3,
 realesr-animevideov3).
 """
@@ -39,8 +40,10 @@ class Compact(nn.Module):
                 f"compact cannot have {channels} channels on base {base!r}",
                 hint="1, 3 or 4 channels; bicubic or nearest",
             )
-        if slopes not in ("channel", "layer"):
-            raise WeightsError(f"compact cannot have slopes {slopes!r}", hint="channel or layer")
+        if slopes not in ("channel", "layer", "one"):
+            raise WeightsError(
+                f"compact cannot have slopes {slopes!r}", hint="channel, layer or one"
+            )
         self.scale, self.channels = scale, channels
         self.base = Phases(base, scale)
         self.radius = max(layers + 2, self.base.radius)  # side by side
@@ -50,6 +53,9 @@ class Compact(nn.Module):
             chain += [nn.Conv2d(features, features, 3, padding=1), nn.PReLU(many)]
         chain.append(nn.Conv2d(features, channels * scale**2, 3, padding=1))
         self.body = nn.Sequential(*chain)
+        if slopes == "one":
+            for layer in chain[1:-1:2]:
+                layer.register_parameter("weight", chain[1].get_parameter("weight"))
         for layer in self.body:
             if isinstance(layer, nn.Conv2d):
                 # PReLU starts at 0.25; without its gain a deep plain chain does not learn.

@@ -13,7 +13,8 @@ from torch import Tensor
 class Unshuffled:
     """The sum of (n, c * side**2, h, w) tensors, in float32: ``side`` by ``side`` pixels a place.
 
-    A sum that nobody has made yet: who goes on with it can make it where it is needed.
+    A sum that nobody has made yet: who goes on with it can make it where it is needed. The last of
+    them is what was learned, the others follow from the picture alone.
     """
 
     parts: tuple[Tensor, ...]
@@ -27,10 +28,10 @@ class Unshuffled:
         return shuffled(total, self.side)
 
     def finite(self) -> Tensor:
-        """Whether all of it is a number, as a tensor of its own."""
-        half = torch.float16  # whose sums would not be
-        sums = [x.sum(dtype=torch.float32 if x.dtype == half else None) for x in self.parts]
-        return torch.stack([total.float() for total in sums]).isfinite().all()
+        """Whether all that was learned is a number, as a tensor of its own."""
+        learned = self.parts[-1]
+        half = learned.dtype == torch.float16  # whose sum might not be one
+        return learned.sum(dtype=torch.float32 if half else None).isfinite()
 
     def __getitem__(self, which: slice) -> Unshuffled:
         """Some of the n."""

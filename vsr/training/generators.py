@@ -28,8 +28,8 @@ GENERATORS: dict[str, Generator] = {
     for generator in (
         Generator("srcnn", "srcnn", 1e-3),
         Generator("srresnet", "srresnet", 4e-4, signed=True),
-        Generator("compact", "compact", 7e-4, {"slopes": "layer"}),
-        Generator("tiny", "compact", 1e-3, {"features": 32, "layers": 8, "slopes": "layer"}),
+        Generator("compact", "compact", 7e-4, {"slopes": "one"}),
+        Generator("tiny", "compact", 1e-3, {"features": 32, "layers": 8, "slopes": "one"}),
         Generator("rrdb", "rrdb", 2e-4),
     )
 }

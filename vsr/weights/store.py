@@ -156,8 +156,10 @@ def save(
 ) -> None:
     """Write weights and what rebuilds them, atomically. ``card`` holds free text by key."""
     path = Path(path)
-    tensors = {
-        key: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
+    tensors = {  # copies: what a network shares among its layers, a file has as often
+        key: value.to("cpu", dtype if value.is_floating_point() else value.dtype).clone(
+            memory_format=torch.contiguous_format
+        )
         for key, value in module.state_dict().items()
     }
     metadata = {"format": FORMAT, "arch": arch, "hparams": json.dumps(dict(hparams))}

@@ -54,10 +54,11 @@ def test_only_what_one_slope_can_say_is_fused() -> None:
     torch.testing.assert_close(quick(pixels), plain(pixels), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("slopes", ["layer", "one"])
 @torch.no_grad()
-def test_compact_with_a_slope_a_layer_has_no_activations_of_their_own() -> None:
+def test_compact_with_a_slope_a_layer_has_no_activations_of_their_own(slopes: str) -> None:
     torch.manual_seed(4)
-    plain = Compact(features=16, layers=3, slopes="layer").eval()
+    plain = Compact(features=16, layers=3, slopes=slopes).eval()
     quick = fused(copy.deepcopy(plain))
     assert kinds(quick.get_submodule("body")) == ["_Activated", "Identity"] * 4 + ["Conv2d"]
     pixels = torch.rand(2, 3, 21, 34).contiguous(memory_format=torch.channels_last)

@@ -13,6 +13,8 @@ from vsr import weights
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, folded, make_upscaler, measure
 from vsr.models.catalog import ARCHS
+from vsr.training.export import rounded
+from vsr.training.prelu import quicken
 
 SMALL = {"features": 8, "blocks": 2, "layers": 3, "mapped": 4, "growth": 4}
 TRAINED = [arch for arch in ARCHS.values() if arch.trained]
@@ -86,8 +88,9 @@ def test_a_file_without_metadata_is_recognised_by_its_keys(arch: Arch, tmp_path:
     assert found == {key: hparams[key] for key in found}
 
 
-def test_compact_with_a_slope_a_layer_is_compact_with_equal_slopes(tmp_path: Path) -> None:
-    one = ARCHS["compact"].module({"features": 8, "layers": 3, "slopes": "layer"})
+@pytest.mark.parametrize("slopes", ["layer", "one"])
+def test_compact_with_few_slopes_is_compact_with_equal_slopes(slopes: str, tmp_path: Path) -> None:
+    one = ARCHS["compact"].module({"features": 8, "layers": 3, "slopes": slopes})
     many = ARCHS["compact"].module({"features": 8, "layers": 3})
     torch.manual_seed(4)
     state = one.state_dict()
@@ -100,8 +103,27 @@ def test_compact_with_a_slope_a_layer_is_compact_with_equal_slopes(tmp_path: Pat
     pixels = torch.rand(1, 3, 12, 9)
     assert torch.equal(one(pixels), many(pixels))
     path = tmp_path / "bare.safetensors"
-    save_file(state, path)
+    save_file({key: value.clone() for key, value in state.items()}, path)
     assert weights.load(path).parameters == sum(value.numel() for value in state.values())
+
+
+def test_compact_with_one_slope_keeps_one_slope(tmp_path: Path) -> None:
+    """Through training's changes, half precision and files, for layers to share a kernel."""
+    hparams = {"features": 8, "layers": 3, "slopes": "one"}
+    module = quicken(ARCHS["compact"].module(hparams))
+    module(torch.rand(1, 3, 12, 9)).square().sum().backward()
+    torch.optim.SGD(module.parameters(), 1e-3).step()
+    for dtype in (torch.float16, torch.float32):
+        path = tmp_path / f"{dtype}.safetensors"
+        weights.save(path, rounded(module), arch="compact", hparams=hparams, dtype=dtype)
+        loaded = weights.load(path).module
+        slopes = [layer.weight for layer in loaded.modules() if isinstance(layer, nn.PReLU)]
+        assert len(slopes) == 4
+        assert len({id(slope) for slope in slopes}) == 1
+        assert slopes[0].item() == rounded(module).get_parameter("body.1.weight").item() != 0.25
+
+
+def test_compact_knows_its_slopes() -> None:
     with pytest.raises(WeightsError, match="cannot have slopes 'pixel'"):
         ARCHS["compact"].module({"slopes": "pixel"})
 

@@ -27,8 +27,9 @@ WORTH = 0.75
 MOST_BOXES = 16
 LEAST_WINDOW = 64
 """Side in pixels. For narrower pictures processors sum in another order, and a bit may differ."""
-STEP = 32
-"""Sides of windows are multiples of it: for each new shape, kernels are made for every layer."""
+STEP = 16
+"""Sides of windows are multiples of it: for each new shape, kernels are made, of every layer that
+has a slope of its own."""
 
 Planes = tuple[Tensor, ...]  # each (n, h, w) integers, luma first
 Cells = npt.NDArray[np.uint8]  # (rows, columns): what changed in a cell

@@ -28,8 +28,8 @@ MOST_BOXES = 16
 LEAST_WINDOW = 64
 """Side in pixels. For narrower pictures processors sum in another order, and a bit may differ."""
 STEP = 16
-"""Sides of windows are multiples of it: for each new shape, kernels are made, of every layer that
-has a slope of its own."""
+"""Sides of windows are multiples of it, and of a sixteenth to an eighth of themselves: for each new
+shape kernels are made, for every layer that has a slope of its own."""
 
 Planes = tuple[Tensor, ...]  # each (n, h, w) integers, luma first
 Cells = npt.NDArray[np.uint8]  # (rows, columns): what changed in a cell
@@ -225,11 +225,16 @@ def _grown(box: Box, by: int, size: Size) -> Box:
 def _widened(box: Box, size: Size, window: Size) -> Box:
     """The box, of the next size that windows come in where ``window`` has so much, slid inward."""
     width, height = (
-        min(most, max(LEAST_WINDOW, -(-side // STEP) * STEP))
+        min(most, max(LEAST_WINDOW, _stepped(side)))
         for side, most in ((box.width, window.width), (box.height, window.height))
     )
     left, top = min(box.x, size.width - width), min(box.y, size.height - height)
     return Box(left, top, width, height)
+
+
+def _stepped(side: int) -> int:
+    step = max(STEP, 1 << side.bit_length() >> 4)
+    return -(-side // step) * step
 
 
 def _split(box: Box, width: int, height: int) -> list[Box]:

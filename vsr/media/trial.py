@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from vsr.errors import DeviceError
 from vsr.media.codecs import Codec
+from vsr.media.writer import open_encoder
 
 WIDTH, HEIGHT, FRAMES = 256, 144, 4  # the smallest that hardware encoders take is about 145x49
 
@@ -28,6 +29,7 @@ def try_codec(codec: Codec) -> int:
             stream.width, stream.height = WIDTH, HEIGHT
             quiet = {"x265-params": "log-level=none"} if codec.encoder == "libx265" else {}
             stream.codec_context.options = {**dict(codec.fixed), **quiet}
+            open_encoder(stream.codec_context)
             for place in range(FRAMES):
                 output.mux(stream.encode(_frame(place)))
             output.mux(stream.encode(None))

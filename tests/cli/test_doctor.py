@@ -27,7 +27,7 @@ def test_a_sound_installation_is_sound() -> None:
     for name in ("h264", "hevc", "av1", "prores", "ffv1"):
         assert "4 of 4 frames" in checks[f"codec {name}"].said
     if hasattr(os, "sched_getscheduler"):  # no codec made this process a real-time one
-        assert os.sched_getscheduler(0) == os.SCHED_OTHER
+        assert os.sched_getscheduler(0) not in (os.SCHED_FIFO, os.SCHED_RR)
 
 
 def altered_copy(folder: Path) -> Path:

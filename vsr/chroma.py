@@ -26,6 +26,11 @@ _DOWN_ON = (46 / 64, 16 / 64, -8 / 64, 0.0, 1 / 64)
 DOWN_SUPPORT, UP_SUPPORT = 4, 5
 
 
+def up_reach(multiple: int) -> int:
+    """Luma samples on either side that a chroma sample has a part in, if it covers ``multiple``."""
+    return UP_SUPPORT * (multiple - 1)
+
+
 def sited_on_luma(siting: int) -> tuple[bool, bool]:
     """Whether chroma sits on luma samples horizontally and vertically. Unspecified is "left"."""
     return siting in (0, 1, 3, 5), siting in (3, 4)

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vsr.chroma import UP_SUPPORT, chroma_down, chroma_up
+from vsr.chroma import chroma_down, chroma_up, up_reach
 from vsr.geometry import Box, Size
 
 Layout = Literal["yuv", "gray", "rgb"]
@@ -145,7 +145,7 @@ def part_to_rgb(planes: tuple[Tensor, ...], spec: ColorSpec, box: Box) -> Tensor
 
 def _around(start: int, end: int, length: int, multiple: int) -> tuple[int, int]:
     """The stretch with what chroma's filter sees around it, and with whole samples of chroma."""
-    reach = -(-UP_SUPPORT * (multiple - 1) // multiple) * multiple
+    reach = -(-up_reach(multiple) // multiple) * multiple
     first = max(0, start // multiple * multiple - reach)
     return first, min(length, -(-end // multiple) * multiple + reach)
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from vsr.chroma import UP_SUPPORT
+from vsr.chroma import up_reach
 from vsr.color import ColorSpec, part_to_rgb
 from vsr.errors import OptionsError, WeightsError
 from vsr.events import BackedOff, EventSink, ignore
@@ -134,7 +134,7 @@ class Engine:
         output = PlaneOutput(frames, low, size, self.upscaler.scale, target, place)
         tiles, _ = self._sizes.choose(output, frames)
         context = self.upscaler.halo + output.margin
-        chroma = UP_SUPPORT * (max(source.multiple) - 1)
+        chroma = up_reach(max(source.multiple))
         exact = self.upscaler.is_exact(tiles.overlap, output.margin) and not self._network.compiles
         if not exact or self.upscaler.multiple_of > 1:  # parts would differ: a still or nothing
             changed = [None if cells is None or cells.any() else cells for cells in changed]

@@ -44,7 +44,7 @@ class Folding:
         self._on = sited_on_luma(spec.siting)
         wide, high = spec.shift
         self.reach = tuple(DOWN_SUPPORT // side if shift else 0 for shift in spec.shift)
-        across, down = _filter(spec, side, 0), _filter(spec, side, 1)
+        across, down = (_filter(spec, side, axis, self.reach[axis]) for axis in (0, 1))
         luma, chroma, offsets = _matrix(spec)
         pixels, columns, rows = (torch.eye(n) for n in (side**2, side, side >> high))
         # Out of (channel, row, column) of a cell: pixels; chroma's rows, each column for itself;
@@ -143,10 +143,9 @@ def folding(spec: ColorSpec, side: int) -> Folding:
     return Folding(spec, side)
 
 
-def _filter(spec: ColorSpec, side: int, axis: int) -> Tensor:
+def _filter(spec: ColorSpec, side: int, axis: int, reach: int) -> Tensor:
     """(samples of a cell, cells seen, side): what chroma is made of, across (0) or down (1)."""
     shift = spec.shift[axis]
-    reach = DOWN_SUPPORT // side if shift else 0
     cells = 2 * reach + 7  # the middle one is far from the borders
     impulses = torch.eye(cells * side, dtype=torch.float64)
     along = (0, shift)  # the same filter down the columns

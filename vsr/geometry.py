@@ -26,6 +26,11 @@ class Size:
         """Width times height."""
         return self.width * self.height
 
+    @property
+    def box(self) -> Box:
+        """All of a picture of this size."""
+        return Box(0, 0, self.width, self.height)
+
     def scaled(self, factor: int) -> Size:
         """This size times a whole factor."""
         return Size(self.width * factor, self.height * factor)
@@ -53,6 +58,26 @@ class Box:
     def bottom(self) -> int:
         """The first row below the box."""
         return self.y + self.height
+
+    @property
+    def pixels(self) -> int:
+        """Width times height."""
+        return self.width * self.height
+
+    def scaled(self, factor: int) -> Box:
+        """The same place in a picture so many times as large."""
+        return Box(*(n * factor for n in (self.x, self.y, self.width, self.height)))
+
+    def moved(self, x: int, y: int) -> Box:
+        """The same size, so far to the right and down."""
+        return Box(self.x + x, self.y + y, self.width, self.height)
+
+    def grown(self, by: int, within: Box) -> Box:
+        """With so many pixels more on each side, as far as there are any."""
+        left, top = max(within.x, self.x - by), max(within.y, self.y - by)
+        right = min(within.right, self.right + by)
+        bottom = min(within.bottom, self.bottom + by)
+        return Box(left, top, right - left, bottom - top)
 
 
 def _nearest(value: int, multiple: int) -> int:

@@ -153,10 +153,10 @@ def test_cross_faded_windows_write_every_sample(
     """Memory that nothing was written to may hold anything: here 7."""
     prepare = PlaneOutput.prepare
 
-    def dirty(output: PlaneOutput, tiles: TilePlan, *, exact: bool) -> None:
+    def dirty(output: PlaneOutput, tiles: TilePlan, *, exact: bool, trims: bool) -> None:
         for plane in output.canvas:
             plane.fill_(7)
-        prepare(output, tiles, exact=exact)
+        prepare(output, tiles, exact=exact, trims=trims)
 
     monkeypatch.setattr(PlaneOutput, "prepare", dirty)
     network = make_upscaler(Interpolation("nearest", scale), name="nearest", arch="nearest")

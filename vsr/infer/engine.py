@@ -24,7 +24,7 @@ from vsr.infer.network import Network
 from vsr.infer.output import FloatOutput, Output, PlaneOutput
 from vsr.infer.reuse import Cells, Planes, Reuse, turns
 from vsr.infer.sizing import Sizes
-from vsr.infer.tiles import TilePlan
+from vsr.infer.tiles import TilePlan, batches
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
 
@@ -158,19 +158,21 @@ class Engine:
         """Tiles of frames, all by default, through the network and onto the canvas."""
         frames = place.stop - place.start
         tiles, batch = self._sizes.choose(output, frames) if parts is None else (parts, 1)
-        output.prepare(tiles, exact=self.upscaler.is_exact(tiles.overlap, output.margin))
-        jobs = [(tile, frame) for tile in range(len(tiles.tiles)) for frame in range(frames)]
+        trims = self._network.trims
+        exact = self.upscaler.is_exact(tiles.overlap, output.margin)
+        output.prepare(tiles, exact=exact, trims=trims)
         finite = torch.ones((), dtype=torch.bool, device=output.canvas[0].device)
         built = parts is None and self._network.compiles
-        for start in range(0, len(jobs), batch):
-            turn = _stretches(jobs[start : start + batch])
+        for turn in batches(len(tiles.tiles), frames, batch, apart=trims):
+            wanted = output.parts[turn[0][0]].wanted
             windows = torch.cat([pixels(some, tiles.tiles[tile].window) for tile, some in turn])
             folds = not built and windows.shape[1] == 3 and output.folds(self._network.side)
             if folds:
-                enlarged = self._network.unshuffled(windows)
+                enlarged = self._network.unshuffled(windows, wanted)
                 finite &= enlarged.finite()
             else:
-                enlarged = self._network.run(windows, built=built and len(windows) == batch)
+                whole = built and len(windows) == batch
+                enlarged = self._network.run(windows, wanted, built=whole)
                 finite &= torch.isfinite(enlarged.sum())
             done = 0
             for tile, some in turn:
@@ -235,14 +237,6 @@ class Engine:
             self._on_event(
                 BackedOff(f"not finite in {before}", tiles.window, batch, self.placement.dtype_name)
             )
-
-
-def _stretches(jobs: list[tuple[int, int]]) -> list[tuple[int, slice]]:
-    """Of pairs of a tile and a frame: each tile with its frames, which are consecutive."""
-    frames: dict[int, list[int]] = {}
-    for tile, frame in jobs:
-        frames.setdefault(tile, []).append(frame)
-    return [(tile, slice(some[0], some[-1] + 1)) for tile, some in frames.items()]
 
 
 class _NotFiniteError(Exception):

@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from vsr.errors import DeviceError
+from vsr.geometry import Box
 from vsr.infer.device import Placement, has_fast_bfloat16
 from vsr.infer.fusing import fused
 from vsr.models.arch import Upscaler
+from vsr.models.trim import Trim, part
 from vsr.models.unshuffled import Unshuffled, Unshuffling
 
 
@@ -49,25 +51,34 @@ class Network:
             )
 
     @property
+    def trims(self) -> bool:
+        """Whether it makes a wanted part for less than the whole; compiled code has one shape."""
+        return not self.compiles and getattr(self.module, "trims", False)
+
+    @property
     def side(self) -> int:
         """Of the cells that ``unshuffled`` makes; 0 where the network lays pixels out itself."""
         return self.module.scale if isinstance(self.module, Unshuffling) else 0
 
-    def unshuffled(self, windows: Tensor) -> Unshuffled:
-        """(n, 3, h, w) to as many cells; for networks that have a ``side``."""
+    def unshuffled(self, windows: Tensor, wanted: Box | None = None) -> Unshuffled:
+        """(n, 3, h, w) to as many cells, or those ``wanted``; for networks with a ``side``."""
         assert isinstance(self.module, Unshuffling)
-        return self.module.unshuffled(self._ordered(windows))
+        return self.module.unshuffled(self._ordered(windows), _trim(windows, wanted))
 
-    def run(self, windows: Tensor, *, built: bool = False) -> Tensor:
+    def run(self, windows: Tensor, wanted: Box | None = None, *, built: bool = False) -> Tensor:
         """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32.
 
-        Alpha goes by bicubic where the network has none. ``built`` is for the one shape that the
-        compiled code is for; compiling that fails is a :class:`DeviceError`.
+        Of a network that trims, what it makes of the ``wanted`` part of the windows alone. Alpha
+        goes by bicubic where the network has none. ``built`` is for the one shape that the compiled
+        code is for; compiling that fails is a :class:`DeviceError`.
         """
         color = self._ordered(windows if self._alpha else windows[:, :3])
         with self._precision():
             try:
-                enlarged = (self._built if built else self.module)(color).float()
+                if wanted is None:
+                    enlarged = (self._built if built else self.module)(color).float()
+                else:
+                    enlarged = self.module(color, _trim(windows, wanted)).float()
             except self._refusals as error:
                 said = str(error).strip().splitlines()[0]
                 raise DeviceError(
@@ -75,9 +86,14 @@ class Network:
                     hint="--compile off; or is a C++ compiler installed, and on a GPU Triton?",
                 ) from error
         if enlarged.shape[1] < windows.shape[1]:
+            box = wanted or _box(windows)
             alpha = functional.interpolate(
-                windows[:, 3:], size=enlarged.shape[-2:], mode="bicubic", antialias=True
+                windows[:, 3:],
+                scale_factor=enlarged.shape[-1] // box.width,
+                mode="bicubic",
+                antialias=True,
             )
+            alpha = part(alpha, _box(windows), box)
             enlarged = torch.cat([enlarged, alpha], dim=1)
         return enlarged
 
@@ -90,3 +106,11 @@ class Network:
         if self._place.device.type == "cuda":
             return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
         return nullcontext()
+
+
+def _box(windows: Tensor) -> Box:
+    return Box(0, 0, windows.shape[-1], windows.shape[-2])
+
+
+def _trim(windows: Tensor, wanted: Box | None) -> Trim | None:
+    return None if wanted is None else Trim(_box(windows), wanted)

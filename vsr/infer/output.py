@@ -32,7 +32,8 @@ class Part:
     pasted: Box
     fade_x: int
     fade_y: int
-    window: Box  # in pixels of the network's enlargement
+    window: Box  # what the network gives, in pixels of its enlargement
+    wanted: Box | None  # the same within the tile's window, in input pixels; None for all of it
 
 
 class Output(ABC):
@@ -44,7 +45,7 @@ class Output(ABC):
     def __init__(self, low: Size, high: Size, scale: int) -> None:
         self.low, self.high, self.scale = low, high, scale
         self.canvas: tuple[Tensor, ...] = ()
-        self._parts: list[Part] = []
+        self.parts: list[Part] = []
         self._taps: dict[tuple[int, int, int, int, int, int], Taps] = {}
 
     @property
@@ -60,13 +61,15 @@ class Output(ABC):
         around = support(large, high) + (self.context + self.align) * large / high
         return math.ceil(around / self.scale)
 
-    def prepare(self, tiles: TilePlan, *, exact: bool) -> None:
-        """Work out every tile's parts. ``exact``: kept parts fit together; else windows fade."""
-        self._parts = []
+    def prepare(self, tiles: TilePlan, *, exact: bool, trims: bool) -> None:
+        """Work out every tile's parts. ``exact``: kept parts fit together; else windows fade.
+        ``trims``: the network gives no more of a window than it is asked for."""
+        self.parts = []
         boxes = [tile.window for tile in tiles.tiles]
         for tile in tiles.tiles:
-            window = tile.window
+            window = seen = tile.window
             if exact:
+                seen = tile.kept.grown(self.margin, window) if trims else window
                 pasted = self._in_target(tile.kept)
                 left = max(0, pasted.x - self.context)
                 top = max(0, pasted.y - self.context)
@@ -79,10 +82,9 @@ class Output(ABC):
                 fade_y = self._shared(
                     window.y, [box.bottom for box in boxes if box.y < window.y], 1
                 )
-            large = Box(
-                *(n * self.scale for n in (window.x, window.y, window.width, window.height))
-            )
-            self._parts.append(Part(computed, pasted, fade_x, fade_y, large))
+            wanted = None if seen == window else seen.moved(-window.x, -window.y)
+            large = seen.scaled(self.scale)
+            self.parts.append(Part(computed, pasted, fade_x, fade_y, large, wanted))
 
     def folds(self, side: int) -> bool:
         """Whether ``paste`` takes cells of that side, not laid out."""
@@ -91,7 +93,7 @@ class Output(ABC):
 
     def paste(self, tile: int, frames: slice, enlarged: Tensor | Unshuffled) -> None:
         """Put the network's result for one tile of consecutive frames in place."""
-        for strip in self._strips(self._parts[tile]):
+        for strip in self._strips(self.parts[tile]):
             self._paste_part(strip, frames, enlarged)
 
     def _strips(self, part: Part) -> list[Part]:

@@ -19,17 +19,13 @@ from torch.nn import functional
 
 from vsr.geometry import Box, Size
 from vsr.infer.tiles import Tile, TilePlan
+from vsr.models.trim import LEAST, STEP
 
 CELL = 4
 """Side in pixels of what is compared as one; a multiple of every chroma subsampling."""
 WORTH = 0.75
 """Windows over more than this share of a frame are not worth it: then the whole frame is done."""
 MOST_BOXES = 16
-LEAST_WINDOW = 64
-"""Side in pixels. For narrower pictures processors sum in another order, and a bit may differ."""
-STEP = 16
-"""Sides of windows are multiples of it, and of a sixteenth to an eighth of themselves: for each new
-shape kernels are made, for every layer that has a slope of its own."""
 
 Planes = tuple[Tensor, ...]  # each (n, h, w) integers, luma first
 Cells = npt.NDArray[np.uint8]  # (rows, columns): what changed in a cell
@@ -162,11 +158,11 @@ def _parts(cells: Cells, size: Size, context: int, chroma: int, window: Size) ->
     if boxes is None:
         return None
     tiles = tuple(
-        Tile(_widened(_grown(kept, context, size), size, window), kept)
+        Tile(_widened(kept.grown(context, size.box), size, window), kept)
         for box in boxes
         for kept in _split(box, window.width - 2 * context, window.height - 2 * context)
     )
-    cost = sum(tile.window.width * tile.window.height for tile in tiles)
+    cost = sum(tile.window.pixels for tile in tiles)
     return TilePlan(size, window, context, tiles) if cost <= WORTH * size.pixels else None
 
 
@@ -183,7 +179,7 @@ def _boxes(cells: Cells, size: Size, context: int, chroma: int) -> list[Box]:
         right, bottom = (int(columns.max()) + 1) * CELL, (int(rows.max()) + 1) * CELL
         changed = Box(left, top, min(right, size.width) - left, min(bottom, size.height) - top)
         reach = context + chroma * bool((cluster & CHROMA).any())
-        boxes.append(_grown(changed, -(-reach // 2) * 2, size))
+        boxes.append(changed.grown(-(-reach // 2) * 2, size.box))
     return boxes
 
 
@@ -193,8 +189,7 @@ def _merged(boxes: list[Box], size: Size, context: int) -> list[Box] | None:
         return None
 
     def cost(box: Box) -> int:
-        window = _grown(box, context, size)
-        return window.width * window.height
+        return box.grown(context, size.box).pixels
 
     merged: list[Box] = []
     for box in boxes:
@@ -216,16 +211,10 @@ def _union(one: Box, other: Box) -> Box:
     return Box(left, top, max(one.right, other.right) - left, max(one.bottom, other.bottom) - top)
 
 
-def _grown(box: Box, by: int, size: Size) -> Box:
-    left, top = max(0, box.x - by), max(0, box.y - by)
-    right, bottom = min(size.width, box.right + by), min(size.height, box.bottom + by)
-    return Box(left, top, right - left, bottom - top)
-
-
 def _widened(box: Box, size: Size, window: Size) -> Box:
     """The box, of the next size that windows come in where ``window`` has so much, slid inward."""
     width, height = (
-        min(most, max(LEAST_WINDOW, _stepped(side)))
+        min(most, max(LEAST, _stepped(side)))
         for side, most in ((box.width, window.width), (box.height, window.height))
     )
     left, top = min(box.x, size.width - width), min(box.y, size.height - height)
@@ -233,6 +222,7 @@ def _widened(box: Box, size: Size, window: Size) -> Box:
 
 
 def _stepped(side: int) -> int:
+    """The next of few: in steps of an eighth to a sixteenth of itself, where it is large."""
     step = max(STEP, 1 << side.bit_length() >> 4)
     return -(-side // step) * step
 

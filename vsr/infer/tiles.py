@@ -70,6 +70,23 @@ def plan(size: Size, tile: Size, overlap: int, multiple_of: int = 1) -> TilePlan
     return TilePlan(size, Size(columns[0][1], rows[0][1]), overlap, tiles)
 
 
+def batches(
+    tiles: int, frames: int, batch: int, *, apart: bool
+) -> Iterator[list[tuple[int, slice]]]:
+    """What runs together: tiles, each with some consecutive frames. ``apart``, no two tiles do."""
+    if apart:
+        for tile in range(tiles):
+            for first in range(0, frames, batch):
+                yield [(tile, slice(first, min(frames, first + batch)))]
+        return
+    jobs = [(tile, frame) for tile in range(tiles) for frame in range(frames)]
+    for start in range(0, len(jobs), batch):
+        found: dict[int, list[int]] = {}
+        for tile, frame in jobs[start : start + batch]:
+            found.setdefault(tile, []).append(frame)
+        yield [(tile, slice(some[0], some[-1] + 1)) for tile, some in found.items()]
+
+
 def _spans(
     length: int, tile: int, overlap: int, multiple_of: int
 ) -> Iterator[tuple[int, int, int, int]]:

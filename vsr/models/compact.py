@@ -19,11 +19,14 @@ from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
 from vsr.models.channels import CHANNELS
 from vsr.models.interpolation import Phases
+from vsr.models.trim import Trim
 from vsr.models.unshuffled import Unshuffled
 
 
 class Compact(nn.Module):
     """(n, channels, h, w) 0..1 to (n, channels, h * scale, w * scale) float32."""
+
+    trims = True
 
     def __init__(
         self,
@@ -63,14 +66,23 @@ class Compact(nn.Module):
                 nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]  # bias is set
         nn.init.normal_(chain[-1].weight, std=1e-3)  # pyright: ignore[reportArgumentType]
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.unshuffled(pixels).shuffled()
+    def forward(self, pixels: Tensor, trim: Trim | None = None) -> Tensor:
+        return self.unshuffled(pixels, trim).shuffled()
 
-    def unshuffled(self, pixels: Tensor) -> Unshuffled:
+    def unshuffled(self, pixels: Tensor, trim: Trim | None = None) -> Unshuffled:
         """The same, not laid out."""
-        dtype = next(self.body.parameters()).dtype
-        detail = self.body(pixels.to(dtype))  # (n, channels * scale**2, h, w)
-        return Unshuffled((self.base(pixels), detail), self.scale)
+        x = pixels.to(next(self.body.parameters()).dtype)
+        if trim is None:
+            return Unshuffled((self.base(pixels), self.body(x)), self.scale)
+        window, ahead = trim.box, len(self.body) // 2 + 1  # convolutions to come
+        x = trim(x, ahead)
+        for number, layer in enumerate(self.body):
+            x = layer(x)
+            if number % 2:  # an activation
+                ahead -= 1
+                x = trim(x, max(ahead, self.base.radius))
+        base = self.base(trim.cut(pixels, window))
+        return Unshuffled((trim.wanted(base), trim.wanted(x)), self.scale)
 
 
 def _detect(state: State) -> dict[str, Hyper] | None:

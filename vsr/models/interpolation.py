@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vsr.models.arch import Arch, Hyper, State
+from vsr.models.trim import Trim
 from vsr.models.unshuffled import Unshuffled
 
 
@@ -99,17 +100,22 @@ def _no_autocast(device: str) -> AbstractContextManager[object]:
 class Interpolation(nn.Module):
     """Any of the four: (n, c, h, w) to (n, c, h * scale, w * scale) float32."""
 
+    trims = True
+
     def __init__(self, kernel: str, scale: int = 4) -> None:
         super().__init__()
         self.scale = scale
         self.phases = Phases(kernel, scale)
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.unshuffled(pixels).shuffled()
+    def forward(self, pixels: Tensor, trim: Trim | None = None) -> Tensor:
+        return self.unshuffled(pixels, trim).shuffled()
 
-    def unshuffled(self, pixels: Tensor) -> Unshuffled:
+    def unshuffled(self, pixels: Tensor, trim: Trim | None = None) -> Unshuffled:
         """The same, not laid out."""
-        return Unshuffled((self.phases(pixels),), self.scale)
+        if trim is None:
+            return Unshuffled((self.phases(pixels),), self.scale)
+        made = self.phases(trim(pixels, self.phases.radius))
+        return Unshuffled((trim.wanted(made),), self.scale)
 
 
 def _none(state: State) -> dict[str, Hyper] | None:

@@ -18,6 +18,7 @@ from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
 from vsr.models.channels import CHANNELS
 from vsr.models.fit import Cells
+from vsr.models.trim import Trim, around
 
 RESIDUAL = 0.2
 _UPS = {1: 0, 2: 1, 3: 1, 4: 2, 8: 3}
@@ -82,6 +83,7 @@ class RrdbNet(nn.Module):
                 "1, 3 or 4 channels",
             )
         self.scale, self.channels, self.multiple_of = scale, channels, unshuffle
+        self.trims = unshuffle == 1
         self.cells = Cells(unshuffle)
         self.conv_first = nn.Conv2d(channels * unshuffle**2, features, 3, padding=1)
         self.body = nn.Sequential(*(Rrdb(features, growth) for _ in range(blocks)))
@@ -92,13 +94,15 @@ class RrdbNet(nn.Module):
         self.conv_hr = nn.Conv2d(features, features, 3, padding=1)
         self.conv_last = nn.Conv2d(features, channels, 3, padding=1)
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, trim: Trim | None = None) -> Tensor:
         x = self.conv_first(self.cells(pixels.to(self.conv_first.weight.dtype)))
-        x = x + self.conv_body(self.body(x))
+        x = around(x, self.body, self.conv_body, trim, reach=15, after=2)  # most by 1
         for number, factor in enumerate(self.factors, 1):
             x = functional.interpolate(x, scale_factor=factor, mode="nearest")
             x = functional.leaky_relu(self.get_submodule(f"conv_up{number}")(x), 0.2)
         x = self.conv_last(functional.leaky_relu(self.conv_hr(x), 0.2))
+        if trim is not None:
+            return trim.wanted(x)
         height, width = pixels.shape[-2:]
         return x[..., : height * self.scale, : width * self.scale]  # what Cells repeated goes
 

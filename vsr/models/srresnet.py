@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
+from vsr.models.trim import Trim, around
 
 
 class ResidualBlock(nn.Module):
@@ -36,11 +37,14 @@ class ResidualBlock(nn.Module):
 class SRResNet(nn.Module):
     """(n, 3, h, w) RGB 0..1 to (n, 3, h * scale, w * scale); scale is 2, 4 or 8."""
 
+    trims = True
+
     def __init__(self, scale: int = 4, features: int = 64, blocks: int = 16) -> None:
         super().__init__()
         stages = int(math.log2(scale)) if scale > 0 else 0
         if scale not in (2, 4, 8):
             raise WeightsError(f"srresnet enlarges by 2, 4 or 8, got {scale}")
+        self.scale = scale
         self.head = nn.Sequential(nn.Conv2d(3, features, 9, padding=4), nn.PReLU())
         self.blocks = nn.Sequential(*(ResidualBlock(features) for _ in range(blocks)))
         self.join = nn.Sequential(
@@ -56,16 +60,19 @@ class SRResNet(nn.Module):
         )
         self.tail = Tail(features, 3, 9, padding=4)
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, trim: Trim | None = None) -> Tensor:
         x = self.head(pixels.to(self.tail.weight.dtype))  # (n, features, h, w)
-        x = x + self.join(self.blocks(x))
+        stages = range(len(self.enlarge))
+        after = math.ceil(sum(0.5**stage for stage in stages) + 4 / self.scale)
+        x = around(x, self.blocks, self.join, trim, reach=2, after=after)
         last = self.enlarge[-1]
         assert isinstance(last, nn.Sequential)
         convolution, shuffle, activation = last
         x = self.enlarge[:-1](x)
         # The last shuffle waits until three channels are left: the activation has one slope for all
         # places, and the tail reads the unshuffled grid.
-        return shuffle(self.tail(activation(convolution(x))))  # (n, 3, h * scale, w * scale)
+        made = shuffle(self.tail(activation(convolution(x))))  # (n, 3, h * scale, w * scale)
+        return made if trim is None else trim.wanted(made)
 
 
 class Tail(nn.Conv2d):

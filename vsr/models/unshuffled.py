@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from vsr.models.trim import Trim
+
 
 @dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
 class Unshuffled:
@@ -44,8 +46,8 @@ class Unshuffling(Protocol):
 
     scale: int
 
-    def unshuffled(self, pixels: Tensor) -> Unshuffled:
-        """(n, 3, h, w) to as many cells of ``scale`` by ``scale`` pixels."""
+    def unshuffled(self, pixels: Tensor, trim: Trim | None = None) -> Unshuffled:
+        """(n, 3, h, w) to as many cells of ``scale`` by ``scale`` pixels, or those wanted."""
         ...
 
 

@@ -1,0 +1,86 @@
+"""Leave out, layer by layer, what the wanted part of a window does not depend on any more.
+
+Each layer looks a little around, so the first ones have to compute more than the last ones. What is
+left out makes the window's new edges wrong, as far as the layers to come look: just not as far as
+the wanted part. Sums are the same, to the bit. A network that does so says ``trims = True``, and
+takes a ``trim`` beside the pixels of a window: then it gives what is wanted alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vsr.geometry import Box
+
+STEP = 16
+"""Sides are multiples of it: for each new shape a processor's kernels are made."""
+LEAST = 64
+"""Side in pixels. For narrower pictures processors sum in another order, and a bit may differ."""
+WORTH = 0.9
+"""What is left must be no more than this share, for it has to be copied."""
+
+
+class Trim:
+    """A window on its way through a network: ``box`` is what is left of it, in input pixels."""
+
+    def __init__(self, window: Box, wanted: Box) -> None:
+        self.box, self._wanted = window, wanted
+
+    def __call__(self, x: Tensor, reach: int) -> Tensor:
+        """(n, c, h, w) of ``box`` to what the layers to come, which look ``reach`` far, need."""
+        before = self.box
+        left, width = _narrowed(
+            before.x, before.width, self._wanted.x - reach, self._wanted.right + reach
+        )
+        top, height = _narrowed(
+            before.y, before.height, self._wanted.y - reach, self._wanted.bottom + reach
+        )
+        if width * height > WORTH * before.width * before.height:
+            return x
+        self.box = Box(left, top, width, height)
+        return self.cut(x, before)
+
+    def cut(self, x: Tensor, covered: Box) -> Tensor:
+        """Of a tensor that covers a larger box, what lies in the present one."""
+        return x if covered == self.box else _contiguous(part(x, covered, self.box))
+
+    def wanted(self, x: Tensor) -> Tensor:
+        """Of (n, c, h * s, w * s) made of ``box``, the wanted part: a view."""
+        return part(x, self.box, self._wanted)
+
+
+def around(
+    x: Tensor, blocks: nn.Sequential, join: nn.Module, trim: Trim | None, *, reach: int, after: int
+) -> Tensor:
+    """``x + join(blocks(x))``: (n, c, h, w) to the same, or to what is needed of it.
+
+    Each block looks ``reach`` far, the join one pixel, and what follows ``after``.
+    """
+    if trim is None:
+        return x + join(blocks(x))
+    first, box, ahead = x, trim.box, reach * len(blocks) + 1 + after
+    for block in blocks:
+        x = block(trim(x, ahead))
+        ahead -= reach
+    x = join(trim(x, ahead))
+    return trim(trim.cut(first, box) + x, after)
+
+
+def part(x: Tensor, covered: Box, wanted: Box) -> Tensor:
+    """Of (n, c, h * s, w * s) that cover a box of h by w pixels, a box within it: a view."""
+    scale = x.shape[-1] // covered.width
+    left, top = (wanted.x - covered.x) * scale, (wanted.y - covered.y) * scale
+    return x[..., top : top + wanted.height * scale, left : left + wanted.width * scale]
+
+
+def _narrowed(start: int, length: int, first: int, end: int) -> tuple[int, int]:
+    """A stretch within another with all of ``first`` to ``end`` that it has, in whole steps."""
+    first, end = max(start, first), min(start + length, end)
+    side = min(length, max(LEAST, -(-(end - first) // STEP) * STEP))
+    return min(first, start + length - side), side
+
+
+def _contiguous(x: Tensor) -> Tensor:
+    last = x.stride(1) == 1 and x.shape[1] > 1
+    return x.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)

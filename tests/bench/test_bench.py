@@ -95,6 +95,17 @@ def test_a_model_is_measured_by_command() -> None:
     operations = float(row["tflops"]) / float(row["frames_per_second"]) * 1e12  # pyright: ignore[reportArgumentType]
     assert operations == pytest.approx(2 * 88_000 * 48 * 32, rel=0.05)  # pyright: ignore[reportUnknownMemberType]
     assert 0 < float(row["share"]) < 1.5  # pyright: ignore[reportArgumentType]
+    assert row["tile"] == {"width": 48, "height": 32}
+
+
+def test_tiles_are_measured_as_they_are_run() -> None:
+    rows = run(
+        "model", "tiny", "--size", "160x96", "--tile", "64", "--tile", "96", "--repeats", "1"
+    )
+    widths = [row["tile"]["width"] for row in rows]  # pyright: ignore
+    assert 32 < widths[0] <= 64 < widths[1] <= 96  # as even as they come
+    small, large = (float(row["tflops"]) / float(row["frames_per_second"]) for row in rows)  # pyright: ignore[reportArgumentType]
+    assert small == pytest.approx(large)  # pyright: ignore[reportUnknownMemberType]  # overlap is no work
 
 
 def test_the_pipeline_is_measured_by_command(tmp_path: Path) -> None:
@@ -108,6 +119,9 @@ def test_the_pipeline_is_measured_by_command(tmp_path: Path) -> None:
     assert all(rates[stage] > 0 for stage in stages)  # pyright: ignore[reportUnknownArgumentType]
     assert int(row["host_peak"]) > 50e6  # pyright: ignore[reportArgumentType]
     assert clip.exists()
+    (row,) = run("pipeline", str(clip), "--only", "encoder off", "--model", "bicubic")
+    assert list(row["frames_per_second"]) == ["network", "encoder off"]  # pyright: ignore[reportArgumentType]
+    assert row["host_peak"] is None
 
 
 def test_peers_and_sizes_are_measured_by_command() -> None:
@@ -126,6 +140,8 @@ def test_what_cannot_be_measured_is_one_clear_error() -> None:
         ["model", "no-such-model"],
         ["model", "tiny", "--size", "big"],
         ["pipeline", "no-such-clip.mp4"],
+        ["pipeline", "--only", "no-such-row"],
+        ["model", "compact", "--size", "320x180", "--tile", "20"],
     ):
         done = subprocess.run(
             [sys.executable, "-m", "vsr", "bench", *arguments],

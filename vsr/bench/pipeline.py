@@ -14,6 +14,7 @@ from vsr import api
 from vsr.bench.clips import found_or_made, generate
 from vsr.bench.clock import command, medians
 from vsr.color import to_rgb
+from vsr.errors import OptionsError
 from vsr.events import Report
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
@@ -34,7 +35,8 @@ class PipelineSpeed:
     host, colour and all; ``pipeline`` is `vsr upscale` with every frame computed, ``reused`` as it
     is by default, ``encoder off`` the pipeline without encoding. ``host_peak`` is the most that the
     command had resident, in bytes, ``device_peak`` the same of a GPU. ``waiting`` is the share of
-    the pipeline's time in which each stage waited for its neighbours.
+    the pipeline's time in which each stage waited for its neighbours. Without the row ``pipeline``
+    there is no ``host_peak`` and nothing waits.
     """
 
     clip: str
@@ -48,7 +50,7 @@ class PipelineSpeed:
     batch: int
     frames_per_second: dict[str, float]
     waiting: dict[str, float]
-    host_peak: int
+    host_peak: int | None
     device_peak: int | None
 
     @property
@@ -57,15 +59,32 @@ class PipelineSpeed:
         return self.frames_per_second["pipeline"] / self.frames_per_second["network"]
 
 
+ROWS = ("decode", "network", "enlarge", "encode", "encoder off", "pipeline", "reused")
+
+
 def bench_pipeline(
-    clip: str, options: UpscaleOptions, *, size: Size, frames: int, repeats: int
+    clip: str,
+    options: UpscaleOptions,
+    *,
+    size: Size,
+    frames: int,
+    repeats: int,
+    only: tuple[str, ...] = (),
 ) -> PipelineSpeed:
-    """Measure with a file, or with a clip of a kind that :mod:`vsr.bench.clips` makes."""
+    """Measure with a file, or with a clip of a kind that :mod:`vsr.bench.clips` makes.
+
+    ``only`` some of :data:`ROWS`, beside the network; another name is an :class:`OptionsError`.
+    """
+    if unknown := sorted(set(only) - set(ROWS)):
+        raise OptionsError(
+            f"the pipeline has no row {', '.join(unknown)}", hint=f"it has {', '.join(ROWS)}"
+        )
+    rows = tuple(row for row in ROWS if not only or row in only or row == "network")
     options = replace(options, overwrite=True, model=api.model_of(options))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = found_or_made(clip, folder, size, frames)
-        return _measured(clip, source, folder, options, repeats)
+        return _measured(clip, source, folder, options, rows, repeats)
 
 
 def arguments(source: Path, target: Path, options: UpscaleOptions) -> list[str]:
@@ -114,20 +133,26 @@ def bench_sizes(sizes: list[Size], options: UpscaleOptions, *, frames: int) -> l
 
 
 def _measured(
-    clip: str, source: Path, folder: Path, options: UpscaleOptions, repeats: int
+    clip: str,
+    source: Path,
+    folder: Path,
+    options: UpscaleOptions,
+    rows: tuple[str, ...],
+    repeats: int,
 ) -> PipelineSpeed:
     upscaler = load(options.model)
     plan = make_plan(source, folder / "out.mkv", options, upscaler.scale)
     all_of_it = replace(options, reuse="off")
     # Before this process is large itself: a child's peak begins with what its parent had.
-    host_peak = command(arguments(source, plan.target, all_of_it))[1]
+    whole = "pipeline" in rows
+    host_peak = command(arguments(source, plan.target, all_of_it))[1] if whole else None
     engine = Engine(upscaler, all_of_it.engine)
     enlarge = enlarger(plan, engine)
     clips = list(reader_of(plan))
     frames = sum(len(clip.pts) for clip in clips)
     place = engine.placement.device
     ready = [to_rgb(tuple(p.to(place) for p in clip.planes), plan.source)[:, :3] for clip in clips]
-    large = [made() for made in map(enlarge, clips)]
+    large = [made() for made in map(enlarge, clips)] if "encode" in rows else []
     tiles, batch = engine.tiling(
         plan.info.size, plan.encoding.size, plan.encoding.color, plan.clip_frames
     )
@@ -142,7 +167,7 @@ def _measured(
         "pipeline": lambda: reports.append(api.upscale(source, plan.target, all_of_it)),
         "reused": lambda: api.upscale(source, plan.target, options),
     }  # fmt: skip
-    seconds = medians(actions, repeats, place)
+    seconds = medians({row: actions[row] for row in rows}, repeats, place)
     return PipelineSpeed(
         clip=clip,
         size=plan.info.size,
@@ -153,8 +178,8 @@ def _measured(
         encoder=str(plan.encoding),
         tile=tiles.window,
         batch=batch,
-        frames_per_second={name: frames / seconds[name] for name in actions},
-        waiting=reports[-1].waiting,
+        frames_per_second={row: frames / seconds[row] for row in rows},
+        waiting=reports[-1].waiting if whole else {},
         host_peak=host_peak,
         device_peak=torch.cuda.max_memory_allocated(place) if place.type == "cuda" else None,
     )

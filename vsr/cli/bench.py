@@ -22,6 +22,14 @@ Sizes = Annotated[
 Batches = Annotated[
     list[int] | None, typer.Option("--batch", min=1, help="Windows at once; repeatable.")
 ]
+Tiles = Annotated[
+    list[int] | None,
+    typer.Option("--tile", metavar="N", min=16, help="In tiles of that side; repeatable."),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ROW", help="No other row, beside network; repeatable."),
+]
 Clip = Annotated[
     str, typer.Argument(metavar="CLIP", help="moving, terminal, slides, or a video of yours.")
 ]
@@ -42,6 +50,7 @@ def model(
     models: Models = None,
     size: Sizes = None,
     batch: Batches = None,
+    tile: Tiles = None,
     device: params.Device = "auto",
     dtype: params.Dtype = "auto",
     repeats: Repeats = 5,
@@ -55,7 +64,14 @@ def model(
     options = EngineOptions(device=device, dtype=cast(Any, dtype))
     sizes = [parse_size(text) for text in size or ["160x90", "320x180"]]
     for name in models or names():
-        rows = bench_model(name, sizes, batches=batch or [1], options=options, repeats=repeats)
+        rows = bench_model(
+            name,
+            sizes,
+            batches=batch or [1],
+            tiles=[*tile] if tile else [None],
+            options=options,
+            repeats=repeats,
+        )
         show_model(rows, json=json)
 
 
@@ -72,6 +88,7 @@ def pipeline(
     codec: params.Codec = "h264",
     preset: Preset = "veryfast",
     repeats: Repeats = 5,
+    only: Only = None,
     json: params.Json = False,
 ) -> None:
     """The whole of `vsr upscale` against each of its stages alone, on one clip."""
@@ -88,7 +105,9 @@ def pipeline(
         preset=preset,
     )
     made = parse_size(size)
-    speed = bench_pipeline(clip, options, size=made, frames=frames, repeats=repeats)
+    speed = bench_pipeline(
+        clip, options, size=made, frames=frames, repeats=repeats, only=tuple(only or ())
+    )
     show_pipeline(speed, json=json)
 
 

@@ -22,11 +22,21 @@ def show_model(rows: list[ModelSpeed], *, json: bool) -> None:
         return
     print(f"{rows[0].model} on {rows[0].device} {rows[0].dtype}, {machine()}:")
     _table(
-        ("size", "batch", "frames/s", "ms a frame", "TFLOP/s", "of the ceiling", "textbook"),
+        (
+            "size",
+            "batch",
+            "tile",
+            "frames/s",
+            "ms a frame",
+            "TFLOP/s",
+            "of the ceiling",
+            "textbook",
+        ),
         [
             (
                 row.size,
                 row.batch,
+                row.tile,
                 f"{row.frames_per_second:.2f}",
                 f"{1000 / row.frames_per_second:.1f}",
                 f"{row.tflops:.3f}",
@@ -58,10 +68,13 @@ def show_pipeline(speed: PipelineSpeed, *, json: bool) -> None:
             for name, rate in speed.frames_per_second.items()
         ],
     )
-    waits = ", ".join(f"{stage} {share:.0%}" for stage, share in speed.waiting.items())
-    print(f"waiting in the pipeline: {waits}")
-    device = "" if speed.device_peak is None else f", {amount(speed.device_peak)} on the device"
-    print(f"peak memory: {amount(speed.host_peak)}{device}")
+    if speed.waiting:
+        waits = ", ".join(f"{stage} {share:.0%}" for stage, share in speed.waiting.items())
+        print(f"waiting in the pipeline: {waits}")
+    peaks = ((speed.host_peak, ""), (speed.device_peak, " on the device"))
+    told = [f"{amount(peak)}{where}" for peak, where in peaks if peak is not None]
+    if told:
+        print(f"peak memory: {', '.join(told)}")
 
 
 def show_peers(rows: list[PeerSpeed], *, json: bool) -> None:

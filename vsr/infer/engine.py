@@ -185,13 +185,13 @@ class Engine:
             raise _NotFiniteError
 
     @torch.inference_mode()
-    def network(self, windows: Tensor) -> Tensor:
-        """The network alone, on windows that lie on the device: no tiles, no colour, no retry.
+    def network(self, windows: Tensor, wanted: Box | None = None) -> Tensor:
+        """The network alone, on windows that lie on the device: no colour, no retry.
 
-        (n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32; alpha goes by bicubic
-        where the network has none.
+        (n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32, or of networks that trim the
+        ``wanted`` part alone; alpha goes by bicubic where the network has none.
         """
-        return self._network.run(windows)
+        return self._network.run(windows, wanted if self._network.trims else None)
 
     def _place(self, dtype: torch.dtype) -> None:
         self.placement = replace(self.placement, dtype=dtype)

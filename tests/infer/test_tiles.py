@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from vsr.errors import OptionsError
 from vsr.geometry import Size
-from vsr.infer.tiles import least_tile, plan
+from vsr.infer.tiles import batches, least_tile, plan
 
 
 @settings(max_examples=300, deadline=None)
@@ -59,3 +61,24 @@ def test_windows_are_no_larger_than_so_many_need_to_be(multiple: int) -> None:
     assert 0 <= width - (1920 + 2 * 2 * 23) / 3 < 16 * multiple
     assert 0 <= height - (1080 + 2 * 23) / 2 < 16 * multiple
     assert width % 16 == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    wanted=st.lists(st.sampled_from("abc"), min_size=1, max_size=9),
+    frames=st.integers(1, 7),
+    batch=st.integers(1, 20),
+)
+def test_every_tile_of_every_frame_runs_once_beside_such_as_it(
+    wanted: list[str], frames: int, batch: int
+) -> None:
+    turns = list(batches(wanted, frames, batch))
+    jobs = [
+        [(tile, frame) for tile, some in turn for frame in range(some.start, some.stop)]
+        for turn in turns
+    ]
+    assert list(chain(*jobs)) == [(t, f) for t in range(len(wanted)) for f in range(frames)]
+    assert all(1 <= len(turn) <= batch for turn in jobs)
+    assert all(len({wanted[tile] for tile, _ in turn}) == 1 for turn in turns)
+    if len(set(wanted)) == 1:  # no turn is smaller than it could be
+        assert len(turns) == -(-len(wanted) * frames // batch)

@@ -13,6 +13,8 @@ from vsr.infer.device import Placement
 from vsr.infer.network import Network
 from vsr.models.arch import Upscaler, folded, make_upscaler
 from vsr.models.catalog import ARCHS
+from vsr.models.chain import Chain
+from vsr.models.channels import on_color
 from vsr.models.trim import LEAST, Trim
 
 NETWORKS: dict[str, tuple[str, dict[str, int | str]]] = {
@@ -73,23 +75,66 @@ def test_the_wanted_part_is_the_same_to_the_bit(name: str, dtype: torch.dtype) -
             assert torch.equal(cells.shuffled(), expected[:, :3])
 
 
+class Poisoned(Trim):
+    """Leaves nothing out, but makes no number of all that could be, to the pixel."""
+
+    def __init__(self, window: Box, wanted: Box) -> None:
+        super().__init__(window, wanted)
+        self.needed = wanted
+        self.reaches: list[int] = []
+
+    def __call__(self, x: Tensor, reach: int) -> Tensor:
+        left = self.needed.grown(reach, self.box)
+        poisoned = torch.full_like(x, torch.nan)
+        rows, columns = slice(left.y, left.bottom), slice(left.x, left.right)
+        poisoned[..., rows, columns] = x[..., rows, columns]
+        self.reaches.append(reach)
+        return poisoned
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 @torch.inference_mode()
-def test_no_layer_gets_less_than_it_needs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cut to the pixel. Such narrow pictures are summed in another order: hence no equal bits."""
-    for limit, value in (("STEP", 1), ("LEAST", 1), ("WORTH", 1.0)):
-        monkeypatch.setattr(f"vsr.models.trim.{limit}", value)
+def test_no_layer_gets_less_than_it_needs(name: str) -> None:
     module = upscaler(name).module.float()
     size = Size(105, 101)
     window = torch.rand(1, 3, size.height, size.width)
     whole = module(window)
     for wanted in places(size, 8):
-        trim = Trim(size.box, wanted)
+        trim = Poisoned(size.box, wanted)
         part = wanted.scaled(whole.shape[-1] // size.width)
         expected = whole[..., part.y : part.bottom, part.x : part.right]
-        off = (module(window, trim) - expected).abs().max()
-        assert off < 2e-5 * whole.abs().max()
-        assert trim.box.pixels < size.box.pixels or wanted.pixels > size.box.pixels / 4
+        assert torch.equal(module(window, trim), expected)
+        assert trim.reaches == sorted(trim.reaches, reverse=True)
+        assert len(trim.reaches) > (name != "bicubic")
+
+
+@pytest.mark.parametrize("name", ["compact", "srresnet x4"])
+@torch.inference_mode()
+def test_several_windows_are_cut_alike(name: str) -> None:
+    module = upscaler(name).module.float()
+    windows, wanted = torch.rand(3, 3, 130, 140), Box(40, 30, 20, 25)
+    together = module(windows, Trim(Size(140, 130).box, wanted))
+    alone = [module(one[None], Trim(Size(140, 130).box, wanted)) for one in windows]
+    torch.testing.assert_close(together, torch.cat(alone))
+
+
+# What torch's own compiler imports warns of itself.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_who_cannot_leave_anything_out_is_not_asked_to() -> None:
+    place = Placement(torch.device("cpu"), torch.float32, channels_last=True)
+
+    def trims(module: nn.Module, *, compiles: bool = False) -> bool:
+        network = make_upscaler(module, name="net", arch="net")
+        return Network(network, place, compiles=compiles).trims
+
+    compact = {"features": 8, "layers": 1}
+    assert trims(ARCHS["compact"].module(compact))
+    assert not trims(ARCHS["compact"].module(compact), compiles=True)
+    assert not trims(ARCHS["srcnn"].module({}))
+    assert not trims(on_color(ARCHS["compact"].module({**compact, "channels": 4})))
+    assert not trims(Chain([ARCHS["compact"].module(compact)] * 2))
+    small = {"features": 8, "growth": 4, "blocks": 1, "scale": 2, "unshuffle": 2}
+    assert not trims(ARCHS["rrdb"].module(small))
 
 
 @pytest.mark.parametrize("name", ["compact", "srresnet x4"])

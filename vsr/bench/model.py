@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from vsr.bench.clock import medians
 from vsr.bench.usual import textbook
-from vsr.errors import OptionsError
+from vsr.errors import OptionsError, OutOfMemory
 from vsr.events import ignore
 from vsr.geometry import Size
+from vsr.infer import device as devices
 from vsr.infer.engine import Engine
 from vsr.infer.tiles import TilePlan, plan
 from vsr.models.arch import Upscaler
@@ -30,8 +31,8 @@ class ModelSpeed:
     """One network at one size. ``share`` is of what a large matrix product reaches in its type.
 
     ``textbook_seconds`` is for the same module written down plainly, in the same type and memory
-    order, where the shipped one is written otherwise and memory holds both. Seconds are for a batch
-    of pictures, whole or in ``tile``, whose overlap is not counted as work.
+    order, where the shipped one is written otherwise, for whole pictures that memory holds so.
+    Seconds are for a batch of pictures, in tiles of ``tile`` whose overlap is not counted as work.
     """
 
     model: str
@@ -69,16 +70,24 @@ def bench_model(
     other = None if plain is None else _placed(plain, engine)
     operations = 2 * multiply_adds(plain or upscaler.module)  # for each input pixel
     product, product_operations = matrix_product(place.device, place.dtype)
+    tilings = [_tiling(upscaler, size, tile) for size in sizes for tile in tiles]
     rows: list[ModelSpeed] = []
-    for size, batch, tile in itertools.product(sizes, batches, tiles):
+    for tiling, batch in itertools.product(tilings, batches):
+        size = tiling.size
         windows = torch.rand(batch, 3, size.height, size.width, device=place.device)
-        tiling = _tiling(upscaler, size, tile)
         actions: dict[str, Callable[[], object]] = {
-            "network": partial(_tiled, engine, windows, tiling),
+            "network": partial(in_tiles, engine, windows, tiling),
             "ceiling": product,
         }
-        if other is not None and tile is None and _fits(partial(_run, other, windows)):
-            actions["textbook"] = partial(_run, other, windows)
+        if not _fits(actions["network"], place.device):
+            raise OutOfMemory(
+                f"{name} runs out of memory with {batch} of {size} in tiles of {tiling.window}",
+                hint="a smaller --size, --batch or --tile",
+            )
+        if other is not None and len(tiling.tiles) == 1:
+            plainly = partial(_run, other, windows)
+            if _fits(plainly, place.device):
+                actions["textbook"] = plainly
         seconds = medians(actions, repeats, place.device)
         speed = batch * size.pixels * operations / seconds["network"] / 1e12
         ceiling = product_operations / seconds["ceiling"] / 1e12
@@ -102,9 +111,9 @@ def bench_model(
 
 
 def matrix_product(device: torch.device, dtype: torch.dtype) -> tuple[Callable[[], object], int]:
-    """A large square matrix product, what the machine can do at best, and its operations.
+    """Large square matrix products, what the machine can do at best, and their operations.
 
-    As long as a network takes, or a moment's rest of the machine's neighbours would raise it.
+    Several: in less than a tenth of a second a processor may be quicker than it can remain.
     """
     if dtype == torch.float16 and device.type == "cpu":
         raise OptionsError("no CPU multiplies fp16 quickly", hint="--dtype bf16 or fp32")
@@ -118,12 +127,8 @@ def matrix_product(device: torch.device, dtype: torch.dtype) -> tuple[Callable[[
     return products, times * 2 * side**3
 
 
-def _tiling(upscaler: Upscaler, size: Size, tile: int | None) -> TilePlan:
-    side = max(size.width, size.height) if tile is None else tile
-    return plan(size, Size(side, side), upscaler.overlap(None, 0), upscaler.multiple_of)
-
-
-def _tiled(engine: Engine, pictures: Tensor, tiling: TilePlan) -> None:
+def in_tiles(engine: Engine, pictures: Tensor, tiling: TilePlan) -> None:
+    """The network on every tile of (n, 3, h, w) pictures, which lie on its device."""
     exact = engine.upscaler.is_exact(tiling.overlap, 0)
     for tile in tiling.tiles:
         box, kept = tile.window, tile.kept.moved(-tile.window.x, -tile.window.y)
@@ -131,12 +136,23 @@ def _tiled(engine: Engine, pictures: Tensor, tiling: TilePlan) -> None:
         engine.network(window, kept if exact and tile.kept != box else None)
 
 
-def _fits(action: Callable[[], object]) -> bool:
+def _tiling(upscaler: Upscaler, size: Size, tile: int | None) -> TilePlan:
+    side = max(size.width, size.height) if tile is None else tile
+    return plan(size, Size(side, side), upscaler.overlap(None, 0), upscaler.multiple_of)
+
+
+def _fits(action: Callable[[], object], device: torch.device) -> bool:
+    """Whether memory suffices; always yes on a CPU, where nothing is worth a run to find out."""
+    if device.type == "cpu":
+        return True
     try:
         action()
-    except torch.OutOfMemoryError:
-        return False
-    return True
+        return True
+    except RuntimeError as error:
+        if not devices.is_out_of_memory(error):
+            raise
+    devices.release(device)  # the exception held the tensors
+    return False
 
 
 def _placed(module: nn.Module, engine: Engine) -> nn.Module:

@@ -13,6 +13,7 @@ import torch
 from vsr import api
 from vsr.bench.clips import found_or_made, generate
 from vsr.bench.clock import command, medians
+from vsr.bench.model import in_tiles
 from vsr.color import to_rgb
 from vsr.errors import OptionsError
 from vsr.events import Report
@@ -31,12 +32,13 @@ from vsr.weights import load
 class PipelineSpeed:
     """Frames a second of each stage alone and of the whole, on one clip.
 
-    ``network`` runs on pixels that lie ready on the device, ``enlarge`` on decoded planes on the
-    host, colour and all; ``pipeline`` is `vsr upscale` with every frame computed, ``reused`` as it
-    is by default, ``encoder off`` the pipeline without encoding. ``host_peak`` is the most that the
-    command had resident, in bytes, ``device_peak`` the same of a GPU. ``waiting`` is the share of
-    the pipeline's time in which each stage waited for its neighbours. Without the row ``pipeline``
-    there is no ``host_peak`` and nothing waits.
+    ``network`` runs on pixels that lie ready on the device, in the tiles of the others, ``enlarge``
+    on decoded planes on the host, colour and all; ``pipeline`` is `vsr upscale` with every frame
+    computed, ``reused`` as it is by default, ``encoder off`` the pipeline without encoding.
+    ``host_peak`` is the most that the command had resident, in bytes, ``device_peak`` the most that
+    ``enlarge`` takes of a GPU. ``waiting`` is the share of the pipeline's time in which each stage
+    waited for its neighbours. Without the row ``pipeline`` there is no ``host_peak`` and nothing
+    waits.
     """
 
     clip: str
@@ -52,11 +54,6 @@ class PipelineSpeed:
     waiting: dict[str, float]
     host_peak: int | None
     device_peak: int | None
-
-    @property
-    def share(self) -> float:
-        """How much of the network's own speed the whole reaches."""
-        return self.frames_per_second["pipeline"] / self.frames_per_second["network"]
 
 
 ROWS = ("decode", "network", "enlarge", "encode", "encoder off", "pipeline", "reused")
@@ -159,7 +156,7 @@ def _measured(
     reports: list[Report] = []
     actions: dict[str, Callable[[], object]] = {
         "decode": lambda: sum(len(clip.pts) for clip in reader_of(plan)),
-        "network": lambda: _used_up(engine.network(pixels[i : i + batch])
+        "network": lambda: _used_up(in_tiles(engine, pixels[i : i + batch], tiles)
             for pixels in ready for i in range(0, len(pixels), batch)),
         "enlarge": lambda: _used_up(made() for made in map(enlarge, clips)),
         "encode": lambda: _encode(plan, folder, large),
@@ -181,8 +178,17 @@ def _measured(
         frames_per_second={row: frames / seconds[row] for row in rows},
         waiting=reports[-1].waiting if whole else {},
         host_peak=host_peak,
-        device_peak=torch.cuda.max_memory_allocated(place) if place.type == "cuda" else None,
+        device_peak=_device_peak(actions["enlarge"], place),
     )
+
+
+def _device_peak(action: Callable[[], object], device: torch.device) -> int | None:
+    if device.type != "cuda":
+        return None
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    action()
+    return torch.cuda.max_memory_allocated(device) - before
 
 
 def _encode(plan: Plan, folder: Path, clips: list[Clip]) -> None:

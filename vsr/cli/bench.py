@@ -20,7 +20,7 @@ Sizes = Annotated[
     list[str] | None, typer.Option("--size", metavar="WxH", help="Input size; repeatable.")
 ]
 Batches = Annotated[
-    list[int] | None, typer.Option("--batch", min=1, help="Windows at once; repeatable.")
+    list[int] | None, typer.Option("--batch", min=1, help="Pictures at once; repeatable.")
 ]
 Tiles = Annotated[
     list[int] | None,
@@ -28,7 +28,11 @@ Tiles = Annotated[
 ]
 Only = Annotated[
     list[str] | None,
-    typer.Option(metavar="ROW", help="No other row, beside network; repeatable."),
+    typer.Option(
+        metavar="ROW",
+        help="Beside network only decode, enlarge, encode, 'encoder off', pipeline or reused; "
+        "repeatable.",
+    ),
 ]
 Clip = Annotated[
     str, typer.Argument(metavar="CLIP", help="moving, terminal, slides, or a video of yours.")

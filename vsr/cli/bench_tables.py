@@ -16,7 +16,7 @@ from vsr.version import __version__
 
 
 def show_model(rows: list[ModelSpeed], *, json: bool) -> None:
-    """A line for each size and batch of one model."""
+    """A line for each size, batch and tile of one model."""
     if json:
         _lines(rows)
         return

@@ -203,7 +203,7 @@ def show_scores(scores: Iterable[Score], *, json: bool) -> None:
 def show_models(rows: list[dict[str, Any]]) -> None:
     """Name, quality and speed, purpose; on stdout."""
     width = max(len(row["name"]) for row in rows)
-    print(f"{'':{width}}  Set5   Set14  BSD100  ms for 160x90 on two cores")
+    print(f"{'':{width}}  Set5   Set14  BSD100  ms for 160x90 on two cores with AMX")
     for row in rows:
         figures = " " * 30
         if "psnr" in row:

@@ -158,12 +158,11 @@ class Engine:
         """Tiles of frames, all by default, through the network and onto the canvas."""
         frames = place.stop - place.start
         tiles, batch = self._sizes.choose(output, frames) if parts is None else (parts, 1)
-        trims = self._network.trims
         exact = self.upscaler.is_exact(tiles.overlap, output.margin)
-        output.prepare(tiles, exact=exact, trims=trims)
+        output.prepare(tiles, exact=exact, trims=self._network.trims)
         finite = torch.ones((), dtype=torch.bool, device=output.canvas[0].device)
         built = parts is None and self._network.compiles
-        for turn in batches(len(tiles.tiles), frames, batch, apart=trims):
+        for turn in batches([part.wanted for part in output.parts], frames, batch):
             wanted = output.parts[turn[0][0]].wanted
             windows = torch.cat([pixels(some, tiles.tiles[tile].window) for tile, some in turn])
             folds = not built and windows.shape[1] == 3 and output.folds(self._network.side)

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from vsr.geometry import Box, Size
 from vsr.infer.tiles import Tile, TilePlan
-from vsr.models.trim import LEAST, STEP
+from vsr.models.trim import stepped
 
 CELL = 4
 """Side in pixels of what is compared as one; a multiple of every chroma subsampling."""
@@ -214,17 +214,11 @@ def _union(one: Box, other: Box) -> Box:
 def _widened(box: Box, size: Size, window: Size) -> Box:
     """The box, of the next size that windows come in where ``window`` has so much, slid inward."""
     width, height = (
-        min(most, max(LEAST, _stepped(side)))
+        min(most, stepped(side))
         for side, most in ((box.width, window.width), (box.height, window.height))
     )
     left, top = min(box.x, size.width - width), min(box.y, size.height - height)
     return Box(left, top, width, height)
-
-
-def _stepped(side: int) -> int:
-    """The next of few: in steps of an eighth to a sixteenth of itself, where it is large."""
-    step = max(STEP, 1 << side.bit_length() >> 4)
-    return -(-side // step) * step
 
 
 def _split(box: Box, width: int, height: int) -> list[Box]:

@@ -8,8 +8,9 @@ tile equals what the network makes of the whole picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 
 from vsr.errors import OptionsError
 from vsr.geometry import Box, Size
@@ -71,20 +72,17 @@ def plan(size: Size, tile: Size, overlap: int, multiple_of: int = 1) -> TilePlan
 
 
 def batches(
-    tiles: int, frames: int, batch: int, *, apart: bool
+    wanted: Sequence[Hashable], frames: int, batch: int
 ) -> Iterator[list[tuple[int, slice]]]:
-    """What runs together: tiles, each with some consecutive frames. ``apart``, no two tiles do."""
-    if apart:
-        for tile in range(tiles):
-            for first in range(0, frames, batch):
-                yield [(tile, slice(first, min(frames, first + batch)))]
-        return
-    jobs = [(tile, frame) for tile in range(tiles) for frame in range(frames)]
-    for start in range(0, len(jobs), batch):
-        found: dict[int, list[int]] = {}
-        for tile, frame in jobs[start : start + batch]:
-            found.setdefault(tile, []).append(frame)
-        yield [(tile, slice(some[0], some[-1] + 1)) for tile, some in found.items()]
+    """What runs together: tiles by their number, each with some consecutive frames.
+
+    ``wanted`` is what is asked for of each tile: those that run together are asked for the same.
+    """
+    jobs = ((tile, frame) for tile in range(len(wanted)) for frame in range(frames))
+    for _, alike in groupby(jobs, key=lambda job: wanted[job[0]]):
+        while turn := list(islice(alike, batch)):
+            some = {tile: [frame for other, frame in turn if other == tile] for tile, _ in turn}
+            yield [(tile, slice(found[0], found[-1] + 1)) for tile, found in some.items()]
 
 
 def _spans(

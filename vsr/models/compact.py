@@ -73,9 +73,9 @@ class Compact(nn.Module):
         """The same, not laid out."""
         x = pixels.to(next(self.body.parameters()).dtype)
         if trim is None:
-            return Unshuffled((self.base(pixels), self.body(x)), self.scale)
+            detail = self.body(x)  # (n, channels * scale**2, h, w); the base is not there meanwhile
+            return Unshuffled((self.base(pixels), detail), self.scale)
         window, ahead = trim.box, len(self.body) // 2 + 1  # convolutions to come
-        x = trim(x, ahead)
         for number, layer in enumerate(self.body):
             x = layer(x)
             if number % 2:  # an activation

@@ -96,7 +96,9 @@ class RrdbNet(nn.Module):
 
     def forward(self, pixels: Tensor, trim: Trim | None = None) -> Tensor:
         x = self.conv_first(self.cells(pixels.to(self.conv_first.weight.dtype)))
-        x = around(x, self.body, self.conv_body, trim, reach=15, after=2)  # as 1x does
+        assert trim is None or self.trims  # a cut might begin within a cell
+        # Behind the blocks: two whole pixels at most, at any factor.
+        x = around(x, self.body, self.conv_body, trim, reach=15, after=2)
         for number, factor in enumerate(self.factors, 1):
             x = functional.interpolate(x, scale_factor=factor, mode="nearest")
             x = functional.leaky_relu(self.get_submodule(f"conv_up{number}")(x), 0.2)

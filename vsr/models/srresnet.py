@@ -62,7 +62,7 @@ class SRResNet(nn.Module):
 
     def forward(self, pixels: Tensor, trim: Trim | None = None) -> Tensor:
         x = self.head(pixels.to(self.tail.weight.dtype))  # (n, features, h, w)
-        stages = range(len(self.enlarge))
+        stages = range(len(self.enlarge))  # a pixel each, of their own; then the tail's four
         after = math.ceil(sum(0.5**stage for stage in stages) + 4 / self.scale)
         x = around(x, self.blocks, self.join, trim, reach=2, after=after)
         last = self.enlarge[-1]

@@ -2,8 +2,9 @@
 
 Each layer looks a little around, so the first ones have to compute more than the last ones. What is
 left out makes the window's new edges wrong, as far as the layers to come look: just not as far as
-the wanted part. Sums are the same, to the bit. A network that does so says ``trims = True``, and
-takes a ``trim`` beside the pixels of a window: then it gives what is wanted alone.
+the wanted part: there sums are the same, on a CPU to the bit. A network that does so says
+``trims = True``, and takes a ``trim`` beside the pixels of a window: then it gives what is wanted
+alone.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from torch import Tensor, nn
 from vsr.geometry import Box
 
 STEP = 16
-"""Sides are multiples of it: for each new shape a processor's kernels are made."""
+"""Sides come in steps of so many pixels at least: for each new shape kernels are made or chosen."""
 LEAST = 64
-"""Side in pixels. For narrower pictures processors sum in another order, and a bit may differ."""
+"""Side in pixels, where there are so many. For narrower pictures processors sum in another order,
+and a bit may differ."""
 WORTH = 0.9
 """What is left must be no more than this share, for it has to be copied."""
 
 
 class Trim:
-    """A window on its way through a network: ``box`` is what is left of it, in input pixels."""
+    """A window on its way through a network, once: ``box`` is what is left, in input pixels."""
 
     def __init__(self, window: Box, wanted: Box) -> None:
         self.box, self._wanted = window, wanted
@@ -61,10 +63,11 @@ def around(
         return x + join(blocks(x))
     first, box, ahead = x, trim.box, reach * len(blocks) + 1 + after
     for block in blocks:
-        x = block(trim(x, ahead))
+        x = trim(x, ahead)
+        x = block(x)
         ahead -= reach
-    x = join(trim(x, ahead))
-    return trim(trim.cut(first, box) + x, after)
+    x = trim(join(trim(x, ahead)), after)
+    return part(first, box, trim.box) + x
 
 
 def part(x: Tensor, covered: Box, wanted: Box) -> Tensor:
@@ -74,10 +77,16 @@ def part(x: Tensor, covered: Box, wanted: Box) -> Tensor:
     return x[..., top : top + wanted.height * scale, left : left + wanted.width * scale]
 
 
+def stepped(side: int) -> int:
+    """The next of few sides: in steps of an eighth to a sixteenth of itself, where it is large."""
+    step = max(STEP, 1 << side.bit_length() >> 4)
+    return max(LEAST, -(-side // step) * step)
+
+
 def _narrowed(start: int, length: int, first: int, end: int) -> tuple[int, int]:
     """A stretch within another with all of ``first`` to ``end`` that it has, in whole steps."""
     first, end = max(start, first), min(start + length, end)
-    side = min(length, max(LEAST, -(-(end - first) // STEP) * STEP))
+    side = min(length, stepped(end - first))
     return min(first, start + length - side), side
 
 

@@ -138,7 +138,8 @@ class Engine:
         exact = self.upscaler.is_exact(tiles.overlap, output.margin) and not self._network.compiles
         if not exact or self.upscaler.multiple_of > 1:  # parts would differ: a still or nothing
             changed = [None if cells is None or cells.any() else cells for cells in changed]
-        for turn in turns(changed, low, context=context, chroma=chroma, window=tiles.window):
+        spent, window = context // 2 if self._network.trims else context, tiles.window
+        for turn in turns(changed, low, context=context, chroma=chroma, window=window, spent=spent):
             if turn.parts is not None:
                 self._reuse.repeat(output.canvas, turn.frames.start)
             if turn.parts is None or turn.parts.tiles:

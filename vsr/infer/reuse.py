@@ -24,7 +24,7 @@ from vsr.models.trim import stepped
 CELL = 4
 """Side in pixels of what is compared as one; a multiple of every chroma subsampling."""
 WORTH = 0.75
-"""Windows over more than this share of a frame are not worth it: then the whole frame is done."""
+"""More than this share of a frame is not worth it: then the whole of it is computed."""
 MOST_BOXES = 16
 
 Planes = tuple[Tensor, ...]  # each (n, h, w) integers, luma first
@@ -103,16 +103,17 @@ class Reuse:
 
 
 def turns(
-    changed: list[Cells | None], size: Size, *, context: int, chroma: int, window: Size
+    changed: list[Cells | None], size: Size, *, context: int, chroma: int, window: Size, spent: int
 ) -> list[Turn]:
     """What to compute of each frame, in windows of at most ``window``.
 
     ``context`` is how far a change goes, and what a window sees around the place that it is
-    computed for; one of smaller chroma planes goes ``chroma`` pixels farther.
+    computed for; one of smaller chroma planes goes ``chroma`` pixels farther. ``spent`` is how much
+    of the context layers compute on average.
     """
     found: list[Turn] = []
     for index, cells in enumerate(changed):
-        again = None if cells is None else _parts(cells, size, context, chroma, window)
+        again = None if cells is None else _parts(cells, size, context, chroma, window, spent)
         if again is None and found and found[-1].parts is None:
             found[-1] = Turn(slice(found[-1].frames.start, index + 1), None)
         else:
@@ -152,9 +153,11 @@ def _held(frame: Planes, shown: Planes, cells: Cells) -> Planes:
     return tuple(planes)
 
 
-def _parts(cells: Cells, size: Size, context: int, chroma: int, window: Size) -> TilePlan | None:
+def _parts(
+    cells: Cells, size: Size, context: int, chroma: int, window: Size, spent: int
+) -> TilePlan | None:
     """Tiles over all that changes can reach, or None where the whole frame costs less."""
-    boxes = _merged(_boxes(cells, size, context, chroma), size, context)
+    boxes = _merged(_boxes(cells, size, context, chroma), size, spent)
     if boxes is None:
         return None
     tiles = tuple(
@@ -162,7 +165,7 @@ def _parts(cells: Cells, size: Size, context: int, chroma: int, window: Size) ->
         for box in boxes
         for kept in _split(box, window.width - 2 * context, window.height - 2 * context)
     )
-    cost = sum(tile.window.pixels for tile in tiles)
+    cost = sum(tile.kept.grown(spent, size.box).pixels for tile in tiles)
     return TilePlan(size, window, context, tiles) if cost <= WORTH * size.pixels else None
 
 
@@ -183,13 +186,13 @@ def _boxes(cells: Cells, size: Size, context: int, chroma: int) -> list[Box]:
     return boxes
 
 
-def _merged(boxes: list[Box], size: Size, context: int) -> list[Box] | None:
+def _merged(boxes: list[Box], size: Size, spent: int) -> list[Box] | None:
     """Boxes of which no two cost less as one; None if there are too many to try."""
     if len(boxes) > MOST_BOXES:
         return None
 
     def cost(box: Box) -> int:
-        return box.grown(context, size.box).pixels
+        return box.grown(spent, size.box).pixels
 
     merged: list[Box] = []
     for box in boxes:

@@ -131,9 +131,9 @@ def in_tiles(engine: Engine, pictures: Tensor, tiling: TilePlan) -> None:
     """The network on every tile of (n, 3, h, w) pictures, which lie on its device."""
     exact = engine.upscaler.is_exact(tiling.overlap, 0)
     for tile in tiling.tiles:
-        box, kept = tile.window, tile.kept.moved(-tile.window.x, -tile.window.y)
+        box = tile.window
         window = pictures[..., box.y : box.bottom, box.x : box.right]
-        engine.network(window, kept if exact and tile.kept != box else None)
+        engine.network(window, tile.wanted(0) if exact else None)
 
 
 def _tiling(upscaler: Upscaler, size: Size, tile: int | None) -> TilePlan:

@@ -73,12 +73,13 @@ class Network:
         code is for; compiling that fails is a :class:`DeviceError`.
         """
         color = self._ordered(windows if self._alpha else windows[:, :3])
+        trim = _trim(windows, wanted)
         with self._precision():
             try:
-                if wanted is None:
+                if trim is None:
                     enlarged = (self._built if built else self.module)(color).float()
                 else:
-                    enlarged = self.module(color, _trim(windows, wanted)).float()
+                    enlarged = self.module(color, trim).float()
             except self._refusals as error:
                 said = str(error).strip().splitlines()[0]
                 raise DeviceError(
@@ -113,4 +114,6 @@ def _box(windows: Tensor) -> Box:
 
 
 def _trim(windows: Tensor, wanted: Box | None) -> Trim | None:
-    return None if wanted is None else Trim(_box(windows), wanted)
+    """For a part of the windows; ``None`` where all of them is wanted."""
+    box = _box(windows)
+    return None if wanted in (None, box) else Trim(box, wanted)

@@ -33,7 +33,7 @@ class Part:
     fade_x: int
     fade_y: int
     window: Box  # what the network gives, in pixels of its enlargement
-    wanted: Box | None  # the same within the tile's window, in input pixels; None for all of it
+    wanted: Box  # the same within the tile's window, in input pixels
 
 
 class Output(ABC):
@@ -65,25 +65,22 @@ class Output(ABC):
         """Work out every tile's parts. ``exact``: kept parts fit together; else windows fade.
         ``trims``: the network gives no more of a window than it is asked for."""
         self.parts = []
+        margin = self.margin
         boxes = [tile.window for tile in tiles.tiles]
         for tile in tiles.tiles:
-            window = seen = tile.window
+            window = tile.window
+            wanted = window.moved(-window.x, -window.y)  # all of it
             if exact:
-                seen = tile.kept.grown(self.margin, window) if trims else window
+                wanted = tile.wanted(margin) if trims else wanted
                 pasted = self._in_target(tile.kept)
-                left = max(0, pasted.x - self.context)
-                top = max(0, pasted.y - self.context)
-                right = min(self.high.width, pasted.right + self.context)
-                bottom = min(self.high.height, pasted.bottom + self.context)
-                computed, fade_x, fade_y = Box(left, top, right - left, bottom - top), 0, 0
+                computed, fade_x, fade_y = pasted.grown(self.context, self.high.box), 0, 0
             else:
                 computed = pasted = self._in_target(window)
                 fade_x = self._shared(window.x, [box.right for box in boxes if box.x < window.x], 0)
                 fade_y = self._shared(
                     window.y, [box.bottom for box in boxes if box.y < window.y], 1
                 )
-            wanted = None if seen == window else seen.moved(-window.x, -window.y)
-            large = seen.scaled(self.scale)
+            large = wanted.moved(window.x, window.y).scaled(self.scale)
             self.parts.append(Part(computed, pasted, fade_x, fade_y, large, wanted))
 
     def folds(self, side: int) -> bool:

@@ -161,7 +161,7 @@ def _parts(
     if boxes is None:
         return None
     tiles = tuple(
-        Tile(_widened(kept.grown(context, size.box), size, window), kept)
+        Tile(stepped(kept.grown(context, size.box), size.box, window), kept)
         for box in boxes
         for kept in _split(box, window.width - 2 * context, window.height - 2 * context)
     )
@@ -212,16 +212,6 @@ def _merged(boxes: list[Box], size: Size, spent: int) -> list[Box] | None:
 def _union(one: Box, other: Box) -> Box:
     left, top = min(one.x, other.x), min(one.y, other.y)
     return Box(left, top, max(one.right, other.right) - left, max(one.bottom, other.bottom) - top)
-
-
-def _widened(box: Box, size: Size, window: Size) -> Box:
-    """The box, of the next size that windows come in where ``window`` has so much, slid inward."""
-    width, height = (
-        min(most, stepped(side))
-        for side, most in ((box.width, window.width), (box.height, window.height))
-    )
-    left, top = min(box.x, size.width - width), min(box.y, size.height - height)
-    return Box(left, top, width, height)
 
 
 def _split(box: Box, width: int, height: int) -> list[Box]:

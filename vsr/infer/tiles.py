@@ -29,6 +29,10 @@ class Tile:
     window: Box
     kept: Box
 
+    def wanted(self, margin: int) -> Box:
+        """The kept part and so much around it, where there is as much, in the window's pixels."""
+        return self.kept.grown(margin, self.window).moved(-self.window.x, -self.window.y)
+
 
 @dataclass(frozen=True, slots=True)
 class TilePlan:
@@ -81,8 +85,8 @@ def batches(
     jobs = ((tile, frame) for tile in range(len(wanted)) for frame in range(frames))
     for _, alike in groupby(jobs, key=lambda job: wanted[job[0]]):
         while turn := list(islice(alike, batch)):
-            some = {tile: [frame for other, frame in turn if other == tile] for tile, _ in turn}
-            yield [(tile, slice(found[0], found[-1] + 1)) for tile, found in some.items()]
+            runs = [(tile, list(run)) for tile, run in groupby(turn, key=lambda job: job[0])]
+            yield [(tile, slice(run[0][1], run[-1][1] + 1)) for tile, run in runs]
 
 
 def _spans(

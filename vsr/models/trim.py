@@ -1,8 +1,8 @@
 """Leave out, layer by layer, what the wanted part of a window does not depend on any more.
 
 Each layer looks a little around, so the first ones have to compute more than the last ones. What is
-left out makes the window's new edges wrong, as far as the layers to come look: just not as far as
-the wanted part: there sums are the same, on a CPU to the bit. A network that does so says
+left out makes the window's new edges wrong, as far as the layers to come look, which is just not as
+far as the wanted part. There sums are the same, on a CPU to the bit. A network that does so says
 ``trims = True``, and takes a ``trim`` beside the pixels of a window: then it gives what is wanted
 alone.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vsr.geometry import Box
+from vsr.geometry import Box, Size
 
 STEP = 16
 """Sides come in steps of so many pixels at least: for each new shape kernels are made or chosen."""
@@ -32,15 +32,10 @@ class Trim:
     def __call__(self, x: Tensor, reach: int) -> Tensor:
         """(n, c, h, w) of ``box`` to what the layers to come, which look ``reach`` far, need."""
         before = self.box
-        left, width = _narrowed(
-            before.x, before.width, self._wanted.x - reach, self._wanted.right + reach
-        )
-        top, height = _narrowed(
-            before.y, before.height, self._wanted.y - reach, self._wanted.bottom + reach
-        )
-        if width * height > WORTH * before.width * before.height:
+        box = stepped(self._wanted.grown(reach, before), before, before)
+        if box.pixels > WORTH * before.pixels:
             return x
-        self.box = Box(left, top, width, height)
+        self.box = box
         return self.cut(x, before)
 
     def cut(self, x: Tensor, covered: Box) -> Tensor:
@@ -77,17 +72,18 @@ def part(x: Tensor, covered: Box, wanted: Box) -> Tensor:
     return x[..., top : top + wanted.height * scale, left : left + wanted.width * scale]
 
 
-def stepped(side: int) -> int:
-    """The next of few sides: in steps of an eighth to a sixteenth of itself, where it is large."""
+def stepped(box: Box, within: Box, most: Size | Box) -> Box:
+    """The box with sides of few lengths, ``most`` at most, slid to lie within another."""
+    width = min(most.width, _stepped(box.width))
+    height = min(most.height, _stepped(box.height))
+    left, top = min(box.x, within.right - width), min(box.y, within.bottom - height)
+    return Box(left, top, width, height)
+
+
+def _stepped(side: int) -> int:
+    """In steps of an eighth to a sixteenth of itself, where it is large."""
     step = max(STEP, 1 << side.bit_length() >> 4)
     return max(LEAST, -(-side // step) * step)
-
-
-def _narrowed(start: int, length: int, first: int, end: int) -> tuple[int, int]:
-    """A stretch within another with all of ``first`` to ``end`` that it has, in whole steps."""
-    first, end = max(start, first), min(start + length, end)
-    side = min(length, stepped(end - first))
-    return min(first, start + length - side), side
 
 
 def _contiguous(x: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class Advanced:
 
 @dataclass(frozen=True, slots=True)
 class BackedOff:
-    """Memory ran out or a number was not finite; the same frames are redone this way."""
+    """Memory ran out or the network made no picture; the same frames are redone this way."""
 
     reason: str
     tile: Size

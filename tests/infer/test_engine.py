@@ -36,6 +36,9 @@ def upscaler(name: str, hparams: dict[str, int] | None = None) -> Upscaler:
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight)  # lively everywhere, so that a seam would show
+    last = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+    if last:
+        last[-1].weight.data *= 0.2  # but no livelier than a picture can be
     return make_upscaler(module, name=name, arch=name, dtypes=(torch.bfloat16, torch.float32))
 
 

@@ -195,7 +195,7 @@ def test_it_forgets_when_told_to() -> None:
 
 
 def test_numbers_that_are_not_finite_are_redone_with_what_was_reused() -> None:
-    network = Upscaler(Fussy(always=False), "fussy", "fussy", 2, 0)
+    network = Upscaler(Fussy(always=False), "fussy", "fussy", 2, halo=2)
     clips = footage(YUV)
     engine = Engine(network, EngineOptions(dtype="fp16", device="cpu"))
     plain = Engine(network, EngineOptions(dtype="fp32", device="cpu", reuse=None))

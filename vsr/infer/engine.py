@@ -15,11 +15,12 @@ from torch import Tensor
 
 from vsr.chroma import up_reach
 from vsr.color import ColorSpec, part_to_rgb
-from vsr.errors import OptionsError, WeightsError
-from vsr.events import BackedOff, EventSink, ignore
+from vsr.errors import OptionsError
+from vsr.events import BackedOff, EventSink, Warned, ignore
 from vsr.geometry import Box, Size
 from vsr.infer import device as devices
 from vsr.infer.copies import Copies, Landing
+from vsr.infer.mending import Mending
 from vsr.infer.network import Network
 from vsr.infer.output import FloatOutput, Output, PlaneOutput
 from vsr.infer.reuse import Cells, Planes, Reuse, turns
@@ -38,8 +39,10 @@ class Engine:
 
     ``enlarge`` takes planes as decoded and returns planes to encode; ``upscale`` takes and returns
     RGB tensors. When memory runs out, the batch is halved, then the tile, the same frames are done
-    again, and the smaller sizes are kept; at the smallest, :class:`OutOfMemory`. When half
-    precision makes a number that is not finite, the frames are redone in the next wider type.
+    again, and the smaller sizes are kept; at the smallest, :class:`OutOfMemory`. When a network
+    makes what is no picture (numbers that are not finite, or that leave the interpolation by more
+    than any picture can), the frames are redone in the next wider type; where float32 makes it too,
+    the interpolation alone takes its place. ``mended`` counts such frames.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class Engine:
         self._on_event = on_event
         self._first_dtype = self.placement.dtype
         self._told: set[torch.dtype] = set()
+        self.mended = 0
+        self._mends = False
         self._reuse = Reuse(self.options.reuse)
         self._copies = Copies(self.placement.device)
         self._sizes = Sizes(self.options, self.placement.device, upscaler)
@@ -76,10 +81,16 @@ class Engine:
 
         def attempt() -> tuple[Planes, Planes]:
             shown, changed = self._reuse.held(planes, key)
+            if self._mends:  # whole frames: what is mended cannot be told from what is not
+                return shown, self._enlarged(shown, [None for _ in changed], source, target, size)
             return shown, self._enlarged(shown, changed, source, target, size)
 
+        mended = self.mended
         shown, made = self._insist(attempt)
-        self._reuse.keep(shown, made, key)
+        if self.mended == mended:
+            self._reuse.keep(shown, made, key)
+        else:
+            self._reuse.forget()
         return self._copies.down(made)
 
     def forget(self) -> None:
@@ -161,19 +172,23 @@ class Engine:
         tiles, batch = self._sizes.choose(output, frames) if parts is None else (parts, 1)
         exact = self.upscaler.is_exact(tiles.overlap, output.margin)
         output.prepare(tiles, exact=exact, trims=self._network.trims)
-        finite = torch.ones((), dtype=torch.bool, device=output.canvas[0].device)
+        mending = self._mending(pixels, output, frames, tiles) if self._mends else None
+        sound = torch.ones((), dtype=torch.bool, device=output.canvas[0].device)
         built = parts is None and self._network.compiles
         for turn in batches([part.wanted for part in output.parts], frames, batch):
             wanted = output.parts[turn[0][0]].wanted
             windows = torch.cat([pixels(some, tiles.tiles[tile].window) for tile, some in turn])
             folds = not built and windows.shape[1] == 3 and output.folds(self._network.side)
-            if folds:
-                enlarged = self._network.unshuffled(windows, wanted)
-                finite &= enlarged.finite()
+            if mending is not None:
+                places = [tiles.tiles[tile].window for tile, _ in turn]
+                enlarged = mending.run(windows, [some for _, some in turn], places, wanted)
+            elif folds:
+                enlarged, as_expected = self._network.unshuffled(windows, wanted)
+                sound &= as_expected
             else:
                 whole = built and len(windows) == batch
-                enlarged = self._network.run(windows, wanted, built=whole)
-                finite &= torch.isfinite(enlarged.sum())
+                enlarged, as_expected = self._network.run(windows, wanted, built=whole)
+                sound &= as_expected
             done = 0
             for tile, some in turn:
                 end = done + some.stop - some.start
@@ -181,8 +196,26 @@ class Engine:
                 output.paste(tile, there, enlarged[done:end])
                 done = end
             del windows, enlarged
-        if not bool(finite):
-            raise _NotFiniteError
+        if not bool(sound):
+            raise _NoPictureError
+
+    def _mending(self, pixels: Pixels, output: Output, frames: int, tiles: TilePlan) -> Mending:
+        """Where the network is not to be shown, found tile by tile."""
+        mending = Mending(self._network, frames, output.low, output.canvas[0].device)
+        for tile in tiles.tiles:
+            for frame in range(frames):
+                some = slice(frame, frame + 1)
+                mending.look(pixels(some, tile.window), some, tile.window, tile.kept)
+        found = mending.settle()
+        if found and not self.mended:
+            self._on_event(
+                Warned(
+                    f"{self.upscaler.name} makes what is no picture of some of this: "
+                    "interpolated there alone"
+                )
+            )
+        self.mended += found
+        return mending
 
     @torch.inference_mode()
     def network(self, windows: Tensor, wanted: Box | None = None) -> Tensor:
@@ -191,7 +224,7 @@ class Engine:
         (n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32, or of networks that trim the
         ``wanted`` part alone; alpha goes by bicubic where the network has none.
         """
-        return self._network.run(windows, wanted if self._network.trims else None)
+        return self._network.run(windows, wanted if self._network.trims else None)[0]
 
     def _place(self, dtype: torch.dtype) -> None:
         self.placement = replace(self.placement, dtype=dtype)
@@ -204,10 +237,13 @@ class Engine:
     def _insist(self, attempt: Callable[[], Result]) -> Result:
         """Try until it works or nothing smaller is left. The exception is let go of first: it
         holds the tensors that filled the memory."""
+        self._mends = False
+        mended = self.mended
         while True:
+            self.mended = mended
             try:
                 return attempt()
-            except _NotFiniteError:
+            except _NoPictureError:
                 exhausted = False
             except (RuntimeError, MemoryError) as error:
                 if not devices.is_out_of_memory(error):
@@ -224,10 +260,8 @@ class Engine:
     def _widen(self) -> None:
         dtype = devices.wider(self.placement.dtype, self.upscaler)
         if dtype is None:
-            raise WeightsError(
-                f"{self.upscaler.name} makes numbers that are not finite, in float32 too",
-                hint="its weights are damaged or its training went wrong",
-            )
+            self._mends = True
+            return
         before = self.placement.dtype_name
         self._place(dtype)
         assert self._sizes.latest is not None
@@ -235,9 +269,9 @@ class Engine:
         if dtype not in self._told:
             self._told.add(dtype)
             self._on_event(
-                BackedOff(f"not finite in {before}", tiles.window, batch, self.placement.dtype_name)
+                BackedOff(f"no picture in {before}", tiles.window, batch, self.placement.dtype_name)
             )
 
 
-class _NotFiniteError(Exception):
-    """The network made infinity or not-a-number."""
+class _NoPictureError(Exception):
+    """The network made infinity, not-a-number, or numbers that no picture holds."""

@@ -1,4 +1,9 @@
-"""A network on its device: in its type and memory order, and compiled where that is asked for."""
+"""A network on its device: in its type and memory order, and compiled where that is asked for.
+
+Decoded video holds colours outside of RGB's 0..1 (dark edges, saturated red and blue, super-white),
+and a network answers with anything to what it never learnt. So it sees RGB clamped to 0..1; what
+was beyond is enlarged by bicubic and added, which loses neither super-white nor super-black.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +21,23 @@ from vsr.geometry import Box
 from vsr.infer.device import Placement, has_fast_bfloat16
 from vsr.infer.fusing import fused
 from vsr.models.arch import Upscaler
+from vsr.models.interpolation import Interpolation
 from vsr.models.trim import Trim, part
-from vsr.models.unshuffled import Unshuffled, Unshuffling
+from vsr.models.unshuffled import Unshuffled, Unshuffling, within
+
+FARTHEST = 4.0
+"""A picture leaves its interpolation by less than 1.5, both being of 0..1, and what we ship answers
+the finest black and white with up to 3. A network at a loss leaves it by thousands."""
+FINITE = float(torch.finfo(torch.float32).max)
 
 
 class Network:
     """A copy of an upscaler's module where the placement says."""
 
     def __init__(self, upscaler: Upscaler, place: Placement, *, compiles: bool) -> None:
-        self.compiles = compiles
-        self._alpha, self._place = upscaler.alpha, place
+        self.name, self.compiles = upscaler.name, compiles
+        self._alpha, self._place, self._learned = upscaler.alpha, place, upscaler.learned
+        self._base = Interpolation("bicubic", upscaler.scale).to(place.device)
         module = copy.deepcopy(upscaler.module)
         plain = place.dtype == torch.float32 or (
             place.dtype == torch.bfloat16 and has_fast_bfloat16()  # or oneDNN has no such thing
@@ -60,32 +72,33 @@ class Network:
         """Of the cells that ``unshuffled`` makes; 0 where the network lays pixels out itself."""
         return self.module.scale if isinstance(self.module, Unshuffling) else 0
 
-    def unshuffled(self, windows: Tensor, wanted: Box | None = None) -> Unshuffled:
-        """(n, 3, h, w) to as many cells, or those ``wanted``; for networks with a ``side``."""
-        assert isinstance(self.module, Unshuffling)
-        return self.module.unshuffled(self._ordered(windows), _trim(windows, wanted))
+    def unshuffled(self, windows: Tensor, wanted: Box | None = None) -> tuple[Unshuffled, Tensor]:
+        """(n, 3, h, w) to as many cells, or those ``wanted``; for networks with a ``side``.
 
-    def run(self, windows: Tensor, wanted: Box | None = None, *, built: bool = False) -> Tensor:
-        """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32.
+        Also whether the cells are sound, as a tensor: numbers, and no farther from the
+        interpolation than a picture can be.
+        """
+        assert isinstance(self.module, Unshuffling)
+        with self._precision():
+            cells = self.module.unshuffled(self._ordered(windows), _trim(windows, wanted))
+        most = FARTHEST if self._learned else FINITE
+        return cells, cells.within(-most, most)
+
+    def run(
+        self, windows: Tensor, wanted: Box | None = None, *, built: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32, and if they are sound.
 
         Of a network that trims, what it makes of the ``wanted`` part of the windows alone. Alpha
         goes by bicubic where the network has none. ``built`` is for the one shape that the compiled
         code is for; compiling that fails is a :class:`DeviceError`.
         """
         color = self._ordered(windows if self._alpha else windows[:, :3])
-        trim = _trim(windows, wanted)
-        with self._precision():
-            try:
-                if trim is None:
-                    enlarged = (self._built if built else self.module)(color).float()
-                else:
-                    enlarged = self.module(color, trim).float()
-            except self._refusals as error:
-                said = str(error).strip().splitlines()[0]
-                raise DeviceError(
-                    f"the network cannot be compiled here: {said}",
-                    hint="--compile off; or is a C++ compiler installed, and on a GPU Triton?",
-                ) from error
+        if self.side and not built:
+            cells, sound = self.unshuffled(color, wanted)
+            enlarged = cells.shuffled()
+        else:
+            enlarged, sound = self._forward(color, wanted, built=built)
         if enlarged.shape[1] < windows.shape[1]:
             box = wanted or _box(windows)
             alpha = functional.interpolate(
@@ -96,7 +109,40 @@ class Network:
             )
             alpha = part(alpha, _box(windows), box)
             enlarged = torch.cat([enlarged, alpha], dim=1)
-        return enlarged
+        return enlarged, sound
+
+    def _forward(self, color: Tensor, wanted: Box | None, *, built: bool) -> tuple[Tensor, Tensor]:
+        """``run`` for networks that lay out their pixels themselves, and for compiled code."""
+        trim, least, most = _trim(color, wanted), -FINITE, FINITE
+        given, beyond = color, None
+        if self._learned and self.side:  # its base is in what it gives, and may be as far out
+            least, most = -2 * FARTHEST, 1 + 2 * FARTHEST
+        elif self._learned:
+            least, most = -FARTHEST, 1 + FARTHEST
+            given = color.clamp(0, 1)
+            beyond = color - given
+            if self._place.device.type == "cpu" and not bool(beyond.any()):
+                beyond = None  # nearly always; asking a GPU would be waiting for it
+        with self._precision():
+            try:
+                if trim is None:
+                    enlarged = (self._built if built else self.module)(given).float()
+                else:
+                    enlarged = self.module(given, trim).float()
+            except self._refusals as error:
+                said = str(error).strip().splitlines()[0]
+                raise DeviceError(
+                    f"the network cannot be compiled here: {said}",
+                    hint="--compile off; or is a C++ compiler installed, and on a GPU Triton?",
+                ) from error
+            sound = within(enlarged, least, most)
+            if beyond is not None:
+                enlarged = enlarged + self.interpolated(beyond, wanted)
+        return enlarged, sound
+
+    def interpolated(self, windows: Tensor, wanted: Box | None = None) -> Tensor:
+        """The windows, or the part of them that is wanted, enlarged by bicubic in float32."""
+        return self._base(windows, _trim(windows, wanted))
 
     def _ordered(self, pixels: Tensor) -> Tensor:
         last = self._place.channels_last

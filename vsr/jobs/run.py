@@ -174,6 +174,11 @@ def _warnings(plan: Plan, tally: Tally, last: Segment, retimed: Counter[int]) ->
             f"{tally.converted} frames changed pixel format in the middle: converted to the first "
             f"one's, {plan.info.pix_fmt}"
         )
+    if tally.mended:
+        warnings.append(
+            f"{tally.mended} frames hold places of which the network makes no picture: "
+            "they are interpolated there"
+        )
     if tally.repaired:
         warnings.append(f"{tally.repaired} frames had missing or falling times, set in order")
     periods = (plan.timing.time_base, 1 / plan.timing.frame_rate)

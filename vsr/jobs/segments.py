@@ -61,6 +61,7 @@ class Tally:
     jumps: int = 0
     repaired: int = 0
     converted: int = 0
+    mended: int = 0
     seconds: float = 0.0
     waited_seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
@@ -72,6 +73,7 @@ class Tally:
             self.jumps + other.jumps,
             self.repaired + other.repaired,
             self.converted + other.converted,
+            self.mended + other.mended,
             self.seconds + other.seconds,
             (first[0] + second[0], first[1] + second[1], first[2] + second[2]),
         )
@@ -140,7 +142,7 @@ def make(
 
     :class:`Diverged` where the frames that come are not the ones that the task names.
     """
-    plan, begun = task.plan, time.perf_counter()
+    plan, begun, mended = task.plan, time.perf_counter(), engine.mended
     reader = reader_of(plan, after=task.after, before=task.before)
     making = Making(task, reader, on_event, on_segment, worker)
     pipeline = Pipeline(reader, enlarger(plan, engine), lambda made: making.write(made()))
@@ -157,6 +159,7 @@ def make(
         jumps=reader.jumps,
         repaired=reader.repaired,
         converted=reader.converted,
+        mended=engine.mended - mended,
         seconds=time.perf_counter() - begun,
         waited_seconds=(waits.read_seconds, waits.work_seconds, waits.write_seconds),
     )

@@ -19,8 +19,8 @@ from vsr.errors import WeightsError
 MOST = 4096  # of any hyper-parameter: no network of this kind comes near it
 MOST_SCALE = 8
 ALL_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
-ALPHA_HALO = 2
-"""Of the bicubic that enlarges alpha where the network does not."""
+LEAST_HALO = 2
+"""Of the bicubic that enlarges alpha, and colours outside of 0..1, where the network does not."""
 LONGEST_HALO, FADED = 96, 48
 """A halo beyond the first would be most of every tile: unless told, the second is cross-faded."""
 Hyper: TypeAlias = int | float | str | bool
@@ -76,6 +76,7 @@ class Upscaler:
     takes (n, 4, h, w), too. ``bounded`` is false where the network looks farther than ``halo``,
     ``whole`` where it is better not tiled, ``channels_last`` where it bears memory in
     which a pixel's channels are neighbours. ``foreign`` weights are not of this project's format.
+    ``learned`` is false for interpolations, which may be given any numbers and need no watching.
     """
 
     module: nn.Module
@@ -90,6 +91,7 @@ class Upscaler:
     whole: bool = False
     channels_last: bool = True
     foreign: bool = False
+    learned: bool = True
     card: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -145,13 +147,14 @@ def make_upscaler(
     arch: str,
     dtypes: tuple[torch.dtype, ...] = ALL_DTYPES,
     foreign: bool = False,
+    learned: bool = True,
     card: Mapping[str, str] | None = None,
 ) -> Upscaler:
     """Measure a module's scale and halo, and bundle them with what it says of itself."""
     module = module.eval()
     alpha = bool(getattr(module, "alpha", False))
     scale, halo = measure(module)
-    halo = max(halo, 0 if alpha else ALPHA_HALO)
+    halo = max(halo, LEAST_HALO)
     return Upscaler(
         module,
         name,
@@ -162,6 +165,7 @@ def make_upscaler(
         dtypes=dtypes,
         alpha=alpha,
         foreign=foreign,
+        learned=learned,
         card=dict(card or {}),
     )
 

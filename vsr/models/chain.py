@@ -47,5 +47,6 @@ def chain(upscalers: Sequence[Upscaler]) -> Upscaler:
         whole=any(upscaler.whole for upscaler in upscalers),
         channels_last=all(upscaler.channels_last for upscaler in upscalers),
         foreign=any(upscaler.foreign for upscaler in upscalers),
+        learned=any(upscaler.learned for upscaler in upscalers),
         card={"about": ", then ".join(upscaler.name for upscaler in upscalers)},
     )

@@ -24,7 +24,11 @@ from vsr.models.unshuffled import Unshuffled
 
 
 class Compact(nn.Module):
-    """(n, channels, h, w) 0..1 to (n, channels, h * scale, w * scale) float32."""
+    """(n, channels, h, w) 0..1 to (n, channels, h * scale, w * scale) float32.
+
+    Learnt layers see the pixels clamped to 0..1, which is all they ever learnt; the base sees them
+    as they are, so that what lies outside of 0..1 is enlarged by interpolation, and not lost.
+    """
 
     trims = True
 
@@ -71,7 +75,7 @@ class Compact(nn.Module):
 
     def unshuffled(self, pixels: Tensor, trim: Trim | None = None) -> Unshuffled:
         """The same, not laid out."""
-        x = pixels.to(next(self.body.parameters()).dtype)
+        x = pixels.clamp(0, 1).to(next(self.body.parameters()).dtype)
         if trim is None:
             detail = self.body(x)  # (n, channels * scale**2, h, w); the base is not there meanwhile
             return Unshuffled((self.base(pixels), detail), self.scale)

@@ -98,6 +98,7 @@ def load(
             name=name,
             arch=name,
             dtypes=(torch.float32,),
+            learned=False,
             card={"about": arch.summary},
         )
     path = Path(name)

@@ -91,7 +91,7 @@ def _upscale(
         job = upscale_folder if source.is_dir() else extract_frames
         return job(source, target, engine, options, on_event, should_stop)
     options = previewed(source, options, on_event)
-    plan = make_plan(source, target, options, engine.upscaler.scale)
+    plan = make_plan(source, target, options, engine.upscaler)
     if not options.force:
         check_room(plan, engine)
     if isinstance(engine, Witness):
@@ -145,7 +145,7 @@ def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = No
     check_target(source, target, options)
     if is_picture(source) or not target.suffix:
         raise OptionsError("only a video has a plan", hint="pictures are just enlarged")
-    return make_plan(source, target, options, load_for(options).scale)
+    return make_plan(source, target, options, load_for(options))
 
 
 def dry_run(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Forecast:

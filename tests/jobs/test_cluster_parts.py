@@ -24,6 +24,7 @@ from vsr.jobs.plan import make_plan
 from vsr.jobs.segments import Task, make
 from vsr.jobs.together import all_together
 from vsr.media.writer import Segment
+from vsr.weights import load
 
 GPUS = [{"CPU": 4.0}, {"CPU": 32.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 1.0}]
 
@@ -92,7 +93,7 @@ def test_a_node_answers_what_it_sees(tmp_path: Path) -> None:
 
 
 def task_of(source: Path, folder: Path) -> Task:
-    plan = make_plan(source, folder / "out.mp4", options(), 4)
+    plan = make_plan(source, folder / "out.mp4", options(), load("bicubic"))
     tasks = segment_tasks(plan, folder, options().engine)
     assert tasks is not None
     return tasks[0]

@@ -24,6 +24,7 @@ from vsr.jobs.pieces import open_task, segment_tasks
 from vsr.jobs.plan import make_plan
 from vsr.jobs.segments import Tally, Task
 from vsr.media.writer import Segment
+from vsr.weights import load
 
 HELLO = Hello("1", "2", "3", "f" * 64, "cpu fp32")
 
@@ -86,7 +87,7 @@ def setups(count: int) -> list[Setup]:
 def tasks(make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Task, ...]:
     monkeypatch.setattr(planning, "SEGMENT_SECONDS", 4 / 25)
     monkeypatch.setattr(crews, "LOOK_SECONDS", 0.02)
-    plan = make_plan(make_clip(frames=24), tmp_path / "out.mp4", options(), 4)
+    plan = make_plan(make_clip(frames=24), tmp_path / "out.mp4", options(), load("bicubic"))
     made = segment_tasks(plan, tmp_path, options().engine)
     assert made is not None
     return made

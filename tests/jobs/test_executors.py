@@ -26,6 +26,7 @@ from vsr.jobs import plan as planning
 from vsr.jobs.executors.worker import Hello, check_alike
 from vsr.jobs.pieces import segment_tasks
 from vsr.jobs.plan import make_plan
+from vsr.weights import load
 
 FOUR = Fraction(4, 25)  # segments of four frames
 VFR = [0, 100, 700, 701, 2500, 9000, 9100, 30000, 30001, 99999]
@@ -241,7 +242,7 @@ def test_ctrl_c_lets_workers_finish_and_twice_does_not(
 def test_segments_are_where_one_worker_cuts_them(make_clip: MakeClip, tmp_path: Path) -> None:
     """Known before anything is decoded, of a variable rate with reordered frames."""
     source = make_clip(pts=VFR, options={"bf": "3"})
-    plan = make_plan(source, tmp_path / "out.mp4", options(), 4)
+    plan = make_plan(source, tmp_path / "out.mp4", options(), load("bicubic"))
     tasks = segment_tasks(plan, tmp_path, options().engine)
     assert tasks is not None
     assert [time for task in tasks for time in task.times or ()] == VFR

@@ -20,7 +20,7 @@ from vsr.events import Report
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.jobs.plan import Plan, make_plan
-from vsr.jobs.segments import enlarger, reader_of
+from vsr.jobs.segments import clips_of, enlarger, reader_of
 from vsr.media.clip import Clip
 from vsr.media.writer import SegmentWriter
 from vsr.options import UpscaleOptions
@@ -138,29 +138,30 @@ def _measured(
     repeats: int,
 ) -> PipelineSpeed:
     upscaler = load(options.model)
-    plan = make_plan(source, folder / "out.mkv", options, upscaler.scale)
+    plan = make_plan(source, folder / "out.mkv", options, upscaler)
     all_of_it = replace(options, reuse="off")
     # Before this process is large itself: a child's peak begins with what its parent had.
     whole = "pipeline" in rows
     host_peak = command(arguments(source, plan.target, all_of_it))[1] if whole else None
     engine = Engine(upscaler, all_of_it.engine)
     enlarge = enlarger(plan, engine)
-    clips = list(reader_of(plan))
-    frames = sum(len(clip.pts) for clip in clips)
+    clips = list(clips_of(plan, reader_of(plan)))
+    frames = sum(len(clip.pts) for clip in clips if not clip.lead_in)
     place = engine.placement.device
     ready = [to_rgb(tuple(p.to(place) for p in clip.planes), plan.source)[:, :3] for clip in clips]
     large = [made() for made in map(enlarge, clips)] if "encode" in rows else []
+    large = [clip for clip in large if not clip.lead_in]
     tiles, batch = engine.tiling(
         plan.info.size, plan.encoding.size, plan.encoding.color, plan.clip_frames
     )
     reports: list[Report] = []
     actions: dict[str, Callable[[], object]] = {
-        "decode": lambda: sum(len(clip.pts) for clip in reader_of(plan)),
+        "decode": lambda: sum(len(clip.pts) for clip in clips_of(plan, reader_of(plan))),
         "network": lambda: _used_up(in_tiles(engine, pixels[i : i + batch], tiles)
             for pixels in ready for i in range(0, len(pixels), batch)),
         "enlarge": lambda: _used_up(made() for made in map(enlarge, clips)),
         "encode": lambda: _encode(plan, folder, large),
-        "encoder off": lambda: Pipeline(reader_of(plan), enlarge, _discard).run(),
+        "encoder off": lambda: Pipeline(clips_of(plan, reader_of(plan)), enlarge, _discard).run(),
         "pipeline": lambda: reports.append(api.upscale(source, plan.target, all_of_it)),
         "reused": lambda: api.upscale(source, plan.target, options),
     }  # fmt: skip

@@ -15,6 +15,7 @@ from vsr.geometry import Size
 from vsr.infer.copies import Landing
 from vsr.infer.engine import Engine
 from vsr.models.arch import Upscaler
+from vsr.motion import Motion
 from vsr.options import EngineOptions
 
 FRAMES = 8
@@ -55,10 +56,15 @@ class Witness(Engine):
         self._every = EVERY if frames is None else max(1, frames // FRAMES)
 
     def begin(
-        self, planes: tuple[Tensor, ...], source: ColorSpec, target: ColorSpec, size: Size
+        self,
+        planes: tuple[Tensor, ...],
+        source: ColorSpec,
+        target: ColorSpec,
+        size: Size,
+        motion: Motion | None = None,
     ) -> Landing:
         """As every engine does, and look at some."""
-        landing = super().begin(planes, source, target, size)
+        landing = super().begin(planes, source, target, size, motion)
         if self._every is None:
             return landing
         for place in range(planes[0].shape[0]):

@@ -19,14 +19,17 @@ from vsr.errors import OptionsError
 from vsr.events import BackedOff, EventSink, Warned, ignore
 from vsr.geometry import Box, Size
 from vsr.infer import device as devices
+from vsr.infer import recurrent
 from vsr.infer.copies import Copies, Landing
 from vsr.infer.mending import Mending
 from vsr.infer.network import Network
 from vsr.infer.output import FloatOutput, Output, PlaneOutput
+from vsr.infer.recurrent import Memory
 from vsr.infer.reuse import Cells, Planes, Reuse, turns
 from vsr.infer.sizing import Sizes
 from vsr.infer.tiles import TilePlan, batches
 from vsr.models.arch import Upscaler
+from vsr.motion import Motion, MotionEstimator
 from vsr.options import EngineOptions
 
 Result = TypeVar("Result")
@@ -61,6 +64,10 @@ class Engine:
         self._mends = False
         self._reuse = Reuse(self.options.reuse)
         self._copies = Copies(self.placement.device)
+        self._memory: Memory | None = None
+        self._made: Planes = ()
+        self._key: object = None
+        self._estimator = MotionEstimator()
         self._sizes = Sizes(self.options, self.placement.device, upscaler)
         self._place(self.placement.dtype)
 
@@ -74,10 +81,24 @@ class Engine:
         return self.begin(planes, source, target, size).wait()
 
     def begin(
-        self, planes: tuple[Tensor, ...], source: ColorSpec, target: ColorSpec, size: Size
+        self,
+        planes: tuple[Tensor, ...],
+        source: ColorSpec,
+        target: ColorSpec,
+        size: Size,
+        motion: Motion | None = None,
     ) -> Landing:
-        """As ``enlarge``, but a GPU's planes may be on their way down yet when it returns."""
+        """As ``enlarge``, but a GPU's planes may be on their way down yet when it returns.
+
+        ``motion`` is that of the frames, for networks with a memory; it is estimated without.
+        """
         key = (source, target, size, *(plane.shape[1:] for plane in planes))
+        if self.upscaler.memory:
+            if key != self._key:
+                self._forget_memory()
+            self._key = key
+            motion = motion or self._estimator.next(planes, source)
+            return self._copies.down(self._remembering(planes, motion, source, target, size))
 
         def attempt() -> tuple[Planes, Planes]:
             shown, changed = self._reuse.held(planes, key)
@@ -96,8 +117,13 @@ class Engine:
     def forget(self) -> None:
         """Begin anew, with nothing of the frames before: results depend on what follows alone."""
         self._reuse.forget()
+        self._forget_memory()
         if self.placement.dtype != self._first_dtype:  # widened for what was there before
             self._place(self._first_dtype)
+
+    def _forget_memory(self) -> None:
+        self._memory, self._made = None, ()
+        self._estimator.forget()
 
     def upscale(self, pixels: Tensor, size: Size | None = None) -> Tensor:
         """(n, 3 or 4, h, w) RGB(A) 0..1 to (n, 3 or 4, H, W) float32 on the same device.
@@ -164,6 +190,53 @@ class Engine:
         return output.canvas
 
     @torch.inference_mode()
+    def _remembering(
+        self, planes: Planes, motion: Motion, source: ColorSpec, target: ColorSpec, size: Size
+    ) -> Planes:
+        """Frame after frame through a network with a memory. What is redone begins from the memory
+        that was there before the frame, so that nothing depends on how frames came in clips."""
+        device = self.placement.device
+        frames, height, width = planes[0].shape
+        low = Size(width, height)
+        output = PlaneOutput(frames, low, size, self.upscaler.scale, target, device)
+        for frame in range(frames):
+            if motion.same[frame] and self._made:  # nothing moves, and nothing is learnt of it
+                for plane, made in zip(output.canvas, self._made, strict=True):
+                    plane[frame] = made
+                continue
+            there = slice(frame, frame + 1)
+            near = tuple(self._copies.up(plane[there]) for plane in planes)
+            pixels = part_to_rgb(near, source, low.box)
+            pixels = pixels if target.alpha else pixels[:, :3]
+            memory = None if motion.begins[frame] else self._memory
+            vectors = motion.pixels(frame).to(device)
+            self._memory = self._insist(
+                lambda: self._step(pixels, memory, vectors, output, frame)  # noqa: B023  # called at once
+            )
+            self._made = tuple(plane[frame] for plane in output.canvas)
+        self._made = tuple(plane.clone() for plane in self._made)
+        return output.canvas
+
+    def _step(
+        self, pixels: Tensor, memory: Memory | None, vectors: Tensor, output: Output, frame: int
+    ) -> Memory | None:
+        """One frame; what to remember of it, nothing if the network makes no picture of it."""
+        tiles, batch = self._sizes.choose(output, 1)
+        exact = self.upscaler.is_exact(tiles.overlap, output.margin)
+        output.prepare(tiles, exact=exact, trims=False)
+        new, sound = recurrent.step(
+            self._network, pixels, memory, vectors, output, frame, tiles, batch
+        )
+        if bool(sound):
+            return new
+        if not self._mends:
+            raise _NoPictureError
+        recurrent.check_weights(new, self.upscaler.name)
+        recurrent.interpolate(self._network, pixels, output, frame, tiles)
+        self._tell_mended(1)
+        return None
+
+    @torch.inference_mode()
     def _run(
         self, pixels: Pixels, output: Output, place: slice, parts: TilePlan | None = None
     ) -> None:
@@ -206,16 +279,18 @@ class Engine:
             for frame in range(frames):
                 some = slice(frame, frame + 1)
                 mending.look(pixels(some, tile.window), some, tile.window, tile.kept)
-        found = mending.settle()
-        if found and not self.mended:
+        self._tell_mended(mending.settle())
+        return mending
+
+    def _tell_mended(self, frames: int) -> None:
+        if frames and not self.mended:
             self._on_event(
                 Warned(
                     f"{self.upscaler.name} makes what is no picture of some of this: "
                     "interpolated there alone"
                 )
             )
-        self.mended += found
-        return mending
+        self.mended += frames
 
     @torch.inference_mode()
     def network(self, windows: Tensor, wanted: Box | None = None) -> Tensor:

@@ -22,6 +22,7 @@ from vsr.infer.device import Placement, has_fast_bfloat16
 from vsr.infer.fusing import fused
 from vsr.models.arch import Upscaler
 from vsr.models.interpolation import Interpolation
+from vsr.models.recurrent import Recurrent
 from vsr.models.trim import Trim, part
 from vsr.models.unshuffled import Unshuffled, Unshuffling, within
 
@@ -99,17 +100,17 @@ class Network:
             enlarged = cells.shuffled()
         else:
             enlarged, sound = self._forward(color, wanted, built=built)
-        if enlarged.shape[1] < windows.shape[1]:
-            box = wanted or _box(windows)
-            alpha = functional.interpolate(
-                windows[:, 3:],
-                scale_factor=enlarged.shape[-1] // box.width,
-                mode="bicubic",
-                antialias=True,
-            )
-            alpha = part(alpha, _box(windows), box)
-            enlarged = torch.cat([enlarged, alpha], dim=1)
-        return enlarged, sound
+        return self.with_alpha(enlarged, windows, wanted), sound
+
+    def with_alpha(self, enlarged: Tensor, windows: Tensor, wanted: Box | None = None) -> Tensor:
+        """With the windows' alpha, by bicubic, where they have some and ``enlarged`` has not."""
+        if enlarged.shape[1] == windows.shape[1]:
+            return enlarged
+        alpha = functional.interpolate(
+            windows[:, 3:], scale_factor=self.scale, mode="bicubic", antialias=True
+        )
+        alpha = part(alpha, _box(windows), wanted or _box(windows))
+        return torch.cat([enlarged, alpha], dim=1)
 
     def _forward(self, color: Tensor, wanted: Box | None, *, built: bool) -> tuple[Tensor, Tensor]:
         """``run`` for networks that lay out their pixels themselves, and for compiled code."""
@@ -139,6 +140,32 @@ class Network:
             if beyond is not None:
                 enlarged = enlarged + self.interpolated(beyond, wanted)
         return enlarged, sound
+
+    def step(self, windows: Tensor, before: Tensor, state: Tensor) -> tuple[Unshuffled, Tensor]:
+        """A step of a recurrent network on windows of a frame, (n, 3 or 4, h, w).
+
+        ``before`` and ``state`` are the same places of what is known of the frame before.
+        Returns the enlarged windows' cells and what to remember.
+        """
+        assert isinstance(self.module, Recurrent)
+        color, last, known = (self._ordered(x) for x in (windows[:, :3], before, state))
+        with self._precision():
+            return self.module.step(color, last, known)
+
+    def nothing(self, pixels: Tensor) -> Tensor:
+        """The memory of a first frame of a recurrent network: zeros, (n, features, h, w)."""
+        assert isinstance(self.module, Recurrent)
+        return self.module.nothing(pixels)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return self._place.dtype
+
+    @property
+    def scale(self) -> int:
+        """How many times it enlarges."""
+        return self._base.scale
 
     def interpolated(self, windows: Tensor, wanted: Box | None = None) -> Tensor:
         """The windows, or the part of them that is wanted, enlarged by bicubic in float32."""

@@ -13,6 +13,7 @@ from vsr.geometry import Size
 from vsr.infer import device as devices
 from vsr.infer.memory import peak_bytes
 from vsr.infer.output import Output
+from vsr.infer.recurrent import state_bytes
 from vsr.infer.tiles import TilePlan, least_tile, plan
 from vsr.models.arch import Upscaler
 from vsr.models.shapes import on_shapes
@@ -89,6 +90,7 @@ class Sizes:
         """The tiles and the batch for ``frames`` pictures, from the options or the budget."""
         overlap = self._upscaler.overlap(self._overlap, output.margin)
         low = output.low
+        budget = self._budget - state_bytes(self._upscaler.memory, self._dtype, low)
         # Windows begin where the target has whole samples of chroma, too.
         self._multiple = math.lcm(
             self._upscaler.multiple_of, output.align // math.gcd(output.align, output.scale)
@@ -98,12 +100,12 @@ class Sizes:
         tile = self._tile
         if tile is None:
             tile = max(low.width, low.height)
-            while tile > least and self._bytes(low, tile) > self._budget:
+            while tile > least and self._bytes(low, tile) > budget:
                 tile = max(least, tile * 3 // 4)
         tiles = plan(low, Size(tile, tile), overlap, multiple)  # raises where a tile is too small
         batch = self._batch
         if batch is None:
-            fits = int(self._budget // max(1.0, self._bytes(tiles.window, tile)))
+            fits = int(budget // max(1.0, self._bytes(tiles.window, tile)))
             useful = devices.useful_batch(self._device, tiles.window.pixels)
             batch = max(1, min(frames * len(tiles.tiles), fits, useful))
         self.latest = tiles, batch

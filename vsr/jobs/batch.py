@@ -191,7 +191,7 @@ class Batch:
             high = options.target_size(low, self.upscaler.scale)
             told = Forecast(source, target, low, high, 1)
         else:
-            plan = make_plan(source, target, options, self.upscaler.scale)
+            plan = make_plan(source, target, options, self.upscaler)
             engine = self._engine_for(plan.info.size)
             kind = (plan.info.size, plan.encoding.size, str(plan.encoding), plan.deinterlace)
             if kind not in self._measured:
@@ -210,7 +210,7 @@ class Batch:
                 size = picture_size(source, allow_huge=self.options.allow_huge)
                 return upscale_picture(source, target, self._engine_for(size), options, on_event)
         with alone:
-            plan = make_plan(source, target, options, self.upscaler.scale)
+            plan = make_plan(source, target, options, self.upscaler)
             engine = self._engine_for(plan.info.size)
             if not options.force:
                 check_room(plan, engine)

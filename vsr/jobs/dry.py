@@ -21,7 +21,8 @@ def dry_run(source: Path, target: Path, options: UpscaleOptions, engine: Engine)
     check_target(source, target, options)
     scale = engine.upscaler.scale
     if not is_picture(source) and target.suffix:
-        return forecast(make_plan(source, target, previewed(source, options), scale), engine)
+        options = previewed(source, options)
+        return forecast(make_plan(source, target, options, engine.upscaler), engine)
     pictures = [source] if is_picture(source) else pictures_in(source) if source.is_dir() else []
     if pictures:
         low, frames = picture_size(pictures[0], allow_huge=options.allow_huge), len(pictures)

@@ -33,6 +33,8 @@ def segment_tasks(plan: Plan, folder: Path, engine: EngineOptions) -> tuple[Task
             after=times[low - 1] if low else None,
             before=times[low + size] if low + size < len(times) else None,
             times=times[low : low + size],
+            lead_in=times[max(0, low - plan.lead_frames) : low],
+            lead_after=times[low - plan.lead_frames - 1] if low > plan.lead_frames else None,
         )
         for low in range(0, len(times), size)
     )
@@ -42,8 +44,17 @@ def open_task(
     plan: Plan, folder: Path, engine: EngineOptions, finished: Sequence[Segment] = ()
 ) -> Task:
     """All that follows the finished segments, whatever comes."""
-    after = finished[-1].shown[-1] if finished else None
-    return Task(plan=plan, folder=folder, engine=engine, index=len(finished), after=after)
+    shown = [time for segment in finished for time in segment.shown]
+    lead = plan.lead_frames
+    return Task(
+        plan=plan,
+        folder=folder,
+        engine=engine,
+        index=len(finished),
+        after=shown[-1] if shown else None,
+        lead_in=tuple(shown[max(0, len(shown) - lead) :]) if lead else (),
+        lead_after=shown[-lead - 1] if lead and len(shown) > lead else None,
+    )
 
 
 def unbroken(finished: Sequence[Segment]) -> list[Segment]:

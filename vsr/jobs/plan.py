@@ -21,10 +21,14 @@ from vsr.media.packets import Cut
 from vsr.media.probe import MediaInfo, probe
 from vsr.media.reader import Reader
 from vsr.media.writer import Timing, check_opens
+from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
 
 Pairs = tuple[tuple[str, str], ...]
 SEGMENT_SECONDS = 5
+LONGER = 2  # times, where each segment is led in by frames that are computed once more
+LEAD_FRAMES = 12
+"""What a network with a memory sees before the first frame of a segment."""
 CLIP_PIXELS = {"cpu": 1 << 18}  # frames are handed on in clips of about this many input pixels
 MOST_CLIP_PIXELS = 1 << 20  # on a GPU, which wants many at once; a CPU's start and end are shorter
 DEFAULT_FPS = "25"
@@ -47,6 +51,7 @@ class Plan:
     segment_frames: int
     notes: tuple[str, ...]
     hwaccel: str | None = None
+    lead_frames: int = 0
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -105,8 +110,8 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
         raise OptionsError(f"{target} exists already", hint="give --overwrite to replace it")
 
 
-def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -> Plan:
-    """Plan a video, or a folder of frames that becomes one; ``scale`` is the network's own."""
+def make_plan(source: Path, target: Path, options: UpscaleOptions, upscaler: Upscaler) -> Plan:
+    """Plan a video, or a folder of frames that becomes one."""
     if source.is_dir():
         if options.start is not None or options.end is not None:
             raise OptionsError("--start and --end are for a video", hint="leave frames out instead")
@@ -119,7 +124,7 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -
                 "--fps is for a folder of frames", hint="a video keeps the times it has"
             )
         info = probe(source, allow_huge=options.allow_huge)
-    wanted = options.target_size(info.size, scale)
+    wanted = options.target_size(info.size, upscaler.scale)
     check_target_size(wanted, allow_huge=options.allow_huge)
     encoding = choose(info, target, wanted, options)
     threads = recorded(target, THREADS)
@@ -144,10 +149,16 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, scale: int) -
         cut=cut_of(info, options),
         deinterlace=deinterlace,
         clip_frames=_clip_frames(info, options),
-        segment_frames=max(1, round(SEGMENT_SECONDS * info.frame_rate)),
+        segment_frames=_segment_frames(info, upscaler),
         notes=notes,
         hwaccel=hwaccel,
+        lead_frames=LEAD_FRAMES if upscaler.memory else 0,
     )
+
+
+def _segment_frames(info: MediaInfo, upscaler: Upscaler) -> int:
+    longer = LONGER if upscaler.memory else 1
+    return max(1, round(longer * SEGMENT_SECONDS * info.frame_rate))
 
 
 def _clip_frames(info: MediaInfo, options: UpscaleOptions) -> int:
@@ -216,6 +227,7 @@ def reader_for(
     after: int | None = None,
     hwaccel: str | None = None,
     before: int | None = None,
+    lead_frames: int = 0,
 ) -> Reader:
     """The reader of what of a video's stretch lies behind ``after`` and before ``before``."""
     first, last = bounds(info, cut)
@@ -229,6 +241,7 @@ def reader_for(
         last=min(ends, default=None),
         after=after,
         hwaccel=hwaccel,
+        lead_frames=lead_frames,
     )
 
 

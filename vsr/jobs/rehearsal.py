@@ -111,6 +111,7 @@ def _make(
         arguments = (clip.planes, plan.source, encoding.color, encoding.size)
         if not warm:  # the first time, memory is laid out and kernels are chosen
             engine.enlarge(*arguments)
+            engine.forget()
             warm = True
         begun = time.perf_counter()
         planes = engine.enlarge(*arguments)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vsr.events import Advanced, EventSink
@@ -12,7 +12,9 @@ from vsr.infer.engine import Engine
 from vsr.jobs.plan import Plan, reader_for
 from vsr.media.clip import Clip
 from vsr.media.images import FolderReader
+from vsr.media.lead_in import LeadIn
 from vsr.media.reader import Reader
+from vsr.media.threads import cores
 from vsr.media.writer import Segment, SegmentWriter
 from vsr.options import EngineOptions
 from vsr.pipeline import Pipeline, Waits
@@ -30,7 +32,8 @@ class Task:
 
     It holds the frames behind ``after`` and before ``before``; ``times`` are what they should be,
     ``None`` where that is not known. ``index`` is the number of its first segment. Files are named
-    with ``mark``, so that no two attempts share one.
+    with ``mark``, so that no two attempts share one. ``lead_in`` are the times of the frames up to
+    ``after`` that a network with a memory sees first; ``lead_after`` is that of the frame before.
     """
 
     plan: Plan
@@ -41,6 +44,8 @@ class Task:
     before: int | None = None
     times: tuple[int, ...] | None = None
     mark: str = ""
+    lead_in: tuple[int, ...] = ()
+    lead_after: int | None = None
 
     def segment_path(self, index: int) -> Path:
         """Where a segment is written."""
@@ -97,8 +102,10 @@ class Making:
         self._index = self.task.index
 
     def write(self, clip: Clip) -> None:
-        """Encode a clip, and close the segment that is full with it."""
+        """Encode a clip, and close the segment that is full with it. A lead-in is not written."""
         plan = self.task.plan
+        if clip.lead_in:
+            return
         if self._writer is None:
             path = self.task.segment_path(self._index)
             self._writer = SegmentWriter(self._index, path, plan.encoding, plan.timing)
@@ -143,9 +150,17 @@ def make(
     :class:`Diverged` where the frames that come are not the ones that the task names.
     """
     plan, begun, mended = task.plan, time.perf_counter(), engine.mended
-    reader = reader_of(plan, after=task.after, before=task.before)
+    reader = reader_of(
+        plan,
+        after=task.lead_after if task.lead_in else task.after,
+        before=task.before,
+        lead_frames=len(task.lead_in),
+    )
     making = Making(task, reader, on_event, on_segment, worker)
-    pipeline = Pipeline(reader, enlarger(plan, engine), lambda made: making.write(made()))
+    clips = clips_of(plan, reader, given=len(task.lead_in))
+    pipeline = Pipeline(
+        _checked(clips, task), enlarger(plan, engine), lambda made: making.write(made())
+    )
     making.waits = pipeline.waits
     try:
         waits = pipeline.run()
@@ -170,25 +185,61 @@ def enlarger(plan: Plan, engine: Engine) -> Callable[[Clip], Callable[[], Clip]]
 
     What it gives waits for the clip made: the last stage's work, as the next one is computed then.
     """
-    done = 0
+    done, led_in = 0, False
 
     def enlarge(clip: Clip) -> Callable[[], Clip]:
-        nonlocal done
-        if done % plan.segment_frames == 0:
+        nonlocal done, led_in
+        if done % plan.segment_frames == 0 and not led_in:
             engine.forget()  # a segment is the same whoever makes it, and whatever was made before
-        done += len(clip.pts)
+        led_in = clip.lead_in
         encoding = plan.encoding
-        landing = engine.begin(clip.planes, plan.source, encoding.color, encoding.size)
+        landing = engine.begin(clip.planes, plan.source, encoding.color, encoding.size, clip.motion)
+        if clip.lead_in:
+            shown = replace(clip, planes=(), motion=None)
+            return lambda: shown
+        done += len(clip.pts)
         times = clip.pts, clip.durations, clip.time_base  # the planes need not live on
         return lambda: Clip(landing.wait(), encoding.color, *times)
 
     return enlarge
 
 
+def clips_of(plan: Plan, reader: Iterable[Clip], *, given: int = 0) -> Iterable[Clip]:
+    """What a reader gives, with motion and lead-ins where the plan's network has a memory.
+
+    The first ``given`` frames are the lead-in of the first segment.
+    """
+    if not plan.lead_frames:
+        return reader
+    return LeadIn(
+        reader,
+        lead_frames=plan.lead_frames,
+        segment_frames=plan.segment_frames,
+        given=given,
+        threads=cores(),
+    )
+
+
+def _checked(clips: Iterable[Clip], task: Task) -> Iterator[Clip]:
+    """The clips, once those that lead in turn out to be the ones that the task names."""
+    expected = list(task.lead_in)
+    for clip in clips:
+        if clip.lead_in and expected:
+            if list(clip.pts) != expected[: len(clip.pts)]:
+                raise Diverged
+            del expected[: len(clip.pts)]
+        elif expected:
+            raise Diverged
+        yield clip
+
+
 def reader_of(
-    plan: Plan, *, after: int | None = None, before: int | None = None
+    plan: Plan, *, after: int | None = None, before: int | None = None, lead_frames: int = 0
 ) -> Reader | FolderReader:
-    """A reader of the frames of a plan that lie behind ``after`` and before ``before``."""
+    """A reader of the frames of a plan that lie behind ``after`` and before ``before``.
+
+    The first ``lead_frames`` of them are counted to no segment.
+    """
     if plan.info.is_folder:
         return FolderReader(
             plan.info,
@@ -196,6 +247,7 @@ def reader_of(
             segment_frames=plan.segment_frames,
             after=after,
             before=before,
+            lead_frames=lead_frames,
         )
     return reader_for(
         plan.info,
@@ -206,6 +258,7 @@ def reader_of(
         after=after,
         before=before,
         hwaccel=plan.hwaccel,
+        lead_frames=lead_frames,
     )
 
 

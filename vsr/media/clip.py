@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vsr.color import ColorSpec
 from vsr.geometry import Size
+from vsr.motion import Motion
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
@@ -17,7 +18,9 @@ class Clip:
 
     ``planes`` are as decoded: Y (n, h, w), U and V (n, h/sy, w/sx), alpha (n, h, w); or R, G, B and
     alpha (n, h, w) each; uint8, or uint16 above 8 bit. ``pts`` are n presentation times and
-    ``durations`` n durations (0 where unknown) in units of ``time_base`` seconds.
+    ``durations`` n durations (0 where unknown) in units of ``time_base`` seconds. ``motion`` is
+    known where a network with a memory wants it. Frames that ``lead_in`` are shown to it, and are
+    not written.
     """
 
     planes: tuple[Tensor, ...]
@@ -25,6 +28,8 @@ class Clip:
     pts: tuple[int, ...]
     durations: tuple[int, ...]
     time_base: Fraction
+    motion: Motion | None = None
+    lead_in: bool = False
 
     @property
     def size(self) -> Size:

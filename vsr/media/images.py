@@ -165,17 +165,21 @@ class FolderReader:
         segment_frames: int,
         after: int | None = None,
         before: int | None = None,
+        lead_frames: int = 0,
     ) -> None:
         self.info, self.damaged, self.repaired, self.jumps = info, 0, 0, 0
         self.converted = 0
         self._group = clip_frames
         self._segment_frames = segment_frames
         self._begin, self._before = 0 if after is None else after + 1, before
+        self._lead_frames = lead_frames
 
     def __iter__(self) -> Iterator[Clip]:
         paths = pictures_in(self.info.path)[: self._before]
-        for low in range(self._begin, len(paths), self._segment_frames):
-            segment = range(low, min(low + self._segment_frames, len(paths)))
+        first = self._begin + self._lead_frames
+        lows = range(first, len(paths), self._segment_frames)
+        parts = [range(low, min(low + self._segment_frames, len(paths))) for low in lows]
+        for segment in (range(self._begin, min(first, len(paths))), *parts):
             for start in range(segment.start, segment.stop, self._group):
                 yield self._clip(paths, range(start, min(start + self._group, segment.stop)))
 

@@ -33,7 +33,8 @@ class Reader:
     A clip has at most ``clip_frames`` frames and never crosses a multiple of ``segment_frames``, so
     that frames meet the same company however a run was cut. ``after`` skips frames up to and with
     that presentation time, by seeking where the container can; ``first`` and ``last`` bound the
-    times that are read, in units of the stream's time base. ``hwaccel`` is a device to decode on,
+    times that are read, in units of the stream's time base. The first ``lead_frames`` belong to no
+    segment: segments are counted from behind them. ``hwaccel`` is a device to decode on,
     such as cuda:0, one that :func:`vsr.media.hardware.refusal` did not refuse.
     """
 
@@ -48,11 +49,12 @@ class Reader:
         last: int | None = None,
         after: int | None = None,
         hwaccel: str | None = None,
+        lead_frames: int = 0,
     ) -> None:
         self.info = info
         self.damaged = 0
         self.converted = 0
-        self.frames = 0
+        self.frames = -lead_frames
         self._clip_frames, self._segment_frames = clip_frames, segment_frames
         self._deinterlace = deinterlace
         self._first, self._last, self._after = first, last, after

@@ -76,6 +76,7 @@ class Upscaler:
     takes (n, 4, h, w), too. ``bounded`` is false where the network looks farther than ``halo``,
     ``whole`` where it is better not tiled, ``channels_last`` where it bears memory in
     which a pixel's channels are neighbours. ``foreign`` weights are not of this project's format.
+    ``memory`` is how many channels a network with a memory remembers of each pixel, 0 for others.
     ``learned`` is false for interpolations, which may be given any numbers and need no watching.
     """
 
@@ -92,6 +93,7 @@ class Upscaler:
     channels_last: bool = True
     foreign: bool = False
     learned: bool = True
+    memory: int = 0
     card: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -166,6 +168,7 @@ def make_upscaler(
         alpha=alpha,
         foreign=foreign,
         learned=learned,
+        memory=int(getattr(module, "memory", 0)),
         card=dict(card or {}),
     )
 

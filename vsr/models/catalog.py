@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from vsr.models import compact, rrdb, srcnn, srresnet
+from vsr.models import compact, recurrent, rrdb, srcnn, srresnet
 from vsr.models.arch import Arch
 from vsr.models.interpolation import INTERPOLATIONS
 
 ARCHS: dict[str, Arch] = {
     arch.name: arch
-    for arch in (*INTERPOLATIONS, srcnn.ARCH, srresnet.ARCH, compact.ARCH, rrdb.ARCH)
+    for arch in (
+        *INTERPOLATIONS,
+        srcnn.ARCH,
+        srresnet.ARCH,
+        compact.ARCH,
+        rrdb.ARCH,
+        recurrent.ARCH,
+    )
 }

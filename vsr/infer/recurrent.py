@@ -1,0 +1,97 @@
+"""Frames that follow each other, through a network with a memory: one after another, tile by tile.
+
+What is remembered covers the whole frame: the frame before, and the network's features of it. Both
+are moved to the present frame as a whole, and every tile reads a window of them and writes the part
+that it keeps of the features to come. So tiles, batches and threads change no bit of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vsr.errors import WeightsError
+from vsr.geometry import Box, Size
+from vsr.infer.network import FARTHEST, Network
+from vsr.infer.output import Output
+from vsr.infer.tiles import TilePlan, batches
+from vsr.models.recurrent import carried, first
+from vsr.models.unshuffled import within
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
+class Memory:
+    """Of the frame before: its RGB, (1, 3 or 4, h, w) float32, and the network's features of it."""
+
+    pixels: Tensor
+    state: Tensor
+
+
+def step(
+    network: Network,
+    pixels: Tensor,
+    memory: Memory | None,
+    motion: Tensor,
+    output: Output,
+    frame: int,
+    tiles: TilePlan,
+    batch: int,
+) -> tuple[Memory, Tensor]:
+    """Enlarge one frame, (1, 3 or 4, h, w) RGB, onto the canvas.
+
+    ``motion``, (1, 2, h, w) in pixels, leads to the frame before; without a ``memory`` there is
+    none. Returns what to remember, and whether the result is sound, as a tensor.
+    """
+    if memory is None:
+        before, state = first(pixels), network.nothing(pixels)
+    else:
+        before, state = carried(memory.pixels, memory.state.to(network.dtype), motion)
+    fresh = torch.empty_like(state)
+    sound = torch.ones((), dtype=torch.bool, device=pixels.device)
+    folds = pixels.shape[1] == 3 and output.folds(network.scale)
+    there = slice(frame, frame + 1)
+    for turn in batches([None] * len(tiles.tiles), 1, batch):
+        places = [tiles.tiles[tile] for tile, _ in turn]
+        windows, seen, known = (
+            torch.cat([_cut(whole, place.window) for place in places])
+            for whole in (pixels, before, state)
+        )
+        cells, features = network.step(windows, seen, known)
+        enlarged = cells if folds else network.with_alpha(cells.shuffled(), windows)
+        for number, (tile, place) in enumerate(
+            zip((tile for tile, _ in turn), places, strict=True)
+        ):
+            output.paste(tile, there, enlarged[number : number + 1])
+            kept = place.kept.moved(-place.window.x, -place.window.y)
+            sound &= within(_cut(cells.parts[-1][number : number + 1], kept), -FARTHEST, FARTHEST)
+            _cut(fresh, place.kept).copy_(_cut(features[number : number + 1], kept))
+    return Memory(pixels, fresh), sound
+
+
+def interpolate(
+    network: Network, pixels: Tensor, output: Output, frame: int, tiles: TilePlan
+) -> None:
+    """The frame's interpolation onto the canvas, for a frame that the network makes nothing of."""
+    for number, tile in enumerate(tiles.tiles):
+        enlarged = network.interpolated(_cut(pixels, tile.window))
+        output.paste(number, slice(frame, frame + 1), enlarged)
+
+
+def check_weights(memory: Memory, name: str) -> None:
+    """Raises :class:`WeightsError` where most of what a network makes is not even numbers."""
+    if float(memory.state.isfinite().float().mean()) < 0.5:
+        raise WeightsError(
+            f"{name} makes numbers that are not finite, in float32 too",
+            hint="its weights are damaged or its training went wrong",
+        )
+
+
+def state_bytes(features: int, dtype: torch.dtype, size: Size) -> int:
+    """What the memory of frames takes: the old one, the moved one and the new one."""
+    return 3 * features * dtype.itemsize * size.pixels
+
+
+def _cut(whole: Tensor, box: Box) -> Tensor:
+    return whole[..., box.y : box.bottom, box.x : box.right]

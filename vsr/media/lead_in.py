@@ -1,0 +1,64 @@
+"""Clips for a network with a memory: each segment's frames, and ahead of it those it leads in with.
+
+A network that remembers must see some frames before the first one that is written, whoever makes
+the segment. A segment begun in the middle of a file reads them from the file; one that follows
+another in the same run gets the same frames again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from vsr.media.clip import Clip
+from vsr.motion import MotionEstimator
+
+Frame = tuple[tuple[Tensor, ...], int, int]  # planes, presentation time, duration
+
+
+class LeadIn:
+    """The clips of ``clips``, with motion, each segment led in by up to ``lead_frames`` frames.
+
+    The first ``given`` frames that come are the lead-in of the first segment. Clips cross neither
+    their end nor that of a segment.
+    """
+
+    def __init__(
+        self,
+        clips: Iterable[Clip],
+        *,
+        lead_frames: int,
+        segment_frames: int,
+        given: int = 0,
+        threads: int = 1,
+    ) -> None:
+        self._clips, self._lead, self._segment = clips, lead_frames, segment_frames
+        self._given = given
+        self._estimator = MotionEstimator(threads)
+        self._last: deque[Frame] = deque(maxlen=lead_frames)
+
+    def __iter__(self) -> Iterator[Clip]:
+        count = -self._given
+        for clip in self._clips:
+            if count > 0 and count % self._segment == 0:
+                self._estimator.forget()
+                if self._last:
+                    yield self._moving(self._again(clip), lead_in=True)
+            yield self._moving(clip, lead_in=count < 0)
+            for place in range(len(clip.pts)):
+                planes = tuple(plane[place : place + 1].clone() for plane in clip.planes)
+                self._last.append((planes, clip.pts[place], clip.durations[place]))
+            count += len(clip.pts)
+
+    def _moving(self, clip: Clip, *, lead_in: bool) -> Clip:
+        motion = self._estimator.next(clip.planes, clip.color)
+        return replace(clip, motion=motion, lead_in=lead_in)
+
+    def _again(self, like: Clip) -> Clip:
+        planes, times, durations = zip(*self._last, strict=True)
+        joined = tuple(torch.cat(plane) for plane in zip(*planes, strict=True))
+        return replace(like, planes=joined, pts=times, durations=durations)

@@ -1,0 +1,160 @@
+"""A network with a memory: what it saw of the frames before, moved along with the motion.
+
+For each frame it gets the frame, the frame before and its own features of the frame before, both
+warped to the present one by the motion between them, as FRVSR (Sajjadi et al., CVPR 2018) and
+BasicVSR's forward branch (Chan et al., CVPR 2021) do. The warped frame beside the present one
+shows where the motion is wrong. All work is done at the source's size, and added to the
+interpolated frame.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vsr.models.arch import Arch, Hyper, State, indices
+from vsr.models.interpolation import Phases
+from vsr.models.unshuffled import Unshuffled
+
+BEFORE = 5  # channels of what is known of the frame before, beside the memory
+SLOPE = 0.1  # of the activations' negative side
+SMALL = 0.1  # how much less the memory weighs at first
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions, an activation between them, added to the input."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(features, features, 3, padding=1),
+            nn.LeakyReLU(SLOPE, inplace=True),
+            nn.Conv2d(features, features, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class Recurrent(nn.Module):
+    """One step: a frame and what is remembered, to the frame enlarged and what to remember.
+
+    ``features`` channels of memory, ``layers`` 3x3 convolutions in residual blocks of two.
+    """
+
+    def __init__(self, scale: int = 4, features: int = 64, layers: int = 8) -> None:
+        super().__init__()
+        self.scale, self.memory = scale, features
+        self.base = Phases("bicubic", scale)
+        self.radius = max(layers + 2, self.base.radius)
+        self.head = nn.Sequential(
+            nn.Conv2d(3 + BEFORE + features, features, 3, padding=1),
+            nn.LeakyReLU(SLOPE, inplace=True),
+        )
+        blocks = [Residual(features) for _ in range(layers // 2)]
+        self.blocks = nn.Sequential(*blocks)
+        self.tail = nn.Conv2d(features, 3 * scale**2, 3, padding=1)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, a=SLOPE)
+                nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]  # bias is set
+        with torch.no_grad():
+            for block in blocks:
+                block.body[2].weight *= SMALL  # pyright: ignore[reportOperatorIssue, reportArgumentType]  # a Conv2d
+            self.head[0].weight[:, 3 + BEFORE :] *= SMALL  # pyright: ignore[reportIndexIssue]  # a Conv2d
+            self.tail.weight *= 0.01
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(n, 3, h, w) RGB to (n, 3, h * scale, w * scale) float32: each frame a first one."""
+        return self.step(pixels, first(pixels), self.nothing(pixels))[0].shuffled()
+
+    def nothing(self, pixels: Tensor) -> Tensor:
+        """The memory of a first frame: zeros, (n, features, h, w)."""
+        count, _, height, width = pixels.shape
+        state = pixels.new_zeros(count, self.memory, height, width, dtype=self.tail.weight.dtype)
+        return state.contiguous(memory_format=torch.channels_last)
+
+    def step(self, pixels: Tensor, before: Tensor, state: Tensor) -> tuple[Unshuffled, Tensor]:
+        """(n, 3, h, w) RGB, and what is known before it as :func:`carried` or :func:`first` has it.
+
+        Returns the enlarged frame's cells and the memory of this frame. Learnt layers see RGB
+        clamped to 0..1, the base sees it as it is.
+        """
+        dtype = self.tail.weight.dtype
+        seen = (pixels.clamp(0, 1), before[:, :3].clamp(0, 1), before[:, 3:], state)
+        x = self.head(torch.cat([part.to(dtype) for part in seen], 1))
+        x = self.blocks(x)
+        return Unshuffled((self.base(pixels), self.tail(x)), self.scale), x
+
+
+def carried(pixels: Tensor, state: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
+    """What is known of the frame before, where the present frame has it.
+
+    ``pixels`` (n, 3 or 4, h, w) and ``state`` (n, features, h, w) are of the frame before;
+    ``motion`` is (n, 2, h, w) in pixels, x then y, from each present pixel to its place
+    there.
+    Returns ``before``, (n, 5, h, w): RGB, bilinear, and how far each memory lies from where it
+    should, within half a pixel; and the memories, each copied from the nearest pixel. Bilinear
+    ones lose sharpness from frame to frame, and take thirty times as long on a CPU.
+    """
+    whole = motion.round()
+    return torch.cat([warped(pixels[:, :3], motion), motion - whole], 1), _copied(state, whole)
+
+
+def first(pixels: Tensor) -> Tensor:
+    """``before`` of a frame that nothing is known before: the frame itself."""
+    return torch.cat([pixels[:, :3], torch.zeros_like(pixels[:, :2])], 1)
+
+
+def warped(x: Tensor, motion: Tensor) -> Tensor:
+    """(n, c, h, w) moved by ``motion``: bilinear in float32, continued at the borders."""
+    height, width = x.shape[-2:]
+    rows = torch.arange(height, device=x.device, dtype=torch.float32)
+    columns = torch.arange(width, device=x.device, dtype=torch.float32)
+    across = (motion[:, 0] + columns) * (2 / max(1, width - 1)) - 1
+    down = (motion[:, 1] + rows[:, None]) * (2 / max(1, height - 1)) - 1
+    grid = torch.stack([across, down], 3)
+    return functional.grid_sample(
+        x.float(), grid, mode="bilinear", padding_mode="border", align_corners=True
+    )
+
+
+def _copied(x: Tensor, motion: Tensor) -> Tensor:
+    """(n, c, h, w) moved by whole pixels, continued at the borders."""
+    count, channels, height, width = x.shape
+    rows = torch.arange(height, device=x.device)[:, None]
+    columns = torch.arange(width, device=x.device)
+    across = (motion[:, 0].long() + columns).clamp_(0, width - 1)
+    down = (motion[:, 1].long() + rows).clamp_(0, height - 1)
+    pictures = torch.arange(count, device=x.device)[:, None, None] * (height * width)
+    places = (pictures + down * width + across).flatten()
+    lines = x.permute(0, 2, 3, 1).reshape(-1, channels)
+    return lines.index_select(0, places).view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _detect(state: State) -> dict[str, Hyper] | None:
+    if "head.0.weight" not in state or "blocks.0.body.0.weight" not in state:
+        return None
+    if "tail.weight" not in state or {key.split(".")[0] for key in state} != {
+        "head",
+        "blocks",
+        "tail",
+    }:
+        return None
+    return {
+        "scale": math.isqrt(state["tail.weight"].shape[0] // 3),
+        "features": state["tail.weight"].shape[1],
+        "layers": 2 * len(indices(state, "blocks")),
+    }
+
+
+ARCH = Arch(
+    "recurrent",
+    "sees the video: a chain at the source's size with a memory that follows the motion",
+    Recurrent,
+    {"scale": 4, "features": 64, "layers": 8},
+    _detect,
+)

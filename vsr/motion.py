@@ -1,0 +1,151 @@
+"""Motion between consecutive frames, from decoded luma alone: vectors, and where a scene was cut.
+
+Dense inverse search (Kroeger et al., ECCV 2016) as OpenCV has it. It is estimated on the host,
+ahead of the network. A pair of frames gives the same vectors wherever it is computed: OpenCV
+divides the work among its threads and the result depends on how, so each pair is one thread's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vsr.color import ColorSpec
+
+STEP = 16
+"""Vectors are whole numbers of so many parts of a pixel."""
+LEAST_SIDE = 16
+"""Pixels a side, below which nothing is estimated: nothing moved then."""
+MOST = 1 << 14  # parts of a pixel: no vector leaves int16, nor points farther than 1024 px
+ALIKE = 0.4
+"""Correlation of fine structure with the frame before, moved: below it, it is another scene. Of
+143 natural sequences, 98 of 100 pairs of scenes lie below 0.24, 98 of 100 pairs of neighbours above
+0.8."""
+FLAT = 1.0
+"""Code values: fine structure weaker than that is noise, and tells nothing of a cut."""
+
+Luma = NDArray[np.uint8]  # (h, w)
+Planes = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
+class Motion:
+    """How n frames follow each other.
+
+    ``vectors`` (n, 2, h, w) int16, x then y, in 1/16 px: from each pixel to its place in the frame
+    before. ``begins`` says of each frame whether nothing of the frame before is of use: it is the
+    first one, or a scene begins. ``same`` are exact repetitions of the frame before.
+    """
+
+    vectors: Tensor
+    begins: tuple[bool, ...]
+    same: tuple[bool, ...]
+
+    def pixels(self, frame: int) -> Tensor:
+        """Vectors of one frame, (1, 2, h, w) float32 in pixels."""
+        return self.vectors[frame : frame + 1].float() / STEP
+
+
+class MotionEstimator:
+    """Motion of frames that come clip by clip. Results do not depend on how they are grouped."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
+        self._last: tuple[Luma, Planes] | None = None
+
+    def forget(self) -> None:
+        """The next frame is the first one."""
+        self._last = None
+
+    def next(self, planes: Planes, color: ColorSpec) -> Motion:
+        """Motion of (n, h, w) integer planes that follow those of the last call."""
+        frames = [tuple(plane[index] for plane in planes) for index in range(len(planes[0]))]
+        lumas = [luma_of(frame, color) for frame in frames]
+        height, width = lumas[0].shape
+        vectors = torch.zeros(len(frames), 2, height, width, dtype=torch.int16)
+        before = [self._last, *zip(lumas, frames, strict=True)][: len(frames)]
+        self._last = lumas[-1], tuple(plane.clone() for plane in frames[-1])
+
+        def pair(index: int) -> tuple[bool, bool]:
+            last = before[index]
+            if last is None:
+                return True, False
+            if all(torch.equal(one, two) for one, two in zip(frames[index], last[1], strict=True)):
+                return False, True
+            found = vectors_between(lumas[index], last[0])
+            vectors[index] = torch.from_numpy(found)  # pyright: ignore[reportUnknownMemberType]
+            return is_cut(lumas[index], last[0], found), False
+
+        told = _mapped(pair, len(frames), self._threads)
+        return Motion(vectors, tuple(cut for cut, _ in told), tuple(same for _, same in told))
+
+
+def _mapped(
+    function: Callable[[int], tuple[bool, bool]], count: int, threads: int
+) -> list[tuple[bool, bool]]:
+    if threads < 2 or count < 2:
+        return list(map(function, range(count)))
+    with ThreadPoolExecutor(min(threads, count), "vsr-motion") as pool:
+        return list(pool.map(function, range(count)))
+
+
+def luma_of(frame: Planes, color: ColorSpec) -> Luma:
+    """(h, w) 0..255 of one frame's planes, as exact as motion needs it."""
+    if color.layout == "rgb":
+        red, green, blue = (plane.to(torch.int32) for plane in frame[:3])
+        luma = (red * 77 + green * 150 + blue * 29) >> 8
+    else:
+        luma = frame[0].to(torch.int32)
+    return (luma >> max(0, color.depth - 8)).clamp(0, 255).to(torch.uint8).numpy()
+
+
+def vectors_between(present: Luma, before: Luma) -> NDArray[np.int16]:
+    """(2, h, w) in 1/16 px, from each pixel of ``present`` to its place in ``before``."""
+    height, width = present.shape
+    if min(height, width) < LEAST_SIDE:
+        return np.zeros((2, height, width), np.int16)
+    cv2.setNumThreads(1)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    nothing: Any = None  # to begin with
+    flow: NDArray[np.float32] = np.asarray(search.calc(present, before, nothing), np.float32)
+    parts = np.rint(np.nan_to_num(flow) * STEP).clip(-MOST, MOST).astype(np.int16)
+    return np.ascontiguousarray(parts.transpose(2, 0, 1))
+
+
+def is_cut(present: Luma, before: Luma, vectors: NDArray[np.int16]) -> bool:
+    """Whether the frame shows another scene than the one before it.
+
+    Fine structure is compared after the motion, without brightness and contrast: flashes and fades
+    change these, and leave the structure.
+    """
+    height, width = present.shape
+    if min(height, width) < LEAST_SIDE:
+        return False
+    flow = vectors.astype(np.float32) / STEP
+    across = flow[0] + np.arange(width, dtype=np.float32)
+    down = flow[1] + np.arange(height, dtype=np.float32)[:, None]
+    moved = cv2.remap(before, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    one, two = _structure(present), _structure(moved.astype(np.uint8))
+    strength = float(np.sqrt(np.mean(one * one))), float(np.sqrt(np.mean(two * two)))
+    if min(strength) < FLAT:
+        return False
+    return float(np.mean(one * two)) / (strength[0] * strength[1]) < ALIKE
+
+
+def _structure(luma: Luma) -> NDArray[np.float32]:
+    """What is finer than a sixteenth of the picture, coarser than its grain."""
+    height, width = luma.shape
+    small = cv2.resize(
+        luma, (max(8, width // 2), max(8, height // 2)), interpolation=cv2.INTER_AREA
+    )
+    fine = small.astype(np.float32)
+    side = max(3, min(fine.shape) // 8) | 1
+    return fine - cv2.blur(fine, (side, side))

@@ -33,6 +33,7 @@ from vsr.motion import Motion, MotionEstimator
 from vsr.options import EngineOptions
 
 Result = TypeVar("Result")
+DEEP = 65535  # the largest code value of 16 bits
 Pixels = Callable[[slice, Box], Tensor]
 """RGB of consecutive frames in a box."""
 
@@ -147,6 +148,20 @@ class Engine:
             return output.canvas[0].to(pixels.device)
 
         return self._insist(attempt)
+
+    def follow(self, pixels: Tensor) -> Tensor:
+        """As ``upscale``, of 3 channels, for frames right behind those of the last call.
+
+        A network with a memory sees them so, rounded to 16 bits on the way in and out.
+        """
+        if not self.upscaler.memory:
+            return self.upscale(pixels)
+        spec = ColorSpec(layout="rgb", depth=16, shift=(0, 0))
+        given = pixels.clamp(0, 1).mul(DEEP).round().to(torch.int32).to(torch.uint16)
+        low = Size(pixels.shape[-1], pixels.shape[-2])
+        planes = tuple(plane.contiguous() for plane in given.unbind(1))
+        made = self.enlarge(planes, spec, spec, low.scaled(self.upscaler.scale))
+        return torch.stack([plane.to(torch.float32) for plane in made], 1) / DEEP
 
     def tiling(self, low: Size, high: Size, target: ColorSpec, frames: int) -> tuple[TilePlan, int]:
         """The tiles and the batch that ``enlarge`` will begin with."""

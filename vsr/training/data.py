@@ -33,12 +33,14 @@ TRIES = 20
 class Batch(NamedTuple):
     """``low`` (n, 3, p, p) and ``high`` (n, 3, p * scale, p * scale), uint8 RGB on the host.
 
-    ``real`` is what ``high`` was before it was sharpened; ``None`` where it was not.
+    ``real`` is what ``high`` was before it was sharpened; ``None`` where it was not. Sequences are
+    (n, t, 3, p, p) and alike, and have ``motion``, (n, t, 2, p, p) int16 in 1/16 px.
     """
 
     low: Tensor
     high: Tensor
     real: Tensor | None = None
+    motion: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class PatchSource:
         plan = self.sampling
         shard = self._shard(index)
         for _ in range(TRIES):
-            picture = self.pictures[shard[_below(len(shard), rng)]]
+            picture = self.pictures[shard[below(len(shard), rng)]]
             try:
                 if self._frames > 1 and picture.next:
                     paths = (picture.path, *picture.next)[: self._frames]
@@ -147,8 +149,8 @@ class PatchSource:
         room = min(height, width) / side
         factor = rng.uniform(min(plan.shrink[0], room), min(plan.shrink[1], room))
         window = max(side, min(round(side * factor), height, width))
-        top = _below(height - window + 1, rng)
-        left = _below(width - window + 1, rng)
+        top = below(height - window + 1, rng)
+        left = below(width - window + 1, rng)
         if self._frames > 1 and len(film) == 1:
             corners = _path(rng, (top, left), (height - window, width - window), self._frames)
             crops = [film[0][y : y + window, x : x + window] for y, x in corners]
@@ -160,18 +162,18 @@ class PatchSource:
     def _cut(self, low: Frames, high: Frames, rng: Generator) -> tuple[Frames, Frames]:
         """A patch of one frame, away from the clip's edges where there is room, turned."""
         plan = self.sampling
-        frame = _below(len(low), rng)
+        frame = below(len(low), rng)
         side = low.shape[1]
         edge = min(self._margin, (side - plan.patch) // 2)
         room = side - plan.patch - 2 * edge + 1
-        y, x = edge + _below(room, rng), edge + _below(room, rng)
+        y, x = edge + below(room, rng), edge + below(room, rng)
         end_y, end_x = y + plan.patch, x + plan.patch
         scale = plan.scale
         pair = (
             low[frame, y:end_y, x:end_x],
             high[frame, y * scale : end_y * scale, x * scale : end_x * scale],
         )
-        turn = _below(8, rng)
+        turn = below(8, rng)
         return _turn(pair[0], turn), _turn(pair[1], turn)
 
     def _shard(self, index: int) -> list[int]:
@@ -209,12 +211,13 @@ def _path(
     return [(int(y), int(x)) for y, x in places]
 
 
-def _below(count: int, rng: Generator) -> int:
+def below(count: int, rng: Generator) -> int:
+    """A random whole number from 0 up to, not with, ``count``."""
     return int(rng.integers(count))
 
 
 def _turned(clip: Frames, rng: Generator) -> Frames:
-    turn = _below(8, rng)
+    turn = below(8, rng)
     return np.stack([_turn(frame, turn) for frame in clip])
 
 

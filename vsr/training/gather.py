@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from vsr.errors import DataError
 from vsr.events import Warned
 from vsr.training.events import TrainingSink
+from vsr.training.films import Film, films_of
+from vsr.training.films import hold_out as held_films
+from vsr.training.movement import film as moved
 from vsr.training.options import TrainOptions
 from vsr.training.pictures import (
     PICTURE_ENDINGS,
@@ -15,30 +20,35 @@ from vsr.training.pictures import (
     LeftOut,
     Picture,
     files_in,
+    read,
     scan,
 )
 from vsr.training.ranks import Ranks
 from vsr.training.recipe import Recipe
-from vsr.training.validate import Trial, hold_out, trials, trials_in
+from vsr.training.validate import FILM_FRAMES, Trial, film_trials, hold_out, trials, trials_in
 
 NAMED = 5
 """Left-out pictures that a warning names; the report names all."""
 VIDEO_FRAMES = 400
+MOST_FILMS = 8  # to measure on
 BURST = 5
 """Consecutive frames kept of each place in a video, where the damage is a codec's."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """``pictures`` to learn from, ``held`` to measure on, and what was left out."""
+    """``pictures`` and ``films`` to learn from, ``held`` to measure on, and what was left out."""
 
     pictures: list[Picture]
     held: list[Trial]
     left_out: list[LeftOut]
+    films: list[Film] = field(default_factory=list[Film])
 
 
 def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: TrainingSink) -> Material:
     """Raises :class:`DataError` when nothing usable is there. Videos are extracted once."""
+    if recipe.is_sequential:
+        return _sequences(recipe, options)
     places = list(options.frames)
     videos = files_in(places, VIDEO_ENDINGS)
     if videos:
@@ -80,6 +90,40 @@ def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: Traini
         )
     held, unreadable = _readable(kept, recipe, options)
     return Material(pictures, held, left_out + unreadable)
+
+
+def _sequences(recipe: Recipe, options: TrainOptions) -> Material:
+    """Films of videos and of numbered pictures; other pictures are made to move."""
+    places = list(options.frames)
+    least = recipe.patch * recipe.scale
+    pictures, left_out = scan(files_in(places, PICTURE_ENDINGS), least)
+    videos = files_in(places, VIDEO_ENDINGS)
+    films, pictures, damaged = films_of(videos, pictures, options.cache)
+    left_out += damaged
+    films, held = held_films(films, options.seed)
+    if options.val is not None:
+        inside = [options.val]
+        found, _, _ = films_of(
+            files_in(inside, VIDEO_ENDINGS),
+            scan(files_in(inside, PICTURE_ENDINGS), least)[0],
+            options.cache,
+        )
+        held = found[:MOST_FILMS]
+    if not films and not pictures:
+        given = ", ".join(str(path) for path in options.frames)
+        raise DataError(
+            f"no usable frames in {given}", hint="videos, numbered frames, or pictures to be moved"
+        )
+    measured = [(film.name, film.frames) for film in held]
+    if not measured:  # pictures alone: some of them are made to move, the same way every time
+        pictures, kept = hold_out(pictures, options.seed)
+        rng = np.random.default_rng([options.seed, 4])
+        sides = [min(picture.size.width, picture.size.height) for picture in kept]
+        measured = [
+            (picture.path.stem, moved([read(picture.path)], FILM_FRAMES, side * 3 // 4, rng))
+            for picture, side in zip(kept[:MOST_FILMS], sides, strict=False)
+        ]
+    return Material(pictures, film_trials(measured, recipe, options.seed), left_out, films)
 
 
 def _readable(

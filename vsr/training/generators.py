@@ -31,5 +31,7 @@ GENERATORS: dict[str, Generator] = {
         Generator("compact", "compact", 7e-4, {"slopes": "one"}),
         Generator("tiny", "compact", 1e-3, {"features": 32, "layers": 8, "slopes": "one"}),
         Generator("rrdb", "rrdb", 2e-4),
+        Generator("video", "recurrent", 5e-4),
+        Generator("video-tiny", "recurrent", 8e-4, {"features": 32, "layers": 6}),
     )
 }

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 
 from vsr.training.data import Batch, PatchSource
+from vsr.training.sequences import SequenceSource
 
 
 class Loader:
@@ -20,7 +21,12 @@ class Loader:
     """
 
     def __init__(
-        self, source: PatchSource, *, start: int = 0, workers: int = 1, pin: bool = False
+        self,
+        source: PatchSource | SequenceSource,
+        *,
+        start: int = 0,
+        workers: int = 1,
+        pin: bool = False,
     ) -> None:
         self.waited_seconds = 0.0
         self._source, self._start, self._pin = source, start, pin

@@ -27,6 +27,7 @@ class Recipe:
     the adversary sees plain ones. ``content`` maps a layout of VGG weights to layers and their
     weights, compared by ``content_loss``; ``tone_weight`` holds colour and the grid of cells.
     ``head`` is what the discriminator answers for: the patch, each place of it, or each pixel.
+    ``lengths`` are the frames of a training sequence, from a step on each; none are pictures.
     ``best`` is the metric that the kept weights are chosen by: the perceptual distance counts only
     while PSNR stays above the start's less ``psnr_floor`` dB.
     """
@@ -67,6 +68,7 @@ class Recipe:
     discriminator_lr: float = 1e-4
     best: Literal["psnr", "perceptual"] = "psnr"
     psnr_floor: float = 3.0
+    lengths: tuple[tuple[int, int], ...] = ()
     validate_every: int = 1000
 
     @property
@@ -88,6 +90,11 @@ class Recipe:
     def scale(self) -> int:
         """How many times the network enlarges."""
         return int(self.network["scale"])
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether the network has a memory, and learns from consecutive frames."""
+        return self.arch == "recurrent"
 
     @property
     def is_gan(self) -> bool:

@@ -37,6 +37,9 @@ REAL_CONTENT: dict[str, Layers] = {
 more, short runs drew a grid of cells where they knew no texture. Its first two stages would take
 more time than all the others."""
 
+GROWING = ((0, 2), (2000, 4), (8000, 9))
+"""Frames of a sequence from a step on: what a frame is made of is learnt from few, soonest."""
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
@@ -136,6 +139,28 @@ PRESETS: dict[str, Recipe] = {
             validate_every=2500,
         ),
         Recipe(
+            "video",
+            "a network that sees the video, with a pixel loss: for video, clean and compressed",
+            generator="video",
+            degrade="stream",
+            patch=36,
+            batch=16,
+            lengths=GROWING,
+            clip=0.5,
+            validate_every=2000,
+        ),
+        Recipe(
+            "video-tiny",
+            "the same, four times as quick",
+            generator="video-tiny",
+            degrade="stream",
+            patch=36,
+            batch=16,
+            lengths=GROWING,
+            clip=0.5,
+            validate_every=2000,
+        ),
+        Recipe(
             "compact-video",
             "compact for compressed video, with a pixel loss; --init it with compact weights",
             degrade="video",
@@ -220,6 +245,16 @@ def resolve(options: TrainOptions) -> Recipe:
             changed, pixel_first=0.0, lr=changed.pixel_lr, best="psnr",
             adversarial_weight=0.0, content_weight=0.0,
         )  # fmt: skip
+    if changed.is_sequential:
+        if changed.is_gan:
+            raise OptionsError(
+                f"{changed.generator} learns from pixels alone yet", hint="--recipe psnr or video"
+            )
+        changed = replace(
+            changed,
+            lengths=changed.lengths or GROWING,
+            degrade="stream" if changed.degrade == "video" else changed.degrade,
+        )
     if not changed.pixel_weight and not changed.content_weight:
         raise OptionsError("nothing is left to learn from", hint="a pixel weight above 0")
     if options.minutes is not None and options.steps is None:

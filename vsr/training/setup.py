@@ -30,12 +30,14 @@ from vsr.training.ranges import to_signed
 from vsr.training.ranks import Ranks
 from vsr.training.recipe import Recipe
 from vsr.training.recipes import named
+from vsr.training.sequence_task import SequenceTask
+from vsr.training.sequences import SequenceSampling, SequenceSource
 from vsr.training.start import Start, start
 from vsr.training.task import GanTask, PixelTask
 from vsr.training.updater import Place
 from vsr.training.vgg import Vgg, load_vgg
 
-REUSE = {"clean": (1, 0), "video": (4, 16), "real": (8, 16)}
+REUSE = {"clean": (1, 0), "video": (4, 16), "real": (8, 16), "stream": (4, 16)}
 """Steps that share one spoilt clip, and the low pixels by which it is wider than a patch."""
 
 
@@ -50,7 +52,7 @@ class Training:
     task: PixelTask
     origin: Start
     material: Material
-    source: PatchSource
+    source: PatchSource | SequenceSource
     vgg: Vgg | None
     workers: int
     step: int
@@ -148,9 +150,7 @@ def prepare(
         task=task,
         origin=origin,
         material=material,
-        source=PatchSource(
-            material.pictures, _sampling(options.seed, recipe, ranks), Cache(options.cache)
-        ),
+        source=_source(options, recipe, ranks, material),
         vgg=vgg,
         workers=_workers(options, recipe, place),
         step=before.step if before is not None else 0,
@@ -218,9 +218,30 @@ def _task(
         module = branch(module)
     if place.device.type == "cpu":
         module = quicken(module)
+    if recipe.is_sequential:
+        return SequenceTask(recipe, module, place)
     if recipe.is_gan or recipe.content_weight:
         return GanTask(recipe, module, place, vgg)
     return PixelTask(recipe, module, place)
+
+
+def _source(
+    options: TrainOptions, recipe: Recipe, ranks: Ranks, material: Material
+) -> PatchSource | SequenceSource:
+    cache = Cache(options.cache)
+    if not recipe.is_sequential:
+        return PatchSource(material.pictures, _sampling(options.seed, recipe, ranks), cache)
+    sampling = SequenceSampling(
+        patch=recipe.patch,
+        scale=recipe.scale,
+        batch=recipe.batch,
+        chain=chain(recipe.degrade, recipe.scale),
+        lengths=recipe.lengths,
+        seed=options.seed,
+        offset=ranks.rank * recipe.batch,
+    )
+    films = [film.frames for film in material.films]
+    return SequenceSource(films, material.pictures, sampling, cache)
 
 
 def _sampling(seed: int, recipe: Recipe, ranks: Ranks) -> Sampling:

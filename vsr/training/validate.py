@@ -20,6 +20,7 @@ from vsr.metrics.perceptual import perceptual_distance
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
 from vsr.training.degrade import base
+from vsr.training.degrade.base import Frames
 from vsr.training.degrade.catalog import chain
 from vsr.training.degrade.sharpen import sharpened
 from vsr.training.pictures import PICTURE_ENDINGS, Picture, files_in, read
@@ -29,11 +30,15 @@ from vsr.training.vgg import Vgg
 MOST = 12
 """Held-out pictures at most: every one costs time that training lacks."""
 SHOWN, SHOWN_SIDE = 4, 192
+FILM_FRAMES = 10  # of a held-out film
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
-    """A held-out picture: ``low`` (1, 3, h, w) and ``high`` (1, 3, h * scale, w * scale), 0..1."""
+    """A held-out picture: ``low`` (1, 3, h, w) and ``high`` (1, 3, h * scale, w * scale), 0..1.
+
+    Of a film they are (t, 3, h, w): consecutive frames.
+    """
 
     name: str
     low: Tensor
@@ -69,6 +74,19 @@ def trials(paths: Sequence[Path], recipe: Recipe, seed: int) -> list[Trial]:
             high = film[0]
         low = base.run(damage, film, rng)[-1]
         made.append(Trial(path.name, as_tensor(low), as_tensor(high)))
+    return made
+
+
+def film_trials(films: Sequence[tuple[str, Frames]], recipe: Recipe, seed: int) -> list[Trial]:
+    """Of consecutive frames, (t, h, w, 3): each film clean, and as the recipe spoils it."""
+    made: list[Trial] = []
+    for number, (name, frames) in enumerate(films):
+        height, width = (side // recipe.scale * recipe.scale for side in frames.shape[1:3])
+        high = frames[:FILM_FRAMES, :height, :width]
+        for damage in (chain("clean", recipe.scale)[:1], chain(recipe.degrade, recipe.scale)):
+            rng = np.random.default_rng([seed, 3, number])
+            low = base.run(damage, high, rng)
+            made.append(Trial(name, as_tensors(low), as_tensors(high)))
     return made
 
 
@@ -112,13 +130,16 @@ def validate(
     sums: dict[str, list[float]] = {}
     rows: list[list[Pixels]] = []
     for number, trial in enumerate(held):
-        made = engine.upscale(trial.low).clamp_(0, 1)
-        for metric in METRICS.values():
-            sums.setdefault(metric.name, []).append(metric.measure(made[0], trial.high[0]))
+        engine.forget()
+        made = engine.follow(trial.low).clamp_(0, 1)
+        for frame in range(len(made)):
+            for metric in METRICS.values():
+                value = metric.measure(made[frame], trial.high[frame])
+                sums.setdefault(metric.name, []).append(value)
         if vgg is not None:
-            sums.setdefault("perceptual", []).append(perceived(made, trial.high, vgg))
+            sums.setdefault("perceptual", []).append(perceived(made[-1:], trial.high[-1:], vgg))
         if number < SHOWN:
-            rows.append(_row(trial, made))
+            rows.append(_row(Trial(trial.name, trial.low[-1:], trial.high[-1:]), made[-1:]))
     means = {name: math.fsum(values) / len(values) for name, values in sums.items()}
     return means, sheet(rows, ("low", "bicubic", "generated", "original"))
 
@@ -147,6 +168,11 @@ def _row(trial: Trial, made: Tensor) -> list[Pixels]:
         for picture in (bicubic, made, trial.high)
     ]
     return [_pixels(picture) for picture in (low, *large)]
+
+
+def as_tensors(frames: Frames) -> Tensor:
+    """(t, h, w, 3) uint8 to (t, 3, h, w) 0..1."""
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
 
 
 def as_tensor(pixels: Pixels) -> Tensor:

@@ -11,7 +11,7 @@ from vsr.training.degrade.jpeg import Jpeg
 from vsr.training.degrade.noise import Noise
 from vsr.training.degrade.resize import Rescale, Shrink
 from vsr.training.degrade.second_order import SecondOrder
-from vsr.training.degrade.video_codec import VideoCodec
+from vsr.training.degrade.video_codec import STREAMS, VideoCodec
 
 CLEAN: tuple[Degradation, ...] = (Shrink(),)
 VIDEO: tuple[Degradation, ...] = (
@@ -24,10 +24,21 @@ VIDEO: tuple[Degradation, ...] = (
     ChromaSubsample(chance=0.2),
     VideoCodec(),
 )
+STREAM: tuple[Degradation, ...] = (
+    Shrink(detour=0.1),
+    ChromaSubsample(chance=0.5),
+    VideoCodec(chance=0.6, qualities=STREAMS, frames=9, margin=0),
+)
+"""Sequences as players get them: more than half through a codec at a rate that real files have."""
 REAL: tuple[Degradation, ...] = (SecondOrder(), VideoCodec(chance=0.7, frames=3))
 """Real-ESRGAN's, and then our video codecs, which see three frames: each must be spoilt twice."""
 
-CHAINS: dict[str, tuple[Degradation, ...]] = {"clean": CLEAN, "video": VIDEO, "real": REAL}
+CHAINS: dict[str, tuple[Degradation, ...]] = {
+    "clean": CLEAN,
+    "video": VIDEO,
+    "real": REAL,
+    "stream": STREAM,
+}
 
 
 def chain(name: str, scale: int) -> tuple[Degradation, ...]:

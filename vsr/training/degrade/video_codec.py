@@ -38,6 +38,14 @@ QUALITIES = (
     Quality("mpeg4", "mpeg4", 2, 12, 0.15),
     Quality("libvpx-vp9", "vp9", 20, 50, 0.1),
 )
+STREAMS = (
+    Quality("libx264", "h264", 15, 33, 0.62),
+    Quality("libx265", "hevc", 16, 32, 0.08),
+    Quality("mpeg2video", "mpeg2video", 2, 8, 0.1),
+    Quality("mpeg4", "mpeg4", 2, 8, 0.08),
+    Quality("libvpx-vp9", "vp9", 16, 46, 0.12),
+)
+"""Rates of files that people keep, the best of them next to clean."""
 
 
 @dataclass(frozen=True, slots=True)

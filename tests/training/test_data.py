@@ -19,6 +19,7 @@ from vsr.training.loader import Loader
 from vsr.training.pictures import PICTURE_ENDINGS, Cache, files_in, scan
 
 CLEAN = Sampling(12, 4, 3, (1.0, 2.0), CHAINS["clean"], seed=5)
+SHRINK = CHAINS["clean"][:1]
 VIDEO = replace(CLEAN, chain=CHAINS["video"], reuse=4, slack=4)
 REAL = replace(CLEAN, chain=CHAINS["real"], reuse=4, slack=4, sharp=True)
 
@@ -29,7 +30,7 @@ def source(frames: Path, sampling: Sampling = CLEAN, limit: int = 1 << 24) -> Pa
 
 
 def test_pairs_have_the_shapes_and_low_is_the_shrunk_high(frames: Path) -> None:
-    (batch,) = source(frames).group(0)
+    (batch,) = source(frames, replace(CLEAN, chain=SHRINK)).group(0)
     assert batch.low.shape == (3, 3, 12, 12)
     assert batch.high.shape == (3, 3, 48, 48)
     assert batch.low.dtype == batch.high.dtype == torch.uint8
@@ -102,7 +103,7 @@ def test_sharpened_targets_keep_the_plain_ones_beside_them(frames: Path) -> None
 
 
 def test_low_is_made_of_the_sharpened_picture(frames: Path) -> None:
-    shrunk = replace(REAL, chain=CHAINS["clean"], reuse=1, slack=0)
+    shrunk = replace(REAL, chain=SHRINK, reuse=1, slack=0)
     (batch,) = source(frames, shrunk).group(0)
     low = batch.low.permute(0, 2, 3, 1).numpy().astype(int)
     assert batch.real is not None

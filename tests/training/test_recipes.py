@@ -20,6 +20,7 @@ from vsr.infer.engine import Engine
 from vsr.metrics.psnr import psnr
 from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions
+from vsr.training.degrade.specks import Specks
 from vsr.training.events import Stepped, TrainingEvent, TrainingStarted, TrainReport, Validated
 from vsr.training.export import parameters_of
 from vsr.training.generators import GENERATORS
@@ -35,6 +36,8 @@ NETS: Mapping[str, tuple[tuple[str, int], ...]] = {
     "compact": (("features", 8), ("layers", 2)),
     "tiny": (("features", 8), ("layers", 2)),
     "rrdb": (("features", 8), ("blocks", 1), ("growth", 4)),
+    "video": (("features", 8), ("layers", 2)),
+    "video-tiny": (("features", 8), ("layers", 2)),
 }
 ALL = {**RECIPES, **PRESETS}
 SMALL = {name: NETS[recipe.generator] for name, recipe in ALL.items()}
@@ -94,7 +97,7 @@ def test_every_recipe_learns_exports_and_reports(
         assert str(tmp_path) not in card
     sheet = cv2.imread(str(validated[-1].sheet))
     assert sheet is not None
-    assert sheet.shape[1] > 4 * 120
+    assert sheet.shape[1] > 4 * (90 if ALL[name].is_sequential else 120)
     assert cv2.imread(str(report.out / "loss.png")) is not None
 
 
@@ -112,7 +115,10 @@ def test_what_is_exported_is_what_was_validated(frames: Path, tmp_path: Path) ->
     assert again == pytest.approx(line["metrics"]["psnr"], abs=1e-3)
 
 
-def test_a_few_hundred_steps_beat_bicubic(frames: Path, tmp_path: Path) -> None:
+def test_a_few_hundred_steps_beat_bicubic(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vsr.training.setup.SPECKS", Specks(chance=0))  # they make losses jump
     net = (("features", 16), ("layers", 3))
     run = options(frames, tmp_path, steps=500, batch=4, lr=3e-3, validate_every=500, net=net)
     report = train(run)

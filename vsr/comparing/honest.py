@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vsr.comparing.extremes import lost_on
 from vsr.comparing.footage import Footage, Frame
 from vsr.comparing.models import enlarged, shrunk
 from vsr.events import EventSink, Warned
@@ -34,20 +35,26 @@ SIDE, LEAST = 64, 12  # of a shrunk crop, in pixels
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Mean luma PSNR over so many crops, of a network and of bicubic, in decibels."""
+    """Mean luma PSNR over so many crops, of a network and of bicubic, in decibels.
+
+    ``mended`` are crops of which the network made what is no picture.
+    """
 
     model: str
     crops: int
     psnr: float
     bicubic: float
+    mended: int = 0
 
     @property
     def loses(self) -> bool:
-        """Whether bicubic is nearer by more than taste can explain."""
-        return self.psnr < min(self.bicubic, ENOUGH) - MARGIN
+        """Whether bicubic is nearer by more than taste can explain, or had to stand in."""
+        return self.mended > 0 or self.psnr < min(self.bicubic, ENOUGH) - MARGIN
 
     def __str__(self) -> str:
         bicubic = "lossless" if self.bicubic == float("inf") else f"{self.bicubic:.1f} dB"
+        if self.mended:
+            return f"it makes no picture of {self.mended} of {self.crops} crops of it"
         return (
             f"{self.psnr:.1f} dB, bicubic {bicubic} (PSNR on {self.crops} crops of it, shrunk "
             "and enlarged again)"
@@ -76,13 +83,20 @@ def check_model(
                 "may be untrained, or made for pictures of another kind"
             )
         )
+    elif lost := lost_on(Engine(upscaler, engine.options)):
+        on_event(
+            Warned(
+                f"{upscaler.name} makes no picture of {', '.join(lost)}: where a frame is like "
+                "that, it is interpolated"
+            )
+        )
 
 
 def judge(
     engine: Engine, source: Path, *, start: float | None = None, end: float | None = None
 ) -> Verdict | None:
     """What a network makes of shrunk crops of ``source``; ``None`` where it is too small."""
-    scale = engine.upscaler.scale
+    scale, mended = engine.upscaler.scale, engine.mended
     figures: list[tuple[float, float]] = []
     for frame in _frames(Footage(source), start or 0.0, end):
         high = _liveliest(frame.rgb(), scale)
@@ -94,7 +108,7 @@ def judge(
     if not figures:
         return None
     means = [sum(column) / len(figures) for column in zip(*figures, strict=True)]
-    return Verdict(engine.upscaler.name, len(figures), means[0], means[1])
+    return Verdict(engine.upscaler.name, len(figures), means[0], means[1], engine.mended - mended)
 
 
 def _frames(footage: Footage, start: float, end: float | None) -> Iterator[Frame]:

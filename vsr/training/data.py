@@ -21,6 +21,7 @@ from vsr.errors import DataError
 from vsr.training.degrade import base, resize
 from vsr.training.degrade.base import Degradation, Frames
 from vsr.training.degrade.sharpen import sharpened
+from vsr.training.degrade.specks import Specks
 from vsr.training.pictures import Cache, Picture, Pixels
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 VISITS = 16
 """Crops taken from each picture while it is in memory, where not all fit at once."""
 TRIES = 20
+NO_SPECKS = Specks(chance=0)
 
 
 class Batch(NamedTuple):
@@ -49,7 +51,8 @@ class Sampling:
 
     ``reuse`` steps in a row are cut from one damaged clip a sample, where damage is expensive;
     ``slack`` are the low pixels that such a clip is wider than a patch, for other places in it.
-    Where targets are ``sharp``, the low ones are made of sharpened pictures, too.
+    Where targets are ``sharp``, the low ones are made of sharpened pictures, too. ``specks`` are
+    painted on some originals.
     """
 
     patch: int
@@ -61,6 +64,7 @@ class Sampling:
     reuse: int = 1
     slack: int = 0
     sharp: bool = False
+    specks: Specks = NO_SPECKS
     offset: int = 0
     stride: int | None = None
 
@@ -103,9 +107,10 @@ class PatchSource:
         if (
             len(plan.chain) == 1 and plan.reuse == 1 and not plan.sharp
         ):  # the fast way: crop, turn, shrink
-            high = _turned(clip, rng)
+            high = plan.specks(_turned(clip, rng), rng)
             low = plan.chain[0](high, rng)
             return [(low[0], high[0])]
+        clip = plan.specks(clip, rng)
         high = sharpened(clip) if plan.sharp else clip
         low = base.run(plan.chain, high, rng)
         if plan.sharp:

@@ -21,11 +21,13 @@ from vsr.training.data import Batch, below
 from vsr.training.degrade import base
 from vsr.training.degrade.base import Degradation, Frames, happens
 from vsr.training.degrade.resize import bicubic
+from vsr.training.degrade.specks import Specks
 from vsr.training.movement import film
 from vsr.training.pictures import Cache, Picture
 
 MARGIN = 10
 """Low pixels around a patch that damage and motion see."""
+SPECKS = Specks(chance=0.02)
 RGB = ColorSpec(layout="rgb", shift=(0, 0))
 
 
@@ -43,6 +45,7 @@ class SequenceSampling:
     lengths: tuple[tuple[int, int], ...]
     seed: int
     natural: float = 0.5
+    specks: Specks = SPECKS
     offset: int = 0
     stride: int | None = None
     reuse: int = 1
@@ -89,6 +92,7 @@ class SequenceSource:
         count, scale, patch = plan.length(step), plan.scale, plan.patch
         wide = (patch + 2 * MARGIN) * scale
         high = self._turned(self._clip(rng, count, wide), rng)
+        high = plan.specks(high, rng)
         low = base.run(plan.chain, high, rng)
         motion = MotionEstimator().next(_planes(low), RGB).vectors
         room = low.shape[1] - patch + 1

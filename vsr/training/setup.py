@@ -21,6 +21,7 @@ from vsr.training.branches import branch
 from vsr.training.checkpoint import Checkpoint
 from vsr.training.data import PatchSource, Sampling
 from vsr.training.degrade.catalog import chain
+from vsr.training.degrade.specks import Specks
 from vsr.training.events import TrainingSink
 from vsr.training.gather import Material, gather
 from vsr.training.options import TrainOptions
@@ -37,6 +38,7 @@ from vsr.training.task import GanTask, PixelTask
 from vsr.training.updater import Place
 from vsr.training.vgg import Vgg, load_vgg
 
+SPECKS = Specks()
 REUSE = {"clean": (1, 0), "video": (4, 16), "real": (8, 16), "stream": (4, 16)}
 """Steps that share one spoilt clip, and the low pixels by which it is wider than a patch."""
 
@@ -256,6 +258,7 @@ def _sampling(seed: int, recipe: Recipe, ranks: Ranks) -> Sampling:
         reuse=reuse,
         slack=slack,
         sharp=recipe.sharp,
+        specks=SPECKS,
         offset=ranks.rank * recipe.batch,
         stride=ranks.count * recipe.batch,
     )

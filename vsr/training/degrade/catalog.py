@@ -13,7 +13,8 @@ from vsr.training.degrade.resize import Rescale, Shrink
 from vsr.training.degrade.second_order import SecondOrder
 from vsr.training.degrade.video_codec import STREAMS, VideoCodec
 
-CLEAN: tuple[Degradation, ...] = (Shrink(),)
+CLEAN: tuple[Degradation, ...] = (Shrink(), ChromaSubsample(chance=0.5))
+"""Half of what is enlarged came through planes of 4:2:0: video and most JPEG."""
 VIDEO: tuple[Degradation, ...] = (
     Blur(),
     Shrink(detour=0.3),
@@ -50,5 +51,6 @@ def chain(name: str, scale: int) -> tuple[Degradation, ...]:
 
 
 DEGRADATIONS = (
-    Blur, Shrink, Rescale, Noise, Jpeg, RangeError, ChromaSubsample, SecondOrder, VideoCodec,
+    Blur, Shrink, Rescale, Noise, Jpeg, RangeError, ChromaSubsample, SecondOrder,
+    VideoCodec,
 )  # fmt: skip

@@ -1,0 +1,135 @@
+"""Sequences: aligned in space and time, reproducible, of films and of pictures made to move."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tests.training.conftest import drawn
+from vsr.models.recurrent import warped
+from vsr.training.degrade.catalog import CHAINS
+from vsr.training.degrade.resize import bicubic
+from vsr.training.degrade.specks import Specks
+from vsr.training.films import films_of, hold_out, numbered
+from vsr.training.movement import film
+from vsr.training.pictures import PICTURE_ENDINGS, Cache, files_in, scan
+from vsr.training.sequences import SequenceSampling, SequenceSource
+
+PLAN = SequenceSampling(
+    patch=12,
+    scale=4,
+    batch=3,
+    chain=CHAINS["clean"][:1],
+    lengths=((0, 2), (5, 4)),
+    seed=3,
+    specks=Specks(chance=0),
+)
+
+
+def moving(count: int = 8, side: int = 160) -> np.ndarray:
+    picture = np.concatenate([drawn(3, 200, 240)] * 2, 1)
+    return np.stack([picture[n : n + side, 4 * n : 4 * n + side] for n in range(count)])
+
+
+def video(path: Path, frames: np.ndarray) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "5"})
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv444p"
+        for pixels in frames:
+            shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            container.mux(stream.encode(shown))
+        container.mux(stream.encode(None))
+    return path
+
+
+def pictures(folder: Path) -> SequenceSource:
+    found, _ = scan(files_in([folder], PICTURE_ENDINGS), 48)
+    return SequenceSource([], found, PLAN, Cache(1 << 26))
+
+
+def test_samples_are_aligned_and_motion_leads_back() -> None:
+    source = SequenceSource([moving()], [], PLAN, Cache(0))
+    for step in (0, 5):
+        (batch,) = source.group(step)
+        count = PLAN.length(step)
+        assert count == (2, 4)[step == 5]
+        assert batch.low.shape == (3, count, 3, 12, 12)
+        assert batch.high.shape == (3, count, 3, 48, 48)
+        assert batch.motion is not None
+        assert batch.motion.shape == (3, count, 2, 12, 12)
+        high = batch.high.flatten(0, 1).permute(0, 2, 3, 1).numpy()
+        low = batch.low.flatten(0, 1).permute(0, 2, 3, 1).numpy()
+        # Away from the patch's edges it is the shrunk original.
+        off = np.abs(bicubic(high, 12, 12).astype(int) - low)[:, 3:-3, 3:-3]
+        assert off.max() <= 1
+        moved = warped(batch.low[:, 0].float(), batch.motion[:, 1].float() / 16)
+        still = (batch.low[:, 1] - batch.low[:, 0].float())[..., 3:-3, 3:-3].abs().mean()
+        assert (batch.low[:, 1] - moved)[..., 3:-3, 3:-3].abs().mean() < 0.5 * still
+    assert not batch.motion[:, 0].any()
+
+
+def test_every_run_is_the_same_and_every_step_different(frames: Path) -> None:
+    pytest.importorskip("av")
+    one, two = pictures(frames), pictures(frames)
+    for step in (0, 1, 7):
+        first, second = one.group(step)[0], two.group(step)[0]
+        assert torch.equal(first.low, second.low)
+        assert torch.equal(first.high, second.high)
+    assert not torch.equal(one.group(0)[0].high, one.group(1)[0].high)
+
+
+def test_pictures_are_made_to_move_smoothly() -> None:
+    rng = np.random.default_rng(5)
+    picture = drawn(1, 300, 300)
+    moved = 0
+    for _ in range(12):
+        frames = film([picture, drawn(2, 200, 200)], 5, 96, rng)
+        assert frames.shape == (5, 96, 96, 3)
+        steps = [float(np.abs(frames[t].astype(int) - frames[t - 1]).mean()) for t in range(1, 5)]
+        moved += min(steps) > 0
+    assert moved >= 8  # some stand still
+
+
+def test_films_come_from_videos_and_numbered_frames_and_photographs_do_not(tmp_path: Path) -> None:
+    video(tmp_path / "walk_0.mp4", moving(6))
+    video(tmp_path / "walk_1.mp4", moving(6))
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    for number, pixels in enumerate(moving(5)):
+        cv2.imwrite(str(tmp_path / f"frame{number:03d}.png"), pixels)
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"photo{number}.png"), drawn(number, 160, 160))
+    found, _ = scan(files_in([tmp_path], PICTURE_ENDINGS), 48)
+    runs, single = numbered(found)
+    assert sorted(map(len, runs)) == [4, 5]
+    assert not single
+    videos = sorted(tmp_path.glob("*.mp4"))
+    films, single, left_out = films_of(videos, found, 1 << 28)
+    assert sorted(len(one.frames) for one in films) == [5, 6, 6]
+    assert sorted(one.path.stem for one in single) == [f"photo{number}" for number in range(4)]
+    assert [one.path.name for one in left_out] == ["broken.mp4"]
+    kept, held = hold_out([replace(films[1], scene=str(n)) for n in range(30)], 0)
+    assert len(kept) == 27
+    assert len(held) == 3
+    scenes = {one.scene for one in films}
+    assert "walk" in scenes  # both parts of it
+
+
+def test_specks_are_pure_colours_in_the_same_places_of_all_frames() -> None:
+    frames = moving(3, 64)
+    before = frames.copy()
+    painted = 0
+    for seed in range(20):
+        made = Specks(chance=1)(frames, np.random.default_rng(seed))
+        np.testing.assert_array_equal(frames, before)
+        differs = (made != frames).any(3)
+        painted += bool(differs.any())
+        assert set(np.unique(made[differs])) <= {0, 255}
+    assert painted >= 18
+    assert Specks(chance=0)(frames, np.random.default_rng(0)) is frames

@@ -22,6 +22,8 @@ from torch.nn import functional
 from vsr.color import SMPTE170M, ColorSpec, from_rgb, to_rgb
 from vsr.comparing.files import BURST
 from vsr.comparing.footage import Footage, Frame
+from vsr.comparing.garbled import MOST as GARBLED
+from vsr.comparing.garbled import worst_block
 from vsr.comparing.options import COMMON, CompareOptions
 from vsr.comparing.result import Comparison
 from vsr.comparing.session import Session
@@ -35,6 +37,8 @@ from vsr.training.degrade.video_codec import Quality, through
 
 FRAMES = 24
 """Frames that are looked at unless told: eight places of three frames each."""
+REMEMBERED = 12
+"""Frames of a place where a model has a memory, which takes some to fill."""
 _CODED = ColorSpec("yuv", 8, (1, 1), matrix=SMPTE170M, range=1)
 _GROUP = 12
 """Frames that are compressed together at most, as one group of pictures."""
@@ -56,7 +60,9 @@ def compare_models(
     footage = Footage(source)
     frames = footage.frames
     # A folder of pictures is looked at whole: they are not neighbours of each other.
-    usual = FRAMES if footage.info is not None or frames is None else frames
+    burst = REMEMBERED if any(upscaler.memory for upscaler in upscalers) else BURST
+    usual = FRAMES * burst // BURST // 2 if burst > BURST else FRAMES
+    usual = usual if footage.info is not None or frames is None else frames
     wanted = usual if options.frames is None else options.frames
     count = wanted if frames is None else min(wanted, frames)
     size = footage.first.size
@@ -69,10 +75,11 @@ def compare_models(
     clocks = [_Clock() for _ in upscalers]
     reference = source.name if options.shrink else None
     if frames is None or frames > wanted:  # neighbours look alike: one of each three
-        options = replace(options, shown=min(options.shown, -(-wanted // BURST)))
+        options = replace(options, shown=min(options.shown, -(-wanted // burst)))
+    garbled = [_Garbled(name) for name in models]
     on_event(Started(source, source, count, footage.first.size, size))
     with Session(reference, films, options, count, on_event) as session:
-        for group in _grouped(_bursts(footage, wanted, options)):
+        for group in _grouped(_bursts(footage, wanted, burst, options)):
             highs = [_cut(frame.rgb(), scale) if options.shrink else None for frame, _ in group]
             lows = [
                 frame.rgb() if high is None else shrunk(high, scale)
@@ -81,15 +88,21 @@ def compare_models(
             if options.crf is not None:
                 lows = compressed(lows, options.crf)
             for (frame, follows), high, low in zip(group, highs, lows, strict=True):
+                seconds = float(frame.time - footage.first.time)
+                if not follows:
+                    for engine in engines:
+                        engine.forget()
                 pictures = [
                     clock.timed(engine, low) for clock, engine in zip(clocks, engines, strict=True)
                 ]
-                guide = enlarged(low, scale) if high is None else high
+                smooth = enlarged(low, scale)
+                for found, picture in zip(garbled, pictures, strict=True):
+                    found.look(picture, smooth, seconds)
+                guide = smooth if high is None else high
                 guide, *pictures = (_region(picture, options) for picture in (guide, *pictures))
-                seconds = float(frame.time - footage.first.time)
                 session.add(seconds, guide, pictures, follows=follows, name=frame.name)
         return session.finish(
-            notes=_notes(footage, source),
+            notes=[*_notes(footage, source), *(found.note for found in garbled if found.note)],
             settings=_settings(options, scale, engines, footage, wanted),
             seconds=[clock.seconds for clock in clocks],
         )
@@ -132,7 +145,7 @@ class _Clock:
 
     def timed(self, engine: Engine, low: Tensor) -> Tensor:
         begun = time.perf_counter()
-        made = engine.upscale(low[None])[0].clamp_(0, 1)
+        made = engine.follow(low[None])[0].clamp_(0, 1)
         self._seconds.append(time.perf_counter() - begun)
         # Rounded, as a file would hold it: what is shown is what was measured.
         return rounded(made).float()
@@ -143,7 +156,31 @@ class _Clock:
         return math.fsum(counted) / len(counted)
 
 
-def _bursts(footage: Footage, wanted: int, options: CompareOptions) -> Iterator[tuple[Frame, bool]]:
+class _Garbled:
+    """Frames of a model with a block that no sharpening explains."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._frames, self._first = name, 0, 0.0
+
+    def look(self, made: Tensor, bicubic: Tensor, seconds: float) -> None:
+        if worst_block(made, bicubic) > GARBLED:
+            self._first = self._first if self._frames else seconds
+            self._frames += 1
+
+    @property
+    def note(self) -> str:
+        """For people; empty where there was none."""
+        if not self._frames:
+            return ""
+        return (
+            f"{self._name}: {self._frames} frames hold blocks that differ wildly from bicubic, the "
+            f"first at {self._first:.2f} s"
+        )
+
+
+def _bursts(
+    footage: Footage, wanted: int, burst: int, options: CompareOptions
+) -> Iterator[tuple[Frame, bool]]:
     """Frames to look at, each with whether it follows the one before right away."""
     info, zero = footage.info, footage.first.time
     frames, length = footage.frames, None if info is None else info.duration_seconds
@@ -153,13 +190,13 @@ def _bursts(footage: Footage, wanted: int, options: CompareOptions) -> Iterator[
         yield from ((frame, place > 0 and not frame.name) for place, frame in enumerate(chosen))
         return
     end = min(options.end or length, length)
-    places = -(-wanted // BURST)
+    places = -(-wanted // burst)
     left = wanted
     for place in range(places):
         # In the middle of each of as many equal parts: neither the first frame nor the last.
         moment = start + (end - start) * (place + 0.5) / places
         begin = zero + Fraction(moment).limit_denominator(90000)
-        found = itertools.islice(footage.read(begin), min(BURST, left))
+        found = itertools.islice(footage.read(begin), min(burst, left))
         for number, frame in enumerate(found):
             left -= 1
             yield frame, number > 0

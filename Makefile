@@ -5,7 +5,7 @@ MODELS := .venv-models/bin
 VGG = --vgg $$VSR_MEDIA/weights/vgg19_distilled_relu5_1.safetensors
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test models check bench cluster fuzz quality soak clean
+.PHONY: help setup demo test models check bench cluster faults fuzz quality soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ cluster: .venv/ready ## a cluster on this machine, whose workers and nodes are k
 
 fuzz: .venv/ready ## damaged files by the thousand through the commands
 	$(BIN)/python -m fuzz
+
+faults: .venv/ready ## each call of the system made to fail once, and for good
+	$(BIN)/python -m tests.faults.sweep
 
 quality: .venv/ready ## measure every model on the test sets of $$VSR_MEDIA
 	@test -n "$$VSR_MEDIA" || { echo "error: VSR_MEDIA names no folder with data/bench" >&2; exit 2; }

@@ -34,6 +34,10 @@ class StorageError(MediaError):
     """A disk is full, a folder is gone, or may not be written to: the same run can go on later."""
 
 
+class SourceChanged(MediaError):
+    """A source is not what it was when the run began: what was made of it is of no use."""
+
+
 class WeightsError(VsrError):
     """Weights are missing, damaged, or do not fit the network they name."""
 

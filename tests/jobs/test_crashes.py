@@ -16,7 +16,7 @@ import pytest
 import vsr
 from tests.conftest import MakeClip, times_of
 from tests.jobs.test_run import debris, options
-from vsr.errors import MediaError, OptionsError, Stopped
+from vsr.errors import MediaError, OptionsError, Stopped, StorageError
 from vsr.events import Event, SegmentDone
 from vsr.media.reader import Reader
 
@@ -230,3 +230,34 @@ def test_a_target_folder_that_vanishes_is_one_error(
     with pytest.raises(MediaError, match="cannot write"):
         vsr.upscale(source, place / "out.mp4", options())
     assert not place.exists()
+
+
+@pytest.mark.parametrize("trap", ["folder", "lock", "journal.jsonl", "journal.jsonl.part"])
+def test_links_in_a_work_folder_lead_nowhere(
+    trap: str, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    """A link named as a work folder had every file deleted that it led to."""
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "letters.txt").write_text("dear", encoding="utf-8")
+    state = tmp_path / ".out.mp4.vsr"
+    if trap == "folder":
+        state.symlink_to(precious)
+    else:
+        state.mkdir(mode=0o700)
+        (state / trap).symlink_to(precious / "letters.txt")
+    source = make_clip(frames=3)
+    with pytest.raises(StorageError, match="not a work folder of a run of yours"):
+        vsr.upscale(source, tmp_path / "out.mp4", options())
+    assert (precious / "letters.txt").read_text(encoding="utf-8") == "dear"
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_what_a_run_did_not_make_stays_in_its_work_folder(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    state = tmp_path / ".out.mp4.vsr"
+    state.mkdir(mode=0o700)
+    (state / "notes.txt").write_text("mine", encoding="utf-8")
+    vsr.upscale(make_clip(frames=3), tmp_path / "out.mp4", options())
+    assert [path.name for path in state.iterdir()] == ["notes.txt"]

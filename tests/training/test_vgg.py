@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from urllib.error import URLError
@@ -68,17 +69,60 @@ def test_the_normalised_layout_pads_by_reflection(tmp_path: Path) -> None:
         torch.testing.assert_close(vgg(pixels, ["1_1"])[0], first(padded).relu())
 
 
-def test_none_is_nothing_and_auto_says_what_to_do_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_none_is_nothing_and_auto_says_what_to_do_offline(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def refuse(*args: object, **kwargs: object) -> object:
-        assert args == (module.PUBLISHED,)
-        assert kwargs["check_hash"] is True
+        assert args[0] == module.PUBLISHED
+        assert kwargs["hash_prefix"] == "dcbb9e9d"
         raise URLError("no network")
 
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     assert load_vgg("none") is None
     with pytest.raises(WeightsError, match="cannot be downloaded") as caught:
         load_vgg("auto")
     assert "--vgg none" in (caught.value.hint or "")
+
+
+class Runs:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.place,)
+
+
+def test_a_downloaded_file_runs_no_code_and_is_held_to_its_hash(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder, sign = tmp_path / "checkpoints", tmp_path / "it ran"
+    folder.mkdir()
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    path = folder / "vgg19-dcbb9e9d.pth"
+    torch.save({"features.0.weight": torch.zeros(4, 3, 3, 3), "other": Runs(sign)}, path)
+    with pytest.raises(WeightsError, match="not the file that was published"):
+        load_vgg("auto")
+    with pytest.raises(WeightsError, match=r"not a readable \.pth"):
+        load_vgg(str(path))
+    assert not sign.exists()
+    torch.save(
+        {
+            f"features.0.{key}": value
+            for key, value in torch.nn.Conv2d(3, 4, 3).state_dict().items()
+        },
+        path,
+    )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr(module, "PREFIX", digest[:8])
+    assert load_vgg("auto") is not None  # all of the hash is noted now
+    with path.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"!")
+    with pytest.raises(WeightsError, match="not the file that was published"):
+        load_vgg("auto")
 
 
 @pytest.mark.parametrize("name", ["vgg.safetensors", "vgg.pth"])

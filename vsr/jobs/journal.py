@@ -11,12 +11,14 @@ import fcntl
 import hashlib
 import json
 import os
+import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
-from vsr.errors import MediaError, OptionsError
+from vsr.errors import MediaError, OptionsError, StorageError
 from vsr.events import Report
 from vsr.media.atomic import put, sync_folder
 from vsr.media.files import stamp, translated
@@ -77,7 +79,7 @@ class Journal:
         keep = {self._path, self.folder / "lock", *(segment.path for segment in segments)}
         with translated(self.folder, "write"):
             for path in self.folder.iterdir():
-                if path not in keep:
+                if path not in keep and _ours(path):
                     path.unlink()
             rows = [self._head, *map(_row, segments)]
             put(self._path, "".join(json.dumps(row) + "\n" for row in rows).encode())
@@ -112,7 +114,7 @@ class Journal:
         with contextlib.suppress(OSError):
             last = (self.folder / "lock", self._path)
             for path in self.folder.iterdir():
-                if path not in last:
+                if path not in last and _ours(path):
                     path.unlink()
             for path in last:
                 path.unlink(missing_ok=True)
@@ -204,8 +206,8 @@ def _locked(target: Path) -> IO[str]:
     """The lock of a target's folder, which is made where it is not there."""
     folder = folder_of(target)
     while True:
-        folder.mkdir(exist_ok=True)
-        lock, held = (folder / "lock").open("w"), False
+        _own(folder)
+        lock, held = _opened(folder / "lock"), False
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             held = os.fstat(lock.fileno()).st_ino == (folder / "lock").stat().st_ino
@@ -221,6 +223,38 @@ def _locked(target: Path) -> IO[str]:
         finally:
             if not held:
                 lock.close()
+
+
+def _own(folder: Path) -> None:
+    """Make a work folder for this user alone, or make sure that it is one that a run made.
+
+    Whatever else has its name, or holds a link or a folder, is not touched: what lies there is
+    written to and deleted. Raises :class:`StorageError`.
+    """
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        return
+    fact = folder.lstat()
+    strange = not stat.S_ISDIR(fact.st_mode) or fact.st_uid != os.geteuid()
+    if not strange:
+        kinds = (item.lstat().st_mode for item in folder.iterdir())
+        strange = bool(fact.st_mode & 0o022) or not all(map(stat.S_ISREG, kinds))
+    if strange:
+        raise StorageError(
+            f"{folder} is not a work folder of a run of yours: nothing in it is touched",
+            hint="remove it, or give another target",
+        )
+
+
+def _opened(lock: Path) -> IO[str]:
+    """A lock file, which is no link, and of which nothing is cut off."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(lock, flags, 0o600), "r+", encoding="utf-8")
+
+
+def _ours(path: Path) -> bool:
+    """Whether a file of a work folder has a name that a run gives."""
+    return re.fullmatch(r"lock|journal\.jsonl(\.part)?|joined\.\w+|\d{6}.*", path.name) is not None
 
 
 def _row(segment: Segment) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from vsr.errors import DeviceError, StorageError, VsrError
+from vsr.errors import OptionsError, SourceChanged, StorageError, VsrError
 from vsr.events import EventSink, Finished, Report, Saved, Started, Warned
 from vsr.infer.engine import Engine
 from vsr.jobs.devices import kind_of
@@ -20,10 +20,20 @@ from vsr.jobs.production import Production, settled
 from vsr.jobs.segments import STAGES, Tally
 from vsr.media.alone import alone
 from vsr.media.atomic import rename
-from vsr.media.files import check_unchanged, translated
+from vsr.media.carry import Carry
+from vsr.media.encoding import Encoding
+from vsr.media.files import (
+    WAITS,
+    ReadFault,
+    check_unchanged,
+    translated,
+    wait_until_readable,
+)
 from vsr.media.mux import join
+from vsr.media.packets import Cut
+from vsr.media.probe import MediaInfo
 from vsr.media.verify import verify
-from vsr.media.writer import Segment
+from vsr.media.writer import Segment, Timing
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
 from vsr.version import __version__
@@ -83,7 +93,7 @@ def _made(
         part = journal.folder / f"joined{plan.target.suffix}"
         made = (finished, plan.info, plan.encoding, plan.timing, plan.carries)
         with alone:
-            retimed = join(*made, part, plan.cut)
+            retimed = _joined(made, part, plan.cut)
             verify(part, *made, plan.cut)
         check_unchanged(plan.info.path, plan.info.stamp)
         warnings = _warnings(plan, done.tally, finished[-1], retimed)
@@ -108,15 +118,33 @@ def _made(
         )
         _put(part, plan.target, journal, report)
     except BaseException as error:
-        final = isinstance(error, VsrError) and not isinstance(error, StorageError | DeviceError)
+        # What is finished stays for another try, whatever went wrong, but where it is of no use.
+        useless = isinstance(error, SourceChanged | OptionsError)
         finished = production.finished
-        if final or not finished:  # another try would end the same way, or has nothing to use
+        if useless or not finished:
             journal.remove()
         elif isinstance(error, VsrError):
             kept = f"{len(finished)} finished segments are kept: the same command goes on"
             error.hint = f"{error.hint}; {kept}" if error.hint else kept
         raise
     return report
+
+
+def _joined(
+    made: tuple[Sequence[Segment], MediaInfo, Encoding, Timing, Sequence[Carry]],
+    part: Path,
+    cut: Cut,
+) -> Counter[int]:
+    """Join, and again where the source could not be read for a moment."""
+    waits, ends_at, fault_at = iter(WAITS), None, None
+    while True:
+        try:
+            return join(*made, part, cut, ends_at=ends_at)
+        except ReadFault as fault:
+            wait_until_readable(made[1].path, fault.place, waits)
+            # The same place again, and the system can read it: the file is what breaks off.
+            ends_at = fault.place if fault.place == fault_at else None
+            fault_at = fault.place
 
 
 def _warn(on_event: EventSink, messages: Iterable[str]) -> None:
@@ -148,7 +176,23 @@ def _put(part: Path, target: Path, journal: Journal, report: Report) -> None:
         with part.open("rb") as file:
             os.fsync(file.fileno())
         journal.about_to_save(part, report)
-        rename(part, target)
+        try:
+            rename(part, target)
+        except OSError as error:
+            beside = _beside(part, target)
+            raise StorageError(
+                f"cannot give the finished file its name {target}: {error.strerror}",
+                hint=f"it is complete and lies at {beside}: move it there yourself",
+            ) from error
+
+
+def _beside(part: Path, target: Path) -> Path:
+    """A finished file under another name in its target's folder."""
+    number = 1
+    while (path := target.with_stem(f"{target.stem}.finished-{number}")).exists():
+        number += 1
+    os.replace(part, path)
+    return path
 
 
 def _warnings(plan: Plan, tally: Tally, last: Segment, retimed: Counter[int]) -> tuple[str, ...]:

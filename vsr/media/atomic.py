@@ -12,7 +12,13 @@ from vsr.errors import MediaError, StorageError
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 GONE = (
     errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM,
+    errno.EBUSY, errno.ENXIO, errno.ENODEV,
 )  # fmt: skip
+NETWORK = (
+    errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET,
+    errno.ECONNABORTED, errno.ENETDOWN, errno.ENETUNREACH,
+)  # fmt: skip
+LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -25,17 +31,25 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def unwritten(path: Path, error: OSError) -> MediaError:
     """The error of a file that cannot be written: a :class:`StorageError` if the disk is why."""
-    if error.errno not in (*FULL, *GONE):
+    if error.errno not in (*FULL, *GONE, *NETWORK, *LIMITS):
         return MediaError(f"cannot write {path}: {error.strerror or error}")
-    hint = "free some space" if error.errno in FULL else "is its folder there, and writable?"
+    hint = "is its folder there, and writable?"
+    if error.errno in FULL:
+        hint = "free some space"
+    elif error.errno in NETWORK:
+        hint = "is the storage connected?"
+    elif error.errno in LIMITS:
+        hint = "close other programs, or raise the limits of this one"
     return StorageError(f"cannot write {path}: {error.strerror}", hint=hint)
 
 
 def put(path: Path, data: bytes | memoryview, *, synced: bool = True) -> None:
     """The same, and on the disk before this returns. Raises the system's own errors."""
     part = path.with_name(path.name + ".part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)  # a link is removed, not what it leads to
+        with os.fdopen(os.open(part, flags, 0o666), "wb") as file:
             file.write(data)
             if synced:
                 file.flush()

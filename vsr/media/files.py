@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import stat
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from time import sleep
 
 import av
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.error import ArgumentError, FFmpegError, HTTPError, InvalidDataError
 
-from vsr.errors import MediaError
-from vsr.media.atomic import unwritten
+from vsr.errors import MediaError, SourceChanged, StorageError
+from vsr.media.atomic import LIMITS, NETWORK, unwritten
 from vsr.media.limits import FFMPEG_PIXELS
 
 # Formats that name other files, or places on a network, to read: never from a file of a stranger.
@@ -22,6 +25,11 @@ _REFERRING = {
     "applehttp", "concat", "concatf", "dash", "ffmetadata", "hls", "image2", "image2pipe", "imf",
     "lavfi", "rtp", "rtsp", "sap", "sdp", "tty", "webm_dash_manifest",
 }  # fmt: skip
+log = logging.getLogger(__name__)
+WAITS = (0.3, 1.0, 3.0, 10.0)
+"""Seconds between tries to read what the system could not."""
+STRETCH_BYTES = 64 << 20
+"""Behind a place that could not be read, what is read to see if it was a passing fault."""
 _KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
@@ -66,6 +74,10 @@ def _told(path: Path, doing: str, error: OSError | FFmpegError) -> MediaError:
             f"{path} is not a video that can be read: {error.strerror}",
             hint="playlists and other lists of files are not followed: give the video itself",
         )
+    if isinstance(error, OSError) and error.errno in (errno.EIO, errno.ESTALE, *NETWORK, *LIMITS):
+        return StorageError(
+            f"cannot read {path}: {error.strerror}", hint="is its disk, or its network, in order?"
+        )
     hint = "it may be damaged, or claim frames too large without --allow-huge"
     return MediaError(
         f"cannot {doing} {path}: {error.strerror or error}", hint=hint if doing == "read" else None
@@ -95,10 +107,60 @@ def stamp(path: Path) -> tuple[int, ...]:
 def check_unchanged(path: Path, before: tuple[int, ...]) -> None:
     """Whether a source is still what it was. Raises :class:`MediaError`."""
     if stamp(path) != before:
-        raise MediaError(
+        raise SourceChanged(
             f"{path} changed while it was read: nothing was written",
             hint="is it still being copied or recorded? run the same command when it is complete",
         )
+
+
+def is_storage_fault(error: BaseException) -> bool:
+    """Whether the system could not read, rather than FFmpeg make sense of what it read.
+
+    FFmpeg says "input/output error" of some files that break off, too: :func:`check_readable` tells
+    them apart.
+    """
+    return isinstance(error, OSError) and isinstance(error, FFmpegError)
+
+
+class ReadFault(Exception):  # no failure yet: who reads tries again
+    """The system could not read what follows ``place``, in bytes; or the file breaks off there."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__(place)
+        self.place = place
+
+
+def wait_until_readable(path: Path, place: int, waits: Iterator[float]) -> None:
+    """Until the system can read a file at ``place`` again, or there is no wait left.
+
+    Raises :class:`StorageError` then.
+    """
+    while True:
+        try:
+            return check_readable(path, place)
+        except StorageError:
+            wait = next(waits, None)
+            if wait is None:
+                raise
+            log.warning("%s cannot be read: trying again in %g s", path, wait)
+            sleep(wait)
+
+
+def check_readable(path: Path, start: int) -> None:
+    """Read a stretch of a file from ``start`` on, to find out if the system can.
+
+    Raises :class:`StorageError` if not.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            file.seek(start)
+            left = STRETCH_BYTES
+            while left > 0 and (data := file.read(min(left, 1 << 20))):
+                left -= len(data)
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {path}: {error.strerror}", hint="is its disk, or its network, in order?"
+        ) from error
 
 
 def url(path: Path) -> str:
@@ -110,6 +172,17 @@ def open_file(
     path: Path, *, most_pixels: int = FFMPEG_PIXELS, hwaccel: HWAccel | None = None
 ) -> InputContainer:
     """An input container. Only the opening's errors are translated: its reader has its own."""
+    waits = iter(WAITS)
+    while True:
+        try:
+            return _opened(path, most_pixels, hwaccel)
+        except StorageError:
+            wait_until_readable(path, 0, waits)
+            if next(waits, None) is None:  # it can be read, and not be opened
+                raise
+
+
+def _opened(path: Path, most_pixels: int, hwaccel: HWAccel | None) -> InputContainer:
     check_regular(path)
     options = {"format_whitelist": _formats(), "max_pixels": str(most_pixels)}
     with translated(path, "read"):

@@ -43,10 +43,13 @@ def join(
     carries: Sequence[Carry],
     part: Path,
     cut: Cut,
+    *,
+    ends_at: int | None = None,
 ) -> Counter[int]:
     """Write ``part``: the segments' frames, and every carried stream of the source.
 
-    Returns how many packets of each carried stream had times that did not rise.
+    Raises :class:`ReadFault` where the source cannot be read on; at the byte ``ends_at`` it is
+    known to break off. Returns how many packets of each carried stream had times that did not rise.
     """
     retimed: Counter[int] = Counter()
     with (
@@ -78,7 +81,7 @@ def join(
         others: list[Iterator[TimedPacket]] = []
         if source is not None:
             same = {i: stream for i, stream in added.items() if kept[i].action == "keep"}
-            others.append(carried_packets(source, same, cut, retimed))
+            others.append(carried_packets(source, same, cut, retimed, ends_at=ends_at))
             for index, stream in added.items():
                 if kept[index].action == "convert" and not kept[index].picture:
                     again = inputs.enter_context(open_file(info.path))

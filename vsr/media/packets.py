@@ -16,7 +16,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from vsr.media.carry import Carry
-from vsr.media.files import opened
+from vsr.media.files import ReadFault, is_storage_fault, opened
 from vsr.media.text import Line, encoded, merged, plain_text
 from vsr.media.writer import Segment, Timing
 
@@ -81,11 +81,18 @@ def _packets(segment: Segment) -> Iterator[av.Packet[VideoStream]]:
 
 
 def carried_packets(
-    source: InputContainer, added: dict[int, Stream], cut: Cut, retimed: Counter[int]
+    source: InputContainer,
+    added: dict[int, Stream],
+    cut: Cut,
+    retimed: Counter[int],
+    *,
+    ends_at: int | None = None,
 ) -> Iterator[TimedPacket]:
     """Every packet of the streams that are carried as they are, in the source's order.
 
-    ``retimed`` counts, by stream, packets whose times did not rise and had to be moved.
+    ``retimed`` counts, by stream, packets whose times did not rise and had to be moved. Raises
+    :class:`ReadFault` where the system cannot read on, but not at the byte ``ends_at``: there the
+    file breaks off.
     """
     streams = [
         source.streams[index]
@@ -97,13 +104,18 @@ def carried_packets(
     last: dict[int, int] = {}
     ends: dict[int, int] = {}
     joins: dict[int, int] = {}
-    seconds = float("-inf")
+    seconds, place = float("-inf"), 0
     packets = source.demux(*streams)
     while True:
         try:
             packet = next(packets)
-        except (StopIteration, FFmpegError):  # a file that breaks off: the reader has counted it
+        except StopIteration:
             return
+        except FFmpegError as error:  # a file that breaks off: the reader has counted it
+            if is_storage_fault(error) and place != ends_at:
+                raise ReadFault(place) from error
+            return
+        place = max(place, packet.pos or 0)
         index = packet.stream_index
         stamp = packet.pts if packet.dts is None else packet.dts
         picture = bool(packet.stream.disposition & Disposition.attached_pic)

@@ -14,10 +14,10 @@ from av.format import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from vsr.errors import MediaError
+from vsr.errors import MediaError, StorageError
 from vsr.media.clip import Clip
 from vsr.media.deinterlace import Deinterlacer
-from vsr.media.files import opened
+from vsr.media.files import WAITS, ReadFault, is_storage_fault, opened, wait_until_readable
 from vsr.media.hardware import accelerator
 from vsr.media.limits import SOURCE_PIXELS
 from vsr.media.pixels import Unpacker
@@ -60,6 +60,8 @@ class Reader:
         self._first, self._last, self._after = first, last, after
         self._hwaccel = hwaccel
         self._met_corrupt = False
+        self._fault_at: int | None = None
+        self._broken_at: int | None = None
         self._clock: Clock[av.VideoFrame] = Clock(round(1 / (info.frame_rate * info.time_base)))
 
     @property
@@ -140,27 +142,50 @@ class Reader:
         seek, the video is gone through from its start.
         """
         given: int | None = None
-        for frame, time in self._sought() or ():
+        waits = iter(WAITS)
+        while True:
+            try:
+                for frame, time in self._attempt(given):
+                    yield frame, time
+                    given = time
+                return
+            except ReadFault as fault:
+                wait_until_readable(self.info.path, fault.place, waits)
+                # The same place again, and the system can read it: the file is what breaks off.
+                self._broken_at = fault.place if fault.place == self._fault_at else None
+                self._fault_at = fault.place
+            except StorageError:  # it could not be opened again
+                wait_until_readable(self.info.path, 0, waits)
+            self.damaged, self._met_corrupt = 0, False
+            self._clock = Clock(self._clock.nominal)
+
+    def _attempt(self, given: int | None) -> Iterator[Timed]:
+        """What follows the frame at ``given``, or all of it."""
+        begun = given
+        for frame, time in self._sought(given) or ():
             if self._met_damage:
                 break
-            yield frame, time
+            if begun is None or time > begun:
+                yield frame, time
             given = time
-        if given is not None and not self._met_damage:
-            return
+        else:
+            if given is not None and given != begun:
+                return
         self.damaged = 0
         self._clock = Clock(self._clock.nominal)
         for frame, time in self._timed(None):
             if given is None or time > given:
                 yield frame, time
 
-    def _sought(self) -> Iterator[Timed] | None:
+    def _sought(self, given: int | None) -> Iterator[Timed] | None:
         """Frames from a keyframe before the bound on, or ``None`` where that cannot be trusted.
 
         Some containers land behind the place that was asked for, or nowhere. So the frames up to
         the bound are looked at: the first must lie before it, and where an earlier run stopped, its
         last frame must come by.
         """
-        bound = self._first if self._after is None else self._after
+        after = self._after if given is None else given
+        bound = self._first if after is None else after
         if bound is None or self._deinterlace:  # a filter would have to have seen what came before
             return None
         kind = av.ContainerFormat(self.info.container.split(",")[0], "r")
@@ -171,8 +196,10 @@ class Reader:
             for frame, time in frames:
                 if time > bound:
                     return None
-                if self._after is None or time == bound:
+                if after is None or time == bound:
                     return chain([(frame, time)], frames)
+        except (StorageError, ReadFault):
+            raise
         except (MediaError, FFmpegError):
             pass  # it cannot seek
         return None
@@ -230,10 +257,14 @@ class Reader:
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[av.Packet[VideoStream] | None]:
         """Every packet, then ``None`` to flush, also where the file breaks off."""
+        place = 0
         try:
             for packet in container.demux(stream):
+                place = max(place, packet.pos or 0)
                 if packet.size:
                     yield packet
-        except FFmpegError:
+        except FFmpegError as error:
+            if is_storage_fault(error) and place != self._broken_at:
+                raise ReadFault(place) from error
             self.damaged += 1
         yield None

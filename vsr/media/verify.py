@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -13,7 +14,7 @@ from vsr.color import UNSPECIFIED
 from vsr.errors import VerificationFailed
 from vsr.media.carry import PICTURE_TYPES, Carry
 from vsr.media.encoding import QUARTER_TURNS, Encoding
-from vsr.media.files import opened
+from vsr.media.files import ReadFault, opened
 from vsr.media.packets import Cut, carried_packets
 from vsr.media.probe import MediaInfo, probe
 from vsr.media.writer import Segment, Timing
@@ -92,10 +93,11 @@ def _with_packets(info: MediaInfo, indices: Sequence[int], cut: Cut) -> set[int]
     found: set[int] = set()
     with opened(info.path) as source:
         streams = {index: source.streams[index] for index in indices}
-        for timed in carried_packets(source, streams, cut, Counter()):
-            found.add(timed.packet.stream_index)
-            if len(found) == len(indices):
-                break
+        with suppress(ReadFault):  # it was read to its end for the target
+            for timed in carried_packets(source, streams, cut, Counter()):
+                found.add(timed.packet.stream_index)
+                if len(found) == len(indices):
+                    break
     return found
 
 

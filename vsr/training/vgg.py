@@ -9,9 +9,9 @@ fourth convolution of the fifth stage, after its activation; "conv5_4" before it
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from urllib.error import URLError
 
 import torch
@@ -22,7 +22,8 @@ from vsr.errors import WeightsError
 from vsr.weights import read_file
 
 PUBLISHED = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
-"""torchvision's VGG19_Weights.IMAGENET1K_V1; the end of its name is the start of its sha256."""
+PREFIX = "dcbb9e9d"
+"""torchvision's VGG19_Weights.IMAGENET1K_V1; the end of its name is the start of its SHA-256."""
 STAGES = (2, 2, 4, 4, 4)
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -104,29 +105,43 @@ def load_vgg(choice: str) -> Vgg | None:
     """
     if choice == "none":
         return None
-    if choice == "auto":
-        try:
-            state = torch.hub.load_state_dict_from_url(
-                PUBLISHED, map_location="cpu", progress=False, check_hash=True
-            )
-        except (URLError, OSError, RuntimeError) as error:
-            raise WeightsError(
-                f"VGG19 cannot be downloaded from {PUBLISHED}: {error}",
-                hint="give a file with --vgg PATH, or train on pixels alone with --vgg none",
-            ) from error
-        return from_state(state, PUBLISHED)
-    path = Path(choice)
+    path = _downloaded() if choice == "auto" else Path(choice)
+    if not path.is_file():
+        raise WeightsError(f"there is no VGG file {path}", hint="--vgg takes auto, none, or a path")
+    return from_state(read_file(path)[1], str(path))
+
+
+def _downloaded() -> Path:
+    """The published file in torch's cache, downloaded where it is not there.
+
+    Its name holds the first eight digits of its SHA-256, which the download is held to. All of them
+    are noted beside it then, and compared each time: a file that was altered is not loaded.
+    """
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    path = folder / PUBLISHED.rpartition("/")[2]
+    note = path.with_name(f"{path.name}.sha256")
     try:
-        if path.suffix == ".safetensors" and path.exists():
-            return from_state(read_file(path)[1], choice)
-        state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
+        if not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(PUBLISHED, str(path), hash_prefix=PREFIX, progress=False)
+            note.unlink(missing_ok=True)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if not note.is_file() and digest.startswith(PREFIX):
+            note.write_text(f"{digest}\n", encoding="ascii")
+        wanted = note.read_text(encoding="ascii").strip() if note.is_file() else PREFIX
+    except (URLError, OSError, RuntimeError) as error:
         raise WeightsError(
-            f"there is no VGG file {path}", hint="--vgg takes auto, none, or a path"
+            f"VGG19 cannot be downloaded from {PUBLISHED}: {error}",
+            hint="give a file with --vgg PATH, or train on pixels alone with --vgg none",
         ) from error
-    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
-        raise WeightsError(f"{path} is not a readable VGG file: {error}") from error
-    return from_state(state, str(path))
+    if digest != wanted:
+        raise WeightsError(
+            f"{path} is not the file that was published (sha256 {digest[:12]}…, expected "
+            f"{wanted[:12]}…)",
+            hint="delete it and the .sha256 beside it to download it again",
+        )
+    return path
 
 
 def from_state(state: Mapping[str, Tensor], source: str) -> Vgg:

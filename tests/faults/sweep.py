@@ -1,0 +1,166 @@
+"""The law of faults: whatever call fails, the target is whole or as it was, and nothing is lost.
+
+For each kind of call and each of its turns in a short run, once that one fails, and once all from
+there on. ``python -m tests.faults.sweep`` runs all of them (``make faults``).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+SHIM = Path(__file__).with_name("shim.c")
+RUN = """
+import sys
+from fractions import Fraction
+from vsr.jobs import plan
+from vsr.media import files
+plan.SEGMENT_SECONDS = Fraction(8, 25)
+files.WAITS = (0.01, 0.02)
+from vsr.media import reader
+from vsr.jobs import run
+reader.WAITS = run.WAITS = files.WAITS
+from vsr.__main__ import main
+sys.argv = ["vsr", "upscale", sys.argv[1], sys.argv[2], "--model", "nearest", "--device", "cpu",
+            "--preset", "ultrafast", "--codec", "h264", "-q", "--overwrite"]
+main()
+"""
+ERRORS = {
+    "read": errno.EIO, "write": errno.ENOSPC, "fsync": errno.EIO, "rename": errno.EBUSY,
+    "open": errno.EMFILE, "mkdir": errno.ENOSPC, "unlink": errno.EROFS,
+}  # fmt: skip
+OLD = b"the target of another day"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run with a fault ended: ``equal`` to the calm run, or ``refused`` and nothing lost."""
+
+    call: str
+    nth: int
+    forever: bool
+    code: int
+    equal: bool
+    target: bytes
+    segments: int
+    said: str
+
+    @property
+    def lawful(self) -> bool:
+        """Whether the law holds for it."""
+        if self.code == 0:
+            return self.equal
+        return "Traceback" not in self.said and (self.equal or self.target == OLD)
+
+
+def compiled(folder: Path) -> Path | None:
+    """The library, or ``None`` where there is no compiler."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        return None
+    library = folder / "shim.so"
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(SHIM), "-ldl"], check=True
+    )
+    return library
+
+
+def film(path: Path) -> Path:
+    """A short film of three segments, with sound, that is read in several reads."""
+    dice = np.random.default_rng(1)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"crf": "1", "g": "4"})
+        audio = container.add_stream("aac", rate=48000)
+        assert isinstance(video, av.VideoStream)
+        assert isinstance(audio, av.AudioStream)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        audio.layout = "mono"
+        for place in range(24):
+            pixels = dice.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            waves = dice.normal(0, 0.1, (1, 1920)).astype(np.float32)
+            sound = av.AudioFrame.from_ndarray(waves, format="fltp", layout="mono")
+            sound.sample_rate, sound.pts = 48000, 1920 * place
+            container.mux(audio.encode(sound))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
+    return path
+
+
+def run(
+    library: Path, source: Path, call: str, nth: int, *, forever: bool, calm: bytes | None
+) -> tuple[Outcome, int]:
+    """One run with a fault in a folder of its own; also how many such calls it made."""
+    under = "in.mp4" if call == "read" else "out.mp4"
+    with tempfile.TemporaryDirectory() as name:
+        target, count = Path(name) / "out.mp4", Path(name) / "count"
+        target.write_bytes(OLD)
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, str(source), str(target)],
+            env={
+                **os.environ, "LD_PRELOAD": str(library), "FAULT_CALL": call, "FAULT_UNDER": under,
+                "FAULT_NTH": str(nth), "FAULT_FOREVER": str(int(forever)),
+                "FAULT_ERRNO": str(ERRORS[call]), "FAULT_COUNT": str(count),
+                "PYTHONPATH": str(SHIM.parents[2]),
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )  # fmt: skip
+        made = target.read_bytes() if target.exists() else b""
+        beside = [path.read_bytes() for path in Path(name).glob("out.finished*")]
+        segments = len(list(Path(name).glob(".out.mp4.vsr/??????.nut")))
+        equal = calm is not None and (made == calm or calm in beside)
+        calls = int(count.read_text()) if count.exists() else 0
+        return Outcome(
+            call, nth, forever, done.returncode, equal, made, segments, done.stderr
+        ), calls
+
+
+def calm_run(library: Path, source: Path) -> bytes:
+    """What a run without faults makes."""
+    return run(library, source, "read", 0, forever=False, calm=None)[0].target
+
+
+def sweep(library: Path, source: Path, calm: bytes, calls: list[str]) -> Iterator[Outcome]:
+    """All of them."""
+    for call in calls:
+        _, count = run(library, source, call, 0, forever=False, calm=calm)
+        for nth in range(1, count + 1):
+            for forever in (False, True):
+                yield run(library, source, call, nth, forever=forever, calm=calm)[0]
+
+
+def main() -> int:
+    """Print what broke the law, and the counts."""
+    with tempfile.TemporaryDirectory() as name:
+        library = compiled(Path(name))
+        if library is None:
+            print("error: there is no C compiler")
+            return 2
+        source = film(Path(name) / "in.mp4")
+        calm = calm_run(library, source)
+        counts: Counter[str] = Counter()
+        for outcome in sweep(library, source, calm, sys.argv[1:] or list(ERRORS)):
+            kind = "equal" if outcome.code == 0 else "refused"
+            counts[kind if outcome.lawful else "LOST"] += 1
+            if not outcome.lawful:
+                print(outcome.call, outcome.nth, outcome.forever, outcome.code, outcome.said[-600:])
+        print(", ".join(f"{kind} {number}" for kind, number in sorted(counts.items())))
+        return int(counts["LOST"] > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

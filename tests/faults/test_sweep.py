@@ -1,0 +1,56 @@
+"""A sample of the fault sweep; ``make faults`` runs all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults import sweep
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, bytes]:
+    """The library, a film, and what a calm run makes of it."""
+    folder = tmp_path_factory.mktemp("faults")
+    library = sweep.compiled(folder)
+    if library is None:
+        pytest.skip("there is no C compiler")
+    source = sweep.film(folder / "in.mp4")
+    return library, source, sweep.calm_run(library, source)
+
+
+@pytest.mark.parametrize("call", ["read", "write", "rename", "fsync"])
+def test_a_call_that_fails_once_or_for_good_loses_nothing(
+    call: str, film: tuple[Path, Path, bytes]
+) -> None:
+    library, source, calm = film
+    _, count = sweep.run(library, source, call, 0, forever=False, calm=calm)
+    assert count > 2
+    for nth, forever in ((count // 2, False), (2 * count // 3, True)):
+        outcome, _ = sweep.run(library, source, call, nth, forever=forever, calm=calm)
+        assert outcome.lawful, outcome
+        assert outcome.segments or outcome.code == 0 or call == "fsync", outcome
+
+
+def test_one_passing_read_error_does_not_end_the_film(film: tuple[Path, Path, bytes]) -> None:
+    """One EIO had made 350 of 750 frames, and exit 0."""
+    library, source, calm = film
+    _, count = sweep.run(library, source, "read", 0, forever=False, calm=calm)
+    for nth in (count // 3, count // 2, count - 3):
+        outcome, _ = sweep.run(library, source, "read", nth, forever=False, calm=calm)
+        assert outcome.code == 0, outcome.said
+        assert outcome.equal
+
+
+def test_a_finished_file_that_cannot_be_given_its_name_lies_beside(
+    film: tuple[Path, Path, bytes],
+) -> None:
+    library, source, calm = film
+    _, count = sweep.run(library, source, "rename", 0, forever=False, calm=calm)
+    outcome, _ = sweep.run(library, source, "rename", count, forever=False, calm=calm)
+    assert outcome.code == 3
+    assert outcome.target == sweep.OLD
+    assert outcome.equal  # beside
+    assert "it is complete and lies at" in outcome.said
+    assert outcome.segments == 3

@@ -30,7 +30,6 @@ def test_a_call_that_fails_once_or_for_good_loses_nothing(
     for nth, forever in ((count // 2, False), (2 * count // 3, True)):
         outcome, _ = sweep.run(library, source, call, nth, forever=forever, calm=calm)
         assert outcome.lawful, outcome
-        assert outcome.segments or outcome.code == 0 or call != "rename", outcome
 
 
 def test_one_passing_read_error_does_not_end_the_film(film: tuple[Path, Path, bytes]) -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 from vsr.cli.app import app
+from vsr.cli.streams import keep_streams
 from vsr.runtime import keep_freed_memory
 
 
 def main() -> None:
     """Run the command line."""
     keep_freed_memory()
+    keep_streams()
     try:
         app(prog_name="vsr")
-    finally:  # nothing is left to be stopped: a Ctrl-C more is not to change the exit code
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Nothing is left to be stopped: a Ctrl-C more is not to change the exit code.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

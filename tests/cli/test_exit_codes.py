@@ -128,3 +128,19 @@ def test_the_guide_has_every_message_and_no_other() -> None:
     missing, more = set(wanted) - set(written), set(written) - set(wanted)
     assert not missing, f"run python -m tests.error_table: {missing}"
     assert not more, f"run python -m tests.error_table: {more}"
+
+
+@pytest.mark.parametrize("where", ["2>&1 | head -c 30", "2>/dev/full", "--json >/dev/full"])
+def test_whoever_listens_the_run_goes_on(where: str, make_clip: MakeClip, tmp_path: Path) -> None:
+    """A bar whose reader was gone had hung for ever."""
+    source, target = make_clip(frames=30), tmp_path / "out.mp4"
+    command = (
+        f"{sys.executable} -m vsr upscale {source} {target} --model nearest --device cpu "
+        f"--preset ultrafast {where}; code=${{PIPESTATUS[0]}}; echo; echo $code"
+    )
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.split()[-1] == "0"
+    assert "Traceback" not in done.stdout + done.stderr
+    assert target.exists()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from vsr.errors import DeviceError
 
@@ -43,17 +42,29 @@ class Ranks:
             )
         return f"cuda:{self.local}"
 
-    def wrap(self, module: nn.Module) -> nn.Module:
-        """The module with its gradients averaged over all processes."""
+    def alike(self, module: nn.Module) -> nn.Module:
+        """The module with rank 0's weights, and on GPUs with norms that see all processes."""
         if self.count == 1:
             return module
-        device = next(module.parameters()).device
-        if device.type == "cuda":
+        if next(module.parameters()).device.type == "cuda":
             norm: Any = nn.SyncBatchNorm  # its methods are untyped
             module = norm.convert_sync_batchnorm(module)
-        # Buffers are left alone: a discriminator runs twice before its backward pass.
-        ids = [device.index] if device.type == "cuda" else None
-        return DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False)
+        with torch.no_grad():
+            for value in module.parameters():
+                distributed.broadcast(value, 0)
+        return module
+
+    def average(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Have every process the mean of all gradients, by one message."""
+        gradients = [value.grad for value in parameters if value.grad is not None]
+        if self.count == 1 or not gradients:
+            return
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        sizes = [gradient.numel() for gradient in gradients]
+        parts = torch.split(flat / self.count, sizes)
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of a small tensor over all processes."""
@@ -100,13 +111,6 @@ def joined(device: str) -> Generator[Ranks]:
         yield ranks
     finally:
         distributed.destroy_process_group()
-
-
-def bare(module: nn.Module) -> nn.Module:
-    """The module inside of what :meth:`Ranks.wrap` made."""
-    if isinstance(module, DistributedDataParallel):
-        return cast(nn.Module, module.module)  # pyright: ignore[reportUnknownMemberType]  # untyped
-    return module
 
 
 def numbers(values: list[Tensor]) -> list[float]:

@@ -19,7 +19,6 @@ from vsr.training.guard import Guard
 from vsr.training.losses.adversarial import ADVERSARIAL_LOSSES
 from vsr.training.losses.perceptual import ContentLoss
 from vsr.training.losses.pixel import PIXEL_LOSSES, tone
-from vsr.training.ranks import bare
 from vsr.training.recipe import Recipe
 from vsr.training.updater import Place, State, Updater
 from vsr.training.vgg import Vgg
@@ -33,11 +32,11 @@ class PixelTask:
     def __init__(self, recipe: Recipe, generator: nn.Module, place: Place) -> None:
         self.recipe, self.place = recipe, place
         self.guard = Guard()
-        self.generator = place.move(generator).train()
+        self.generator = place.ranks.alike(place.move(generator).train())
         self.ema = Ema(self.generator, recipe.ema)
-        wrapped = place.ranks.wrap(self.generator)
-        self.generator = bare(wrapped)
-        self._run: Callable[[Tensor], Tensor] = torch.compile(wrapped) if place.compile else wrapped
+        self._run: Callable[[Tensor], Tensor] = (
+            torch.compile(self.generator) if place.compile else self.generator
+        )
         self._pixel = PIXEL_LOSSES[recipe.pixel]
         self._updater = Updater(
             self.generator, place, lr=recipe.lr, betas=recipe.betas, clip=recipe.clip
@@ -98,8 +97,7 @@ class GanTask(PixelTask):
         self.judge_guard = Guard(watches=False)
         self._adversarial = ADVERSARIAL_LOSSES[recipe.adversarial]
         self._began = False
-        self._judge = place.ranks.wrap(place.move(judge(recipe)).train())
-        self.discriminator = bare(self._judge)
+        self.discriminator = place.ranks.alike(place.move(judge(recipe)).train())
         self._judge_updater = Updater(
             self.discriminator,
             place,
@@ -128,7 +126,10 @@ class GanTask(PixelTask):
         self.discriminator.requires_grad_(True)
         real, made = self._judged(real, made)
         with self.place.autocast():
-            real_logits, made_logits = self._judge(real).float(), self._judge(made).float()
+            real_logits, made_logits = (
+                self.discriminator(real).float(),
+                self.discriminator(made).float(),
+            )
         loss = self._adversarial.discriminator(real_logits, made_logits)
         self._judge_updater.update(loss, factor, self.judge_guard)
         return {

@@ -49,6 +49,7 @@ class Updater:
         """Backward pass and a step; false if the guard had it skipped."""
         self._adam.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
+        self._place.ranks.average(self._parameters)
         self._scaler.unscale_(self._adam)
         norm = nn.utils.clip_grad_norm_(self._parameters, self._clip)
         # Gradients are averaged over processes already; the loss must be, or guards would disagree.

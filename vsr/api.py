@@ -12,7 +12,6 @@ from vsr.comparing.witness import Witness
 from vsr.errors import MediaError, OptionsError
 from vsr.evaluation import Score, scores, sets_in
 from vsr.events import BatchReport, EventSink, Forecast, Report, ignore
-from vsr.infer import device
 from vsr.infer.engine import Engine
 from vsr.jobs.dry import dry_run as dry_run_of
 from vsr.jobs.dry import previewed
@@ -35,8 +34,8 @@ from vsr.options import BatchOptions, EngineOptions, UpscaleOptions
 from vsr.report.front import write_page
 from vsr.report.targets import ReportTargets
 from vsr.training.vgg import load_vgg
+from vsr.weights import DEFAULTS, index
 from vsr.weights import default_model as model_for
-from vsr.weights import index
 from vsr.weights import load as load_weights
 
 PathLike = str | os.PathLike[str]
@@ -61,7 +60,7 @@ def upscale(
     source, target = Path(source), Path(target)
     _check_source(source)
     check_target(source, target, options)
-    upscaler = load_for(options)
+    upscaler = load_for(options, source, target)
     if options.preview is not None and (is_picture(source) or not target.suffix):
         raise OptionsError("--preview is for a video that becomes one")
     page = ReportTargets(html=options.compare, overwrite=options.overwrite)
@@ -122,7 +121,7 @@ def upscale_batch(
     return upscale_many(
         [Path(source) for source in sources],
         Path(target),
-        lambda: load_for(options),
+        lambda: load_for(options, Path(sources[0]), Path(target)),
         options,
         batch,
         on_event,
@@ -145,15 +144,16 @@ def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = No
     check_target(source, target, options)
     if is_picture(source) or not target.suffix:
         raise OptionsError("only a video has a plan", hint="pictures are just enlarged")
-    return make_plan(source, target, options, load_for(options))
+    return make_plan(source, target, options, load_for(options, source, target))
 
 
 def dry_run(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Forecast:
     """What :func:`upscale` would do, and take: measured on some frames where it makes a video."""
     options = options or UpscaleOptions()
-    _check_source(Path(source))
-    engine = make_engine(load_for(options), options)
-    return dry_run_of(Path(source), Path(target), options, engine)
+    source, target = Path(source), Path(target)
+    _check_source(source)
+    engine = make_engine(load_for(options, source, target), options)
+    return dry_run_of(source, target, options, engine)
 
 
 def probe(path: PathLike, *, allow_huge: bool = False) -> MediaInfo:
@@ -178,32 +178,34 @@ def evaluate(
     """
     judge = load_vgg(vgg)
     for model in models or ("bicubic", *index()):
-        engine = Engine(load(model, (options or EngineOptions()).device), options)
+        engine = Engine(load(model), options)
         places = [Path(place) for place in data]
         sets = sets_in(places, engine.upscaler.scale, frames=frames, crf=crf)
         yield from scores(engine, sets, judge)
 
 
-def model_of(options: UpscaleOptions) -> str:
-    """The model that these options ask for; ``auto`` is the best for the device."""
-    on_device = device.pick(options.engine.device).type
-    return model_for(on_device) if options.model == "auto" else options.model
+def model_of(options: UpscaleOptions, source: PathLike, target: PathLike) -> str:
+    """The model that these options ask for; ``auto`` is the best for a video or for pictures."""
+    if options.model != "auto":
+        return options.model
+    place, name = Path(source), Path(target)
+    folder = place.is_dir() and not name.suffix and not holds_videos(place)
+    alone = is_picture(place) or folder or options.then  # a chain remembers nothing
+    return model_for("picture" if alone else "video")
 
 
 def list_models() -> list[dict[str, object]]:
     """Every model that has a name: ``name`` and ``about``.
 
     Of trained ones also ``psnr`` (luma, on Set5, Set14, BSD100), ``milliseconds`` (for 160x90, two
-    CPU cores) and ``default_on``, the kinds of device that it is the default on.
+    CPU cores) and ``default_for``, the kinds of source that it is the default for.
     """
     rows: list[dict[str, object]] = [
         {
             "name": entry.name,
             "psnr": entry.psnr,
             "milliseconds": entry.milliseconds,
-            "default_on": [
-                kind for kind in ("cpu", "cuda", "mps") if model_for(kind) == entry.name
-            ],
+            "default_for": [kind for kind, name in DEFAULTS.items() if name == entry.name],
             "about": entry.summary,
         }
         for entry in index().values()
@@ -212,16 +214,15 @@ def list_models() -> list[dict[str, object]]:
     return rows + [{"name": arch.name, "about": f"{arch.summary} (no weights)"} for arch in plain]
 
 
-def load(model: str = "auto", on_device: str = "auto") -> Upscaler:
-    """The upscaler of a name or of a weights file; ``auto`` is the best for the device."""
-    if model == "auto":
-        model = model_for(device.pick(on_device).type)
-    return load_weights(model)
+def load(model: str = "auto") -> Upscaler:
+    """The upscaler of a name or of a weights file; ``auto`` is the one for pictures."""
+    return load_weights(model_for("picture") if model == "auto" else model)
 
 
-def load_for(options: UpscaleOptions) -> Upscaler:
+def load_for(options: UpscaleOptions, source: Path, target: Path) -> Upscaler:
     """The upscaler that these options ask for: a model, or several in a chain."""
-    return load_weights(model_of(options), then=options.then, denoise=options.denoise)
+    name = model_of(options, source, target)
+    return load_weights(name, then=options.then, denoise=options.denoise)
 
 
 def make_engine(

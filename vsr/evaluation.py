@@ -28,6 +28,7 @@ from vsr.training.degrade.base import Frames
 from vsr.training.degrade.chroma import LEFT, LIMITED_RANGE, to_frames, to_planes
 from vsr.training.degrade.resize import bicubic
 from vsr.training.degrade.video_codec import QUALITIES, through
+from vsr.training.films import follows
 from vsr.training.pictures import PICTURE_ENDINGS, VIDEO_ENDINGS, read
 from vsr.training.validate import Trial, as_tensor, is_pairs, pairs_in, perceived
 from vsr.training.vgg import Vgg
@@ -40,10 +41,14 @@ FIRST = 1 / 3
 
 @dataclass(frozen=True, slots=True)
 class TestSet:
-    """Pictures with their originals, read anew each time ``trials`` is called."""
+    """Pictures with their originals, read anew each time ``trials`` is called.
+
+    Those of a ``film`` follow each other: networks with a memory see them so.
+    """
 
     name: str
     trials: Callable[[], Iterator[Trial]]
+    film: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +99,11 @@ def scores(engine: Engine, sets: Iterable[TestSet], vgg: Vgg | None = None) -> I
 
 def _score(engine: Engine, data: TestSet, vgg: Vgg | None, speed: float) -> Score:
     rows: list[tuple[float, float, float, float]] = []
+    engine.forget()
     for trial in data.trials():
-        made = engine.upscale(trial.low).clamp_(0, 1)
+        made = engine.follow(trial.low).clamp_(0, 1)
+        if not data.film:
+            engine.forget()
         rows.append((
             psnr(made[0], trial.high[0]),
             ssim(made[0], trial.high[0]),
@@ -135,7 +143,7 @@ def milliseconds(engine: Engine, height: int = 90, width: int = 160, repeats: in
 def _sets(place: Path, scale: int, frames: int, crf: float | None) -> list[TestSet]:
     if place.is_file():
         if place.suffix.lower() in VIDEO_ENDINGS:
-            return [TestSet(place.stem, lambda: _shrunk(_video(place, frames), scale, crf))]
+            return [TestSet(place.stem, lambda: _shrunk(_video(place, frames), scale, crf), True)]
         if place.suffix.lower() in PICTURE_ENDINGS:
             return [TestSet(place.stem, lambda: _shrunk(_pictures([place]), scale, crf))]
         return []
@@ -144,7 +152,8 @@ def _sets(place: Path, scale: int, frames: int, crf: float | None) -> list[TestS
     inside = sorted(path for path in place.iterdir() if not path.name.startswith("."))
     pictures = [path for path in inside if path.suffix.lower() in PICTURE_ENDINGS]
     if pictures:
-        return [TestSet(place.name, lambda: _shrunk(_pictures(pictures), scale, crf))]
+        film = len(pictures) > 2 and follows(read(pictures[1]), read(pictures[0]))
+        return [TestSet(place.name, lambda: _shrunk(_pictures(pictures), scale, crf), film)]
     below = [path for path in inside if path.is_dir() or path.suffix.lower() in VIDEO_ENDINGS]
     return [data for path in below for data in _sets(path, scale, frames, crf)]
 

@@ -209,7 +209,7 @@ def show_models(rows: list[dict[str, Any]]) -> None:
         if "psnr" in row:
             decibels = "  ".join(f"{value:5.2f}" for value in row["psnr"])
             figures = f"{decibels}   {row['milliseconds']:5.0f}"
-        note = f" (the default on {', '.join(row['default_on'])})" if row.get("default_on") else ""
+        note = f" (the default for a {row['default_for'][0]})" if row.get("default_for") else ""
         print(f"{row['name']:{width}}  {figures:30}  {row['about']}{note}")
 
 

@@ -124,7 +124,7 @@ def upscale(
         from vsr import api  # torch takes seconds to import: not for --help
 
         if model == "auto":
-            console.say_default(api.model_of(options))
+            console.say_default(api.model_of(options, sources[0], target))
         if to is not None or several != BatchOptions() or api.is_batch(sources[0], target):
             with wish_to_end(console.say_finishing) as stop:
                 made = api.upscale_batch(

@@ -14,7 +14,6 @@ from vsr.comparing.result import Comparison
 from vsr.comparing.witness import Witness
 from vsr.errors import OptionsError
 from vsr.events import EventSink, Report, Saved, Warned, ignore
-from vsr.infer import device
 from vsr.models.arch import Upscaler
 from vsr.report.targets import ReportTargets
 from vsr.weights import default_model
@@ -53,7 +52,7 @@ def compare(
     if models is None:
         comparison = compare_files(source, others, options, on_event)
     else:
-        made = labelled(models, lambda name: _load(name, options.device))
+        made = labelled(models, _load)
         comparison = compare_models(source, made, options, on_event)
     targets.write(comparison, whole_sheet=options.crop not in (None, COMMON))
     return comparison
@@ -76,5 +75,5 @@ def write_page(
     on_event(Saved(page.paths[0]))
 
 
-def _load(name: str, on_device: str) -> Upscaler:
-    return load_weights(default_model(device.pick(on_device).type) if name == "auto" else name)
+def _load(name: str) -> Upscaler:
+    return load_weights(default_model("video") if name == "auto" else name)

@@ -49,7 +49,7 @@ def films_of(
         for start in range(0, len(run), STRETCH):
             part = run[start : start + STRETCH]
             frames = [] if used > room else [read(picture.path) for picture in part]
-            if len(frames) < 2 or not all(map(_follows, frames[1:], frames)):
+            if len(frames) < 2 or not all(map(follows, frames[1:], frames)):
                 single += part
                 continue
             films.append(Film(part[0].path.stem, str(run[0].path.parent), np.stack(frames)))
@@ -110,7 +110,7 @@ def hold_out(films: Sequence[Film], seed: int) -> tuple[list[Film], list[Film]]:
     return [film for film in films if film.scene not in held], list(measured.values())
 
 
-def _follows(frame: Pixels, before: Pixels) -> bool:
+def follows(frame: Pixels, before: Pixels) -> bool:
     """Whether two pictures look like neighbours of a film, and not like two photographs."""
     small = [
         cv2.resize(one, (THUMB, THUMB), interpolation=cv2.INTER_AREA).astype(np.float64).ravel()

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]  # no stubs
@@ -24,8 +25,8 @@ from vsr.weights.blend import denoising
 from vsr.weights.files import FORMAT, Stored, read, read_file, stored_of
 from vsr.weights.third_party import third_party
 
-DEFAULTS = {"cpu": "compact"}
-"""The best model of each type of device. Others get ``compact``, too, until ``srgan`` is better."""
+DEFAULTS = {"video": "video", "picture": "compact"}
+"""The model that ``auto`` means for a kind of source, on any device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,9 @@ def names() -> list[str]:
     return [*index(), *(name for name, arch in ARCHS.items() if not arch.trained)]
 
 
-def default_model(device: str) -> str:
-    """The model that ``auto`` means on a device type ("cpu", "cuda", "mps"): the one place."""
-    return DEFAULTS.get(device, "compact")
+def default_model(kind: Literal["video", "picture"]) -> str:
+    """The model that ``auto`` means for a video or for pictures: the one place."""
+    return DEFAULTS[kind]
 
 
 def load(

@@ -23,6 +23,7 @@ FLOORS = [
         "places",
         "chroma",
         "color",
+        "motion",
         "metrics",
     },
     {"models", "pipeline", "options"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -16,6 +17,14 @@ def main() -> None:
     keep_streams()
     try:
         app(prog_name="vsr")
+    except SystemExit as end:
+        # One of torchrun's processes: gloo keeps threads beyond its process group, and one of them
+        # now and then ended a process with "terminate called" after all work was done.
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

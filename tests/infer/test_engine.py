@@ -25,7 +25,7 @@ from vsr.models.catalog import ARCHS
 from vsr.models.interpolation import Interpolation
 from vsr.options import EngineOptions
 
-SMALL = {"features": 16, "blocks": 1, "layers": 3, "mapped": 8, "growth": 8}
+SMALL = {"features": 16, "blocks": 1, "layers": 4, "mapped": 8, "growth": 8}
 
 
 def upscaler(name: str, hparams: dict[str, int] | None = None) -> Upscaler:

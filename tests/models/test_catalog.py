@@ -16,7 +16,7 @@ from vsr.models.catalog import ARCHS
 from vsr.training.export import rounded
 from vsr.training.prelu import quicken
 
-SMALL = {"features": 8, "blocks": 2, "layers": 3, "mapped": 4, "growth": 4}
+SMALL = {"features": 8, "blocks": 2, "layers": 4, "mapped": 4, "growth": 4}
 TRAINED = [arch for arch in ARCHS.values() if arch.trained]
 
 

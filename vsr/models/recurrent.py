@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
 from vsr.models.interpolation import Phases
 from vsr.models.unshuffled import Unshuffled
@@ -47,6 +48,8 @@ class Recurrent(nn.Module):
 
     def __init__(self, scale: int = 4, features: int = 64, layers: int = 8) -> None:
         super().__init__()
+        if layers % 2:
+            raise WeightsError(f"recurrent has an even number of layers, got {layers}")
         self.scale, self.memory = scale, features
         self.base = Phases("bicubic", scale)
         self.radius = max(layers + 2, self.base.radius)

@@ -103,6 +103,18 @@ RECIPES: dict[str, Recipe] = {
     )
 }
 
+VIDEO = Recipe(
+    "video",
+    "a network that sees the video, with a pixel loss: for video, clean and compressed",
+    generator="video",
+    degrade="stream",
+    patch=36,
+    batch=16,
+    lengths=GROWING,
+    clip=0.5,
+    validate_every=2000,
+)
+
 PRESETS: dict[str, Recipe] = {
     preset.name: preset
     for preset in (
@@ -138,27 +150,12 @@ PRESETS: dict[str, Recipe] = {
             lr=1e-3,
             validate_every=2500,
         ),
-        Recipe(
-            "video",
-            "a network that sees the video, with a pixel loss: for video, clean and compressed",
-            generator="video",
-            degrade="stream",
-            patch=36,
-            batch=16,
-            lengths=GROWING,
-            clip=0.5,
-            validate_every=2000,
-        ),
-        Recipe(
-            "video-tiny",
-            "the same, four times as quick",
+        VIDEO,
+        replace(
+            VIDEO,
+            name="video-tiny",
+            summary="the same, four times as quick",
             generator="video-tiny",
-            degrade="stream",
-            patch=36,
-            batch=16,
-            lengths=GROWING,
-            clip=0.5,
-            validate_every=2000,
         ),
         Recipe(
             "compact-video",

@@ -21,14 +21,14 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for weights, log 
 Recipe = Annotated[
     str,
     typer.Option(
-        help="psnr, srgan, esrgan or real-esrgan; or a preset: srcnn, srresnet, compact, tiny, "
-        "compact-video, compact-gan."
+        help="psnr, srgan, esrgan or real-esrgan; or a preset: video, video-tiny, srcnn, srresnet, "
+        "compact, tiny, compact-video, compact-gan."
     ),
 ]
 Arch = Annotated[
     str | None,
     typer.Option(
-        help="Network: srcnn, srresnet, compact, tiny or rrdb. [default: by the recipe]",
+        help="Network: video, video-tiny, srcnn, srresnet, compact, tiny or rrdb. [default: by the recipe]",
     ),
 ]
 Init = Annotated[str | None, typer.Option(help="Weights to start from, by name or path.")]

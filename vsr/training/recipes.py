@@ -247,9 +247,11 @@ def resolve(options: TrainOptions) -> Recipe:
             raise OptionsError(
                 f"{changed.generator} learns from pixels alone yet", hint="--recipe psnr or video"
             )
+        lengths = changed.lengths or GROWING
         changed = replace(
             changed,
-            lengths=changed.lengths or GROWING,
+            # Weights to start from know already what a frame is made of.
+            lengths=((0, lengths[-1][1]),) if options.init else lengths,
             degrade="stream" if changed.degrade == "video" else changed.degrade,
         )
     if not changed.pixel_weight and not changed.content_weight:

@@ -28,7 +28,8 @@ Recipe = Annotated[
 Arch = Annotated[
     str | None,
     typer.Option(
-        help="Network: video, video-tiny, srcnn, srresnet, compact, tiny or rrdb. [default: by the recipe]",
+        help="Network: video, video-tiny, srcnn, srresnet, compact, tiny or rrdb. "
+        "[default: by the recipe]",
     ),
 ]
 Init = Annotated[str | None, typer.Option(help="Weights to start from, by name or path.")]

@@ -15,43 +15,49 @@ from tests.jobs.test_run import options
 from vsr.errors import DeviceError, MediaError, MissingExtra, OptionsError, Stopped
 from vsr.events import ignore
 from vsr.infer.engine import Engine
-from vsr.jobs.executors import shipping
-from vsr.jobs.executors.answering import Question, answer
-from vsr.jobs.executors.ray import Shape, shape_of
-from vsr.jobs.executors.shipping import Arrival, Trunk, files_of, pieces, read_piece
 from vsr.jobs.pieces import segment_tasks
 from vsr.jobs.plan import make_plan
 from vsr.jobs.segments import Task, make
 from vsr.jobs.together import all_together
+from vsr.jobs.workers import shipping
+from vsr.jobs.workers.node_probe import NodeProbe, probe_node
+from vsr.jobs.workers.ray import WorkerLayout, plan_workers
+from vsr.jobs.workers.shipping import (
+    SegmentReceiver,
+    SourceCache,
+    read_chunk,
+    read_chunks,
+    source_files,
+)
 from vsr.media.writer import Segment
 from vsr.weights import load
 
 GPUS = [{"CPU": 4.0}, {"CPU": 32.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 1.0}]
 
 
-PLACES: list[tuple[list[dict[str, float]], dict[str, Any], Shape]] = [
-    (GPUS, {}, Shape(8, gpu=True, count=5)),
-    (GPUS, {"device": "cpu"}, Shape(4, gpu=False, count=1 + 8 + 4)),
-    (GPUS, {"cores": 16}, Shape(16, gpu=True, count=2 + 1)),
-    ([{"CPU": 1.0}, {"CPU": 2.0}], {}, Shape(2, gpu=False, count=1)),
-    ([{"CPU": 1.0}, {"CPU": 1.0}], {}, Shape(1, gpu=False, count=2)),
-    ([{}], {"workers": 9}, Shape(1, gpu=False, count=9)),
-    ([{"CPU": 8.0}], {"device": "cuda", "workers": 3}, Shape(1, gpu=True, count=3)),
+PLACES: list[tuple[list[dict[str, float]], dict[str, Any], WorkerLayout]] = [
+    (GPUS, {}, WorkerLayout(8, gpu=True, count=5)),
+    (GPUS, {"device": "cpu"}, WorkerLayout(4, gpu=False, count=1 + 8 + 4)),
+    (GPUS, {"cores": 16}, WorkerLayout(16, gpu=True, count=2 + 1)),
+    ([{"CPU": 1.0}, {"CPU": 2.0}], {}, WorkerLayout(2, gpu=False, count=1)),
+    ([{"CPU": 1.0}, {"CPU": 1.0}], {}, WorkerLayout(1, gpu=False, count=2)),
+    ([{}], {"workers": 9}, WorkerLayout(1, gpu=False, count=9)),
+    ([{"CPU": 8.0}], {"device": "cuda", "workers": 3}, WorkerLayout(1, gpu=True, count=3)),
 ]
 
 
 @pytest.mark.parametrize(("nodes", "asked", "expected"), PLACES)
 def test_workers_follow_from_what_the_nodes_have(
-    nodes: list[dict[str, float]], asked: dict[str, Any], expected: Shape
+    nodes: list[dict[str, float]], asked: dict[str, Any], expected: WorkerLayout
 ) -> None:
     given = vsr.UpscaleOptions(cluster="auto", **asked)
-    assert shape_of(nodes, given) == expected
+    assert plan_workers(nodes, given) == expected
 
 
 @pytest.mark.parametrize("asked", [{"device": "cuda"}, {"cores": 3}])
 def test_a_cluster_without_room_is_one_error(asked: dict[str, Any]) -> None:
     with pytest.raises(DeviceError, match="for a worker"):
-        shape_of([{"CPU": 2.0}], vsr.UpscaleOptions(cluster="auto", **asked))
+        plan_workers([{"CPU": 2.0}], vsr.UpscaleOptions(cluster="auto", **asked))
 
 
 @pytest.mark.parametrize(
@@ -84,10 +90,10 @@ def test_a_node_answers_what_it_sees(tmp_path: Path) -> None:
     source, asked = tmp_path / "in.mp4", tmp_path / "probe"
     source.write_bytes(b"1234")
     asked.write_text("x")
-    assert answer(Question(source, 4, asked), "reply").trouble == ""
+    assert probe_node(NodeProbe(source, 4, asked), "reply").problem == ""
     assert (tmp_path / "reply").read_text() == "x"
-    assert "sees another file" in answer(Question(source, 5, asked), "reply").trouble
-    gone = answer(Question(tmp_path / "none", 4, asked), "reply").trouble
+    assert "sees another file" in probe_node(NodeProbe(source, 5, asked), "reply").problem
+    gone = probe_node(NodeProbe(tmp_path / "none", 4, asked), "reply").problem
     assert "does not see" in gone
     assert "none" in gone
 
@@ -110,7 +116,7 @@ def made_at(task: Task) -> Segment:
 def test_what_is_shipped_there_and_back_is_what_was_made_here(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(shipping, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(shipping, "CHUNK_BYTES", 1000)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     source = make_clip(sound=True)
     if kind == "folder":
@@ -121,23 +127,23 @@ def test_what_is_shipped_there_and_back_is_what_was_made_here(
     there.mkdir()
     calm = made_at(task_of(source, here))
     task = task_of(source, there)
-    trunk = Trunk(files_of, read_piece)
-    unpacked = trunk.unpacked(task)
-    assert unpacked.folder != there
-    assert unpacked.plan.info.path != source
-    made = made_at(trunk.unpacked(task))
-    arrival = Arrival(task)
-    for number, piece in enumerate(pieces(made.path)):
-        assert number or len(piece.data) == 1000
-        arrival.add(piece)
-    got = arrival.complete(made)
+    cache = SourceCache(source_files, read_chunk)
+    localized = cache.localized(task)
+    assert localized.folder != there
+    assert localized.plan.info.path != source
+    made = made_at(cache.localized(task))
+    receiver = SegmentReceiver(task)
+    for number, chunk in enumerate(read_chunks(made.path)):
+        assert number or len(chunk.data) == 1000
+        receiver.add(chunk)
+    got = receiver.complete(made)
     assert got is not None
     assert got.path.parent == there
     assert got.path.read_bytes() == calm.path.read_bytes()
-    for piece in list(pieces(made.path))[1:]:
-        arrival.add(piece)
-    assert arrival.complete(made) is None, "its beginning is missing"
-    trunk.close()
+    for chunk in list(read_chunks(made.path))[1:]:
+        receiver.add(chunk)
+    assert receiver.complete(made) is None, "its beginning is missing"
+    cache.close()
     assert not list(tmp_path.glob("vsr-ship-*"))
 
 
@@ -146,10 +152,10 @@ def test_a_source_that_changes_on_its_way_is_an_error(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     task = task_of(make_clip(), tmp_path)
-    trunk = Trunk(lambda source: [(source, 1)], read_piece)
+    cache = SourceCache(lambda source: [(source, 1)], read_chunk)
     with pytest.raises(MediaError, match="changed while it was sent"):
-        trunk.unpacked(task)
-    trunk.close()
+        cache.localized(task)
+    cache.close()
 
 
 def test_things_at_once_keep_their_order_and_end_together() -> None:

@@ -23,9 +23,9 @@ from tests.jobs.test_run import debris, options
 from vsr.errors import DeviceError, OptionsError
 from vsr.events import Advanced, Event, Finished, OfFile, SegmentDone, Warned
 from vsr.jobs import plan as planning
-from vsr.jobs.executors.worker import Hello, check_alike
 from vsr.jobs.pieces import segment_tasks
 from vsr.jobs.plan import make_plan
+from vsr.jobs.workers.worker import Handshake, check_compatible
 from vsr.weights import load
 
 FOUR = Fraction(4, 25)  # segments of four frames
@@ -263,9 +263,9 @@ def test_devices_go_with_neither_device_nor_compare() -> None:
 
 
 def test_workers_that_would_make_other_bytes_are_refused() -> None:
-    ours = Hello("1.0", "2.11", "18.1", "a" * 64, "cuda fp16")
-    check_alike("node-2", ours, ours)
-    check_alike("node-2", ours, replace(ours, placement=""))
+    ours = Handshake("1.0", "2.11", "18.1", "a" * 64, "cuda fp16")
+    check_compatible("node-2", ours, ours)
+    check_compatible("node-2", ours, replace(ours, placement=""))
     for other, what in (
         (replace(ours, version="0.9"), "version of vsr: 0.9, here it is 1.0"),
         (replace(ours, torch="2.10"), "version of torch"),
@@ -274,14 +274,14 @@ def test_workers_that_would_make_other_bytes_are_refused() -> None:
         (replace(ours, placement="cpu fp32"), "device or precision"),
     ):
         with pytest.raises(DeviceError, match=what):
-            check_alike("node-2", other, ours)
+            check_compatible("node-2", other, ours)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="signal masks are read in /proc")
 def test_ctrl_c_never_reaches_a_process_not_even_the_first() -> None:
     """The first one starts multiprocessing's resource tracker, which unblocks signals."""
     script = (
-        "import time; from pathlib import Path; from vsr.jobs.executors import process\n"
+        "import time; from pathlib import Path; from vsr.jobs.workers import process\n"
         "if __name__ == '__main__':\n"
         "    with process._ctrl_c_held_back():\n"
         "        first = process._SPAWN.Process(target=time.sleep, args=(60,)); first.start()\n"

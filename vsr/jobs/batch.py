@@ -29,7 +29,6 @@ from vsr.events import (
 )
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
-from vsr.jobs.executors.base import Executor
 from vsr.jobs.forecast import check_room, forecast
 from vsr.jobs.items import Item
 from vsr.jobs.journal import is_saved, sweep
@@ -39,6 +38,7 @@ from vsr.jobs.record import Record, identify
 from vsr.jobs.rehearsal import Measured, rehearse
 from vsr.jobs.run import run
 from vsr.jobs.together import all_together
+from vsr.jobs.workers.executor import Executor
 from vsr.media.alone import alone
 from vsr.media.images import is_picture, picture_size
 from vsr.models.arch import Upscaler

@@ -1,4 +1,4 @@
-"""Which devices of this machine work together, and what of a device counts for the result."""
+"""The devices that ``--devices`` names, one for each worker."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from vsr.media.threads import cores
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
-    """A place for one worker: its device, a name that no other has, its share of CPU threads."""
+class WorkerDevice:
+    """The device of one worker, a name that no other has, and its number of CPU threads."""
 
     device: str
     name: str
     threads: int
 
 
-def seats(asked: str) -> tuple[Seat, ...]:
-    """The places that ``--devices`` names. :class:`DeviceError` for one that is not there."""
+def worker_devices(asked: str) -> tuple[WorkerDevice, ...]:
+    """The devices that ``--devices`` names. Raises :class:`DeviceError` for one that is absent."""
     devices = _named(asked)
     for device in dict.fromkeys(devices):
         pick(device)
     share = max(1, cores() // len(devices))
     if devices[0] == "cpu":
-        return tuple(Seat("cpu", f"cpu:{place}", share) for place in range(len(devices)))
+        return tuple(WorkerDevice("cpu", f"cpu:{place}", share) for place in range(len(devices)))
     seen: Counter[str] = Counter()
-    found: list[Seat] = []
+    found: list[WorkerDevice] = []
     for device in devices:
         seen[device] += 1
         twin = f"#{seen[device]}" if seen[device] > 1 else ""
-        found.append(Seat(device, device + twin, share))
+        found.append(WorkerDevice(device, device + twin, share))
     return tuple(found)
 
 
@@ -53,5 +53,5 @@ def _named(asked: str) -> list[str]:
 
 
 def kind_of(placement: Placement) -> str:
-    """What of a placement counts for the bytes of the result: which of several GPUs does not."""
+    """The kind of device and the precision: what of a placement counts for the target's bytes."""
     return f"{placement.device.type} {placement.dtype_name}"

@@ -10,12 +10,12 @@ from vsr.errors import MediaError, Stopped
 from vsr.events import EventSink, SegmentDone, Warned
 from vsr.infer.engine import Engine
 from vsr.infer.tiles import TilePlan
-from vsr.jobs.executors.base import Done, Executor
-from vsr.jobs.executors.local import Local
 from vsr.jobs.journal import Journal
 from vsr.jobs.pieces import agree, open_task, segment_tasks, unbroken
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments import Diverged, Task
+from vsr.jobs.workers.executor import Executor, RunOutcome
+from vsr.jobs.workers.local import LocalExecutor
 from vsr.media.alone import alone
 from vsr.media.writer import Segment
 from vsr.options import EngineOptions
@@ -42,14 +42,14 @@ class Production:
         self._options = settled
         self._begun = time.perf_counter()
 
-    def produce(self, executor: Executor | None, should_stop: Callable[[], bool]) -> Done:
+    def produce(self, executor: Executor | None, should_stop: Callable[[], bool]) -> RunOutcome:
         """Make every segment. Raises what a worker raised, :class:`Stopped` if it was asked to."""
         self.finished = self.journal.finished()
         with alone:
             tasks = self._divided(executor)
         for segment in self.finished:
             self.on_event(SegmentDone(segment.index, segment.frames, resumed=True))
-        who = executor or Local(self.engine)
+        who = executor or LocalExecutor(self.engine)
         try:
             todo = [self._rest()] if tasks is None else tasks
             done = who.run(todo, self._deliver, self.on_event, should_stop)

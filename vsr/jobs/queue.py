@@ -9,11 +9,11 @@ from vsr.comparing.honest import check_model
 from vsr.errors import MediaError, OptionsError
 from vsr.events import BatchReport, BatchStarted, EventSink, Warned
 from vsr.jobs.batch import Batch, make_folder
-from vsr.jobs.executors.choice import opened
 from vsr.jobs.forecast import check_room_for_all
 from vsr.jobs.inputs import Finding, find
 from vsr.jobs.items import named_items, refuse_clashes
 from vsr.jobs.watch import watch
+from vsr.jobs.workers.choice import open_executor
 from vsr.media.codecs import CONTAINERS
 from vsr.models.arch import Upscaler
 from vsr.options import BatchOptions, UpscaleOptions
@@ -49,7 +49,7 @@ def upscale_many(
             continue
     for note in finding.notes:
         on_event(Warned(note))
-    with opened(upscaler, options, on_event) as executor:
+    with open_executor(upscaler, options, on_event) as executor:
         batch = Batch(
             out, upscaler, options, on_event,
             others=finding.others, should_stop=should_stop, executor=executor,

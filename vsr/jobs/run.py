@@ -12,12 +12,12 @@ from vsr.errors import OptionsError, SourceChanged, StorageError, VsrError
 from vsr.events import EventSink, Finished, Report, Saved, Started, Warned
 from vsr.infer.engine import Engine
 from vsr.jobs.devices import kind_of
-from vsr.jobs.executors.base import Executor
-from vsr.jobs.executors.choice import opened
 from vsr.jobs.journal import Journal
 from vsr.jobs.plan import THREADS, Plan
 from vsr.jobs.production import Production, settled
 from vsr.jobs.segments import STAGES, Tally
+from vsr.jobs.workers.choice import open_executor
+from vsr.jobs.workers.executor import Executor
 from vsr.media.alone import alone
 from vsr.media.atomic import rename
 from vsr.media.carry import Carry
@@ -56,7 +56,7 @@ def run(
     command after an interruption and after an error that another try can overcome.
     """
     if executor is None:
-        with opened(engine.upscaler, options, on_event) as own:
+        with open_executor(engine.upscaler, options, on_event) as own:
             if own is not None:
                 return run(plan, engine, options, on_event, should_stop, own)
     begun = time.perf_counter()
@@ -96,7 +96,7 @@ def _made(
             retimed = _joined(made, part, plan.cut)
             verify(part, *made, plan.cut)
         check_unchanged(plan.info.path, plan.info.stamp)
-        warnings = _warnings(plan, done.tally, finished[-1], retimed)
+        warnings = _warnings(plan, done.stats, finished[-1], retimed)
         _warn(on_event, warnings)
         report = Report(
             target=plan.target,
@@ -105,12 +105,12 @@ def _made(
             target_size=plan.encoding.size,
             seconds=time.perf_counter() - begun,
             bytes=part.stat().st_size,
-            waiting=_shares(done.tally),
+            waiting=_shares(done.stats),
             kept=plan.kept,
             converted=plan.converted,
             dropped=plan.dropped,
             warnings=(*plan.notes, *warnings),
-            damaged=done.tally.damaged,
+            damaged=done.stats.damaged,
             model=engine.upscaler.name,
             device=device or str(engine.placement),
             encoder=str(plan.encoding),

@@ -1,8 +1,8 @@
 """How long a library takes on so many workers, played through on paper. Numbers in, numbers out.
 
-Segments go to whoever is free, as the executors do it. What one process does alone (the pass over a
-file's packets, joining, verifying) lies beside the next files' work, or between files that are made
-one by one.
+Segments go to the next free worker, as the pool does it. What one process does alone (the pass
+over a file's packets, joining, verifying) lies beside the next files' work, or between files that
+are made one by one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a worker is, in whichever process or node: it has one network, and makes segments."""
+"""A worker: it makes segments with one network on one device, in whichever process or node."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
 from vsr.version import __version__
 
-SHAPES = 4  # engines kept, one for each kind of task
+MAX_ENGINES = 4  # kept, one for each of the engine options that tasks ask for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Setup:
-    """What a worker is made with, the weights too: nothing is looked up where it runs."""
+class WorkerSetup:
+    """What a worker is made with, the weights included: nothing is looked up where it runs."""
 
     upscaler: Upscaler
     options: EngineOptions
@@ -34,8 +34,8 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
-    """What a worker is, told before its first task. What is empty is not known yet."""
+class Handshake:
+    """What a worker is, sent before its first task. Empty fields are not known yet."""
 
     version: str
     torch: str
@@ -46,40 +46,40 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """A segment of the task at hand."""
+class SegmentMade:
+    """A segment of the present task is finished."""
 
     segment: Segment
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
-    """A task has come to its end, and what was met on the way."""
+class TaskDone:
+    """All segments of the task are finished; ``stats`` are what was met in it."""
 
-    tally: Tally
+    stats: Tally
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A task, or the worker itself, failed in a way that another try would not mend."""
+class TaskFailed:
+    """A task, or the start of the worker, failed in a way that another try would not mend."""
 
     error: VsrError | Diverged
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """The worker is about to end for a reason that is no message for people."""
+class WorkerCrashed:
+    """The worker is about to end because of an unexpected exception."""
 
     cause: str
 
 
-Message = Hello | Result | Over | Refusal | Broken | Event
+Message = Handshake | SegmentMade | TaskDone | TaskFailed | WorkerCrashed | Event
 
 
 class Worker:
-    """Makes tasks on one device."""
+    """Makes tasks on one device, and keeps its engines for the next ones."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: WorkerSetup) -> None:
         torch.set_num_threads(setup.threads)
         self.name = setup.name
         self._setup = setup
@@ -88,24 +88,24 @@ class Worker:
         placement = resolve(setup.options, setup.upscaler)
         if placement.device.type == "cuda":
             torch.zeros(1, device=placement.device)  # a device that is not there fails here
-        self.hello = replace(
-            hello_of(setup.upscaler), placement=kind_of(placement), name=setup.name
+        self.handshake = replace(
+            handshake_of(setup.upscaler), placement=kind_of(placement), name=setup.name
         )
 
     def make(self, task: Task, send: Callable[[Message], None]) -> None:
-        """Make a task and send what comes of it, at last an :class:`Over` or a :class:`Refusal`."""
+        """Make a task, and send its messages; the last is a TaskDone or a TaskFailed."""
         self._on_event = send
         engine = self._engine(replace(task.engine, device=self._setup.options.device))
         try:
-            tally = make(task, engine, send, lambda made: send(Result(made)), self.name)
+            stats = make(task, engine, send, lambda made: send(SegmentMade(made)), self.name)
         except (VsrError, Diverged) as error:
-            send(Refusal(error))
+            send(TaskFailed(error))
         else:
-            send(Over(tally))
+            send(TaskDone(stats))
 
     def _engine(self, options: EngineOptions) -> Engine:
         if options not in self._engines:
-            if len(self._engines) >= SHAPES:
+            if len(self._engines) >= MAX_ENGINES:
                 self._engines.popitem(last=False)
             self._engines[options] = Engine(self._setup.upscaler, options, self._tell)
         self._engines.move_to_end(options)
@@ -116,19 +116,19 @@ class Worker:
             self._on_event(event)
 
 
-def hello_of(upscaler: Upscaler) -> Hello:
-    """What of this process counts for the bytes of a segment, but for the device."""
-    return Hello(__version__, torch.__version__, av.__version__, upscaler.fingerprint)
+def handshake_of(upscaler: Upscaler) -> Handshake:
+    """The handshake of this process without a device: what else counts for a segment's bytes."""
+    return Handshake(__version__, torch.__version__, av.__version__, upscaler.fingerprint)
 
 
-def check_alike(worker: str, hello: Hello, expected: Hello) -> None:
-    """Raise :class:`DeviceError` where a worker would make other bytes than the others."""
+def check_compatible(worker: str, handshake: Handshake, expected: Handshake) -> None:
+    """Raise :class:`DeviceError` if a worker would make other bytes than expected."""
     for what, theirs, ours in (
-        ("version of vsr", hello.version, expected.version),
-        ("version of torch", hello.torch, expected.torch),
-        ("version of PyAV", hello.av, expected.av),
-        ("set of weights", hello.fingerprint[:12], expected.fingerprint[:12]),
-        ("device or precision", hello.placement, expected.placement),
+        ("version of vsr", handshake.version, expected.version),
+        ("version of torch", handshake.torch, expected.torch),
+        ("version of PyAV", handshake.av, expected.av),
+        ("set of weights", handshake.fingerprint[:12], expected.fingerprint[:12]),
+        ("device or precision", handshake.placement, expected.placement),
     ):
         if theirs and ours and theirs != ours:
             raise DeviceError(

@@ -1,6 +1,7 @@
-"""Sources to workers and segments back in pieces, where they share no storage. Knows no transport.
+"""Copies sources to workers and segments back, in chunks, where they share no storage.
 
-A worker fetches a source whole, once, and keeps one; on their way are a few pieces for each worker.
+A worker fetches a source as a whole, once, and keeps the last one. A few chunks for each worker are
+on their way at a time. What carries them is the caller's.
 """
 
 from __future__ import annotations
@@ -23,87 +24,90 @@ from vsr.media.files import translated
 from vsr.media.images import pictures_in
 from vsr.media.writer import Segment
 
-PIECE_BYTES = 4 << 20
+CHUNK_BYTES = 4 << 20
 PREFIX = "vsr-ship-"
-FRESH_SECONDS = 60  # a folder this young may not be locked yet
+LOCK_GRACE_SECONDS = 60  # a folder this young may not be locked yet
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Chunk:
     """The next bytes of a segment's file, in order."""
 
     data: bytes
 
 
-def files_of(source: Path) -> list[tuple[Path, int]]:
-    """What a source consists of, and how many bytes: itself, or the pictures of a folder."""
+def source_files(source: Path) -> list[tuple[Path, int]]:
+    """The files of a source and their sizes in bytes: itself, or the pictures of a folder."""
     with translated(source, "read"):
         paths = pictures_in(source) if source.is_dir() else [source]
         return [(path, path.stat().st_size) for path in paths]
 
 
-def read_piece(path: Path, start: int) -> bytes:
-    """The piece of a file that begins at ``start``; empty behind its end."""
+def read_chunk(path: Path, start: int) -> bytes:
+    """The chunk of a file that begins at byte ``start``; empty at its end."""
     with translated(path, "read"), path.open("rb") as file:
         file.seek(start)
-        return file.read(PIECE_BYTES)
+        return file.read(CHUNK_BYTES)
 
 
-def pieces(path: Path) -> Iterator[Piece]:
-    """A whole file."""
+def read_chunks(path: Path) -> Iterator[Chunk]:
+    """All chunks of a file, in order."""
     with translated(path, "read"), path.open("rb") as file:
-        while data := file.read(PIECE_BYTES):
-            yield Piece(data)
+        while data := file.read(CHUNK_BYTES):
+            yield Chunk(data)
 
 
-class Trunk:
-    """A worker's folder: the source at hand, and the segment that it makes of it.
+class SourceCache:
+    """A worker's temporary folder: a copy of the last source, and the segment that is made of it.
 
-    It is locked while its process lives; those of processes that were killed are removed.
+    The folder is locked while its process lives; unlocked ones of killed processes are removed.
     """
 
     def __init__(
         self,
-        files_of: Callable[[Path], list[tuple[Path, int]]],
-        read_piece: Callable[[Path, int], bytes],
+        source_files: Callable[[Path], list[tuple[Path, int]]],
+        read_chunk: Callable[[Path, int], bytes],
     ) -> None:
-        self._files_of, self._read_piece = files_of, read_piece
-        _sweep(Path(tempfile.gettempdir()))
+        self._source_files, self._read_chunk = source_files, read_chunk
+        _remove_abandoned(Path(tempfile.gettempdir()))
         self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         self._lock = (self._folder / "lock").open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._source: Path | None = None
 
-    def unpacked(self, task: Task) -> Task:
-        """The same task with paths of this machine; its source is fetched if it is not here."""
-        source, place = task.plan.info.path, self._folder / "source"
+    def localized(self, task: Task) -> Task:
+        """The task with paths into this folder; its source is fetched if it is not the last one.
+
+        Raises :class:`MediaError` where the source changed meanwhile.
+        """
+        source, local = task.plan.info.path, self._folder / "source"
         if self._source != source:
             self._source = None
-            with translated(place, "write"):
-                shutil.rmtree(place, ignore_errors=True)
-                place.mkdir()
-                for path, size in self._files_of(source):
-                    self._fetch(path, place / path.name, size)
+            with translated(local, "write"):
+                shutil.rmtree(local, ignore_errors=True)
+                local.mkdir()
+                for path, size in self._source_files(source):
+                    self._fetch(path, local / path.name, size)
             self._source = source
-        here = place if task.plan.info.is_folder else place / source.name
+        here = local if task.plan.info.is_folder else local / source.name
         info = replace(task.plan.info, path=here)
         return replace(task, plan=replace(task.plan, info=info), folder=self._folder)
 
     def close(self) -> None:
-        """Remove it all."""
+        """Remove the folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._lock.close()
 
-    def _fetch(self, source: Path, place: Path, size: int) -> None:
-        with place.open("wb") as file:
-            while data := self._read_piece(source, file.tell()):
+    def _fetch(self, source: Path, local: Path, size: int) -> None:
+        with local.open("wb") as file:
+            while data := self._read_chunk(source, file.tell()):
                 file.write(data)
             if file.tell() != size:
                 raise MediaError(f"{source} changed while it was sent to a worker")
 
 
-class Arrival:
-    """A task's segments on their way into the folder of its run."""
+class SegmentReceiver:
+    """Writes the segments of a task, as their chunks come, into the folder of its run."""
 
     def __init__(self, task: Task) -> None:
         self._folder = task.folder
@@ -111,15 +115,18 @@ class Arrival:
         self._file: IO[bytes] | None = None
         self._hash = hashlib.sha256()
 
-    def add(self, piece: Piece) -> None:
-        """Write the next piece."""
+    def add(self, chunk: Chunk) -> None:
+        """Write the next chunk."""
         with translated(self._part, "write"):
             self._file = self._file or self._part.open("wb")
-            self._file.write(piece.data)
-        self._hash.update(piece.data)
+            self._file.write(chunk.data)
+        self._hash.update(chunk.data)
 
     def complete(self, segment: Segment) -> Segment | None:
-        """A segment in its place here, where it may have been written; ``None`` if damaged."""
+        """The segment with its path here; ``None`` if its bytes do not have its hash.
+
+        Where no chunk came, the worker itself wrote to this storage.
+        """
         if self._file is None:
             return segment
         with translated(self._part, "write"), self._file as file:
@@ -131,17 +138,11 @@ class Arrival:
             os.replace(self._part, path)
         return replace(segment, path=path) if digest == segment.sha256 else None
 
-    def abandon(self) -> None:
-        """Drop what came of a segment that will not be complete."""
-        if self._file is not None:
-            self._file.close()
-            self._part.unlink(missing_ok=True)
 
-
-def _sweep(folder: Path) -> None:
-    """Remove the trunks of processes that are dead: they hold no lock."""
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the folders of dead processes: those without a lock."""
     for path in folder.glob(f"{PREFIX}*"):
         with suppress(OSError), (path / "lock").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if time.time() - path.stat().st_mtime > FRESH_SECONDS:
+            if time.time() - path.stat().st_mtime > LOCK_GRACE_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""One worker in a process of its own, and the pipe to it. It knows nothing of other workers."""
+"""One worker in a process of its own, and the pipe to it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from vsr.errors import VsrError
-from vsr.jobs.executors.worker import Broken, Hello, Message, Refusal, Setup, Worker
 from vsr.jobs.segments import Task
+from vsr.jobs.workers.worker import (
+    Handshake,
+    Message,
+    TaskFailed,
+    Worker,
+    WorkerCrashed,
+    WorkerSetup,
+)
 from vsr.runtime import keep_freed_memory
 
 _SPAWN = multiprocessing.get_context("spawn")  # forked, neither CUDA nor codecs' threads would live
 
 
-class Process:
-    """A worker's process, from the first moment on; a :class:`~vsr.jobs.executors.base.Hand`."""
+class WorkerProcess:
+    """A worker's process; a :class:`~vsr.jobs.workers.scheduler.WorkerHandle`."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._greeted = False
+    def __init__(self, setup: WorkerSetup) -> None:
+        self._ready = False
         self._connection, theirs = _SPAWN.Pipe()
         self._process: SpawnProcess = _SPAWN.Process(
             target=serve,
@@ -39,28 +46,28 @@ class Process:
         threading.Thread(target=self._send_setup, args=(setup,), daemon=True).start()
 
     def give(self, task: Task) -> None:
-        """Hand over a task. One that died meanwhile is found out by its pipe."""
+        """Send a task. That the process has died is found out by :meth:`receive`."""
         with suppress(OSError):
             self._connection.send(task)
 
-    def _send_setup(self, setup: Setup) -> None:
+    def _send_setup(self, setup: WorkerSetup) -> None:
         # Pickled here: torch would put the weights into shared memory, of which containers have
         # little.
         with suppress(OSError):
             self._connection.send_bytes(pickle.dumps(setup))
 
     def receive(self) -> Message | None:
-        """The next message, or ``None`` where none will ever come: it is dead."""
+        """Wait for the next message; returns ``None`` once the process is dead."""
         try:
             message: Message = self._connection.recv()
         except (EOFError, OSError):
             self._connection.close()
             return None
-        self._greeted |= isinstance(message, Hello)
+        self._ready |= isinstance(message, Handshake)
         return message
 
     def cause_of_death(self) -> str:
-        """Why it ended, for people."""
+        """Why the process ended, as a clause for an error message."""
         self._process.join(10)
         code = self._process.exitcode
         if code is None or code >= 0:
@@ -70,11 +77,11 @@ class Process:
         return f"{killed}, as the system does when memory runs out" if -code == 9 else killed
 
     def close(self, *, kill: bool = False) -> None:
-        """End it: at once, or when it has nothing to do. It is gone when this returns.
+        """End the process: at once, or when it is idle. It is gone when this returns.
 
-        The pipe is closed by who receives from it, at its end.
+        The pipe is closed by the thread that receives from it.
         """
-        kill = kill or not self._greeted  # it may be at its imports for seconds
+        kill = kill or not self._ready  # its imports may take seconds more
         if kill:
             self._process.kill()
         with suppress(OSError):
@@ -87,7 +94,10 @@ class Process:
 
 
 def serve(connection: Connection) -> None:
-    """The process: its setup comes, it greets, then tasks come. It does not outlive its parent."""
+    """Run a worker: read its setup, send the handshake, then make each task that comes.
+
+    The target of the process, which does not outlive its parent.
+    """
     keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = threading.Lock()  # events come from the threads of the pipeline
@@ -98,16 +108,16 @@ def serve(connection: Connection) -> None:
 
     try:
         worker = Worker(pickle.loads(connection.recv_bytes()))
-        send(worker.hello)
+        send(worker.handshake)
         while (task := connection.recv()) is not None:
             worker.make(task, send)
         os._exit(0)  # it holds nothing that wants closing, and torch takes its time to go
     except VsrError as error:
-        send(Refusal(error))
+        send(TaskFailed(error))
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        os._exit(0)  # nobody is there to be told
-    except BaseException as error:  # told, for this process has no other voice, and then it ends
-        send(Broken(f"{type(error).__name__}: {error}"))
+        os._exit(0)  # the parent is gone
+    except BaseException as error:  # the parent reports it; this process ends
+        send(WorkerCrashed(f"{type(error).__name__}: {error}"))
         os._exit(1)
 
 
@@ -120,9 +130,9 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _ctrl_c_held_back() -> Generator[None]:
-    """A process started inside never gets Ctrl-C, which terminals send to all: its parent decides.
+    """Block SIGINT in processes started inside: terminals send it to all, and the parent decides.
 
-    What is blocked is inherited; for this process it comes a moment later.
+    The block is inherited; this process itself gets the signal a moment later.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield

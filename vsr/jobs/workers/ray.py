@@ -1,7 +1,7 @@
-"""An executor whose workers are on the nodes of a Ray cluster. Ray places, starts and ends them.
+"""The executor of a Ray cluster: workers are actors, which Ray places, starts and ends.
 
-A segment whose worker or node died is given to whoever is free next: Ray's own retries would wait
-for the same worker, which has nowhere to go when its node is gone.
+A segment whose worker or node died is given to the next free worker. Ray's own retries would wait
+for the same actor, which has nowhere to go when its node is gone.
 """
 
 from __future__ import annotations
@@ -20,32 +20,35 @@ from typing import Any
 
 from vsr.errors import DeviceError, MissingExtra
 from vsr.events import EventSink
-from vsr.jobs.executors.actor import Actor, Remote, feeder_for
-from vsr.jobs.executors.base import Deliver, Done
-from vsr.jobs.executors.crew import Crew
-from vsr.jobs.executors.sight import Sight
-from vsr.jobs.executors.worker import Setup, hello_of
 from vsr.jobs.segments import Task
+from vsr.jobs.workers.actor import Actor, ActorHandle, start_file_server
+from vsr.jobs.workers.executor import Deliver, RunOutcome
+from vsr.jobs.workers.pool import WorkerPool
+from vsr.jobs.workers.preflight import ClusterPreflight
+from vsr.jobs.workers.worker import WorkerSetup, handshake_of
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
 
-PATIENCE_SECONDS = 600.0  # a cloud's autoscaler takes minutes to bring a machine
-CORES = 4  # of a worker on the CPU, where nodes have so many
+MAX_WAIT_SECONDS = 600.0  # a cloud's autoscaler takes minutes to bring a machine
+MAX_CPU_CORES = 4  # of a worker on the CPU by default
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """What each worker asks of the cluster, and how many there are."""
+class WorkerLayout:
+    """The resources of each worker, and the number of workers."""
 
     cores: int
+    """CPU cores of each worker."""
     gpu: bool
+    """Whether each worker has a GPU of its own."""
     count: int
+    """Number of workers."""
 
 
-def shape_of(nodes: Sequence[Mapping[str, float]], options: UpscaleOptions) -> Shape:
-    """Workers for nodes of these resources: one a GPU where there are any, else by cores.
+def plan_workers(nodes: Sequence[Mapping[str, float]], options: UpscaleOptions) -> WorkerLayout:
+    """Choose workers for nodes of these resources: one for each GPU, or by cores without GPUs.
 
-    Raises :class:`DeviceError` where there is no room for one, and none is waited for.
+    Raises :class:`DeviceError` where not one fits and ``--workers`` was not given.
     """
     gpus = [node for node in nodes if node.get("GPU", 0) >= 1]
     on_gpu = options.device == "cuda" or (options.device == "auto" and bool(gpus))
@@ -53,7 +56,8 @@ def shape_of(nodes: Sequence[Mapping[str, float]], options: UpscaleOptions) -> S
     shares = [int(node.get("CPU", 0) // (node["GPU"] if on_gpu else 1)) for node in fitting]
     cores = options.cores
     if cores is None:
-        cores = max(1, min(shares, default=1) if on_gpu else min(CORES, max(shares, default=1)))
+        most = min(shares, default=1) if on_gpu else min(MAX_CPU_CORES, max(shares, default=1))
+        cores = max(1, most)
     room = [int(node.get("CPU", 0) // cores) for node in fitting]
     if on_gpu:
         room = [min(places, int(node["GPU"])) for places, node in zip(room, fitting, strict=True)]
@@ -63,42 +67,44 @@ def shape_of(nodes: Sequence[Mapping[str, float]], options: UpscaleOptions) -> S
             "worker",
             hint="--workers N waits for machines that the cluster's autoscaler brings",
         )
-    return Shape(cores, on_gpu, options.workers or sum(room))
+    return WorkerLayout(cores, on_gpu, options.workers or sum(room))
 
 
-class Cluster:
-    """An executor: a crew of Ray's actors, and what has to be so before they begin."""
+class RayExecutor:
+    """A pool of Ray actors; its nodes are checked before the first one is started."""
 
     def __init__(
         self, ray: Any, upscaler: Upscaler, options: UpscaleOptions, on_event: EventSink
     ) -> None:
         resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        shape = shape_of(resources, options)
-        asked = {"CPU": shape.cores, "GPU": int(shape.gpu)}
-        self._sight = Sight(ray, asked, storage=not options.ship)
-        self._sight.check()
+        layout = plan_workers(resources, options)
+        needed = {"CPU": layout.cores, "GPU": int(layout.gpu)}
+        self._preflight = ClusterPreflight(ray, needed, storage=not options.ship)
+        self._preflight.check()
         weights = ray.put(pickle.dumps(upscaler))  # once for each node, whatever its workers
-        feeder = feeder_for(ray) if options.ship else None
+        files = start_file_server(ray) if options.ship else None
         kind = ray.remote(Actor).options(
-            num_cpus=shape.cores,
-            num_gpus=int(shape.gpu),
+            num_cpus=layout.cores,
+            num_gpus=int(layout.gpu),
             scheduling_strategy="SPREAD",
             max_restarts=0,
         )
-        engine = replace(options.engine, device="cuda" if shape.gpu else "cpu")
+        engine = replace(options.engine, device="cuda" if layout.gpu else "cpu")
 
-        def hire(setup: Setup) -> Remote:
-            actor = kind.remote(weights, setup.options, setup.name, setup.threads, feeder)
-            return Remote(ray, actor)
+        def spawn(setup: WorkerSetup) -> ActorHandle:
+            actor = kind.remote(weights, setup.options, setup.name, setup.threads, files)
+            return ActorHandle(ray, actor)
 
         setups = [
-            Setup(upscaler, engine, f"worker {number}", shape.cores)
-            for number in range(shape.count)
+            WorkerSetup(upscaler, engine, f"worker {number}", layout.cores)
+            for number in range(layout.count)
         ]
-        self.workers = shape.count
-        self._crew = Crew(setups, hire, alike=hello_of(upscaler), patience_seconds=PATIENCE_SECONDS)
+        self.workers = layout.count
+        self._pool = WorkerPool(
+            setups, spawn, expected=handshake_of(upscaler), max_wait_seconds=MAX_WAIT_SECONDS
+        )
         try:
-            self.kind = self._crew.meet(on_event).placement
+            self.kind = self._pool.start_one(on_event).placement
         except BaseException:
             self.close(kill=True)
             raise
@@ -109,27 +115,30 @@ class Cluster:
         deliver: Deliver,
         on_event: EventSink,
         should_stop: Callable[[], bool],
-    ) -> Done:
-        """See :class:`~vsr.jobs.executors.base.Executor`."""
+    ) -> RunOutcome:
+        """See :class:`~vsr.jobs.workers.executor.Executor`."""
         tasks = [_absolute(task) for task in tasks]
         for task in tasks[:1]:
-            self._sight.check(task)
-        return self._crew.run(tasks, deliver, on_event, should_stop)
+            self._preflight.check(task)
+        return self._pool.run(tasks, deliver, on_event, should_stop)
 
     def close(self, *, kill: bool = False) -> None:
         """End every worker."""
-        self._crew.close(kill=kill)
+        self._pool.close(kill=kill)
 
 
 def _absolute(task: Task) -> Task:
-    """A worker on a node has a working folder of its own."""
+    """The task with absolute paths: a worker on a node has a working directory of its own."""
     info = replace(task.plan.info, path=task.plan.info.path.absolute())
     return replace(task, plan=replace(task.plan, info=info), folder=task.folder.absolute())
 
 
 @contextmanager
-def connected(address: str) -> Generator[Any]:
-    """Ray, connected to a cluster: the one that runs here for "auto". It stays silent."""
+def connect(address: str) -> Generator[Any]:
+    """Yields the module ray, connected to a cluster and silent; "auto" is the one of this node.
+
+    Raises :class:`MissingExtra` without the package, :class:`DeviceError` without a cluster.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of the future
     try:
@@ -138,7 +147,7 @@ def connected(address: str) -> Generator[Any]:
         raise MissingExtra(
             "--cluster needs the package ray", hint="pip install 'vsr[ray]'"
         ) from error
-    if ray.is_initialized():  # by the program that called
+    if ray.is_initialized():  # the calling program did it
         yield ray
         return
     # What nodes say of themselves goes to stdout, which is for data, whatever log_to_driver is.

@@ -1,4 +1,4 @@
-"""One worker: this process, on one device. Segments that follow each other are read in one go."""
+"""The executor of this process alone, on one device."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 
 from vsr.events import EventSink
 from vsr.infer.engine import Engine
-from vsr.jobs.executors.base import Deliver, Done
 from vsr.jobs.pieces import stretches
 from vsr.jobs.segments import Tally, Task, make
+from vsr.jobs.workers.executor import Deliver, RunOutcome
 from vsr.media.writer import Segment
 
 
-class Local:
-    """Makes tasks one after the other with an engine that its owner keeps."""
+class LocalExecutor:
+    """Makes tasks one after the other with the caller's engine.
+
+    Segments that follow each other are read in one go.
+    """
 
     workers = 1
     kind: str | None = None
@@ -27,26 +30,26 @@ class Local:
         deliver: Deliver,
         on_event: EventSink,
         should_stop: Callable[[], bool],
-    ) -> Done:
-        """See :class:`~vsr.jobs.executors.base.Executor`."""
-        tally = Tally()
+    ) -> RunOutcome:
+        """See :class:`~vsr.jobs.workers.executor.Executor`."""
+        stats = Tally()
 
         def on_segment(segment: Segment) -> None:
             deliver(segment, "")
             if should_stop():
-                raise _HaltedError
+                raise _StopRequested
 
         try:
             for task in stretches(tasks):
-                tally += make(task, self._engine, on_event, on_segment)
-        except _HaltedError:
-            return Done(tally, complete=False)
-        return Done(tally)
+                stats += make(task, self._engine, on_event, on_segment)
+        except _StopRequested:
+            return RunOutcome(stats, complete=False)
+        return RunOutcome(stats)
 
     def close(self, *, kill: bool = False) -> None:
-        """Nothing was opened."""
+        """Does nothing: the engine is the caller's."""
         del kill
 
 
-class _HaltedError(Exception):
-    """It was asked to stop, and a segment has just been finished."""
+class _StopRequested(Exception):
+    """Ends a task after a segment, because ``should_stop`` said so."""

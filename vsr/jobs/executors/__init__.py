@@ -1,1 +1,0 @@
-"""Who makes the segments: this process, several on this machine. What is made is the same."""

@@ -1,0 +1,1 @@
+"""Executors of segment tasks: this process, processes on this machine, actors of a Ray cluster."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -18,6 +17,7 @@ from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.jobs.plan import cut_of, deinterlacing, reader_for
+from vsr.media.atomic import exchange, restored, sync_folder
 from vsr.media.files import check_unchanged
 from vsr.media.images import is_picture, pictures_in, read_picture, spec_for, write_picture
 from vsr.media.limits import check_target_size
@@ -184,15 +184,18 @@ def _read(path: Path, target: Path, options: UpscaleOptions) -> _Picture:
 
 @contextmanager
 def _filled(target: Path) -> Generator[Path]:
-    """A folder beside the target to fill, which takes its name when all went well."""
+    """A folder beside the target to fill, which takes its name when all went well.
+
+    What had the name goes only once the new folder has it, and stays where that fails.
+    """
     part = target.with_name(f".{target.name}.part")
-    _checked(part, lambda: shutil.rmtree(part, ignore_errors=True))
+    _checked(target, lambda: restored(part, target))
+    shutil.rmtree(part, ignore_errors=True)
     _checked(part, part.mkdir)
     try:
         yield part
-        if target.exists():
-            _checked(target, lambda: shutil.rmtree(target))
-        _checked(target, lambda: os.replace(part, target))
+        sync_folder(part)
+        _checked(target, lambda: exchange(part, target))
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

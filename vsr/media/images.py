@@ -103,7 +103,7 @@ def spec_for(path: Path, source: ColorSpec) -> ColorSpec:
 
 
 def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
-    """Write (1, h, w) planes of :func:`spec_for`, through a ``.part`` beside it."""
+    """Write (1, h, w) planes of :func:`spec_for`: under the name once the file is on the disk."""
     arrays = [plane[0].numpy() for plane in planes]
     if len(arrays) == 1:
         pixels = arrays[0]
@@ -118,7 +118,7 @@ def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
         ) from error
     if not done:
         raise MediaError(f"{path} could not be encoded")
-    write_whole(path, data.tobytes())
+    write_whole(path, data.tobytes(), synced=True)
 
 
 def probe_folder(folder: Path, fps: Fraction, *, allow_huge: bool = False) -> MediaInfo:

@@ -1,0 +1,135 @@
+"""Targets of pictures: what had the name before goes only once the new one has it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vsr
+from tests.conftest import MakeClip
+from tests.jobs.test_run import debris, options
+from vsr.errors import MediaError
+from vsr.media import atomic
+
+
+@pytest.fixture
+def frames(make_clip: MakeClip, tmp_path: Path) -> Path:
+    """A folder of three pictures."""
+    folder = tmp_path / "frames"
+    vsr.upscale(make_clip(frames=3), folder, options(height=48))
+    return folder
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A target that holds a picture of another day."""
+    folder = tmp_path / "large"
+    folder.mkdir()
+    (folder / "old.png").write_bytes(b"of another day")
+    return folder
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def no_exchange(*_: object) -> bool:
+    return False
+
+
+NEW = ["000001.png", "000002.png", "000003.png"]
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_folder_is_replaced_as_a_whole(
+    frames: Path, old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool
+) -> None:
+    if not exchanges:
+        monkeypatch.setattr(atomic, "_exchanged", no_exchange)
+    vsr.upscale(frames, old, options(overwrite=True))
+    assert names(old) == NEW
+    assert not debris(tmp_path)
+
+
+@pytest.mark.parametrize("failing", range(1, 3))
+def test_a_rename_that_fails_leaves_the_old_folder_as_it_was(
+    frames: Path, old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """The old one had been removed first: the new one then had no name, and was removed, too."""
+    monkeypatch.setattr(atomic, "_exchanged", no_exchange)
+    rename, calls = os.rename, 0
+
+    def fails(source: Any, target: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == failing:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fails)
+    with pytest.raises(MediaError, match=r"cannot write .*large: Device or resource busy"):
+        vsr.upscale(frames, old, options(overwrite=True))
+    assert (old / "old.png").read_bytes() == b"of another day"
+    assert not debris(tmp_path)
+
+
+def test_an_exchange_that_fails_leaves_the_old_folder_as_it_was(
+    frames: Path, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(atomic, "_exchanged", fails)
+    with pytest.raises(MediaError, match="cannot write"):
+        vsr.upscale(frames, old, options(overwrite=True))
+    assert names(old) == ["old.png"]
+
+
+def test_a_folder_that_a_killed_run_had_moved_aside_gets_its_name_again(
+    frames: Path, old: Path, tmp_path: Path
+) -> None:
+    old.rename(tmp_path / ".large.part.old")
+    (tmp_path / ".large.part").mkdir()
+    (frames / "000002.png").write_bytes(b"no picture")
+    with pytest.raises(MediaError):
+        vsr.upscale(frames, old, options(overwrite=True))
+    assert names(old) == ["old.png"]
+    assert not debris(tmp_path)
+
+
+def test_an_old_folder_that_cannot_be_removed_stays_beside_and_the_new_one_is_there(
+    frames: Path, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = shutil.rmtree
+
+    def fails(path: Any, ignore_errors: bool = False) -> None:
+        if (Path(path) / "old.png").exists():
+            assert ignore_errors
+            return
+        remove(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", fails)
+    vsr.upscale(frames, old, options(overwrite=True))
+    assert names(old) == NEW
+
+
+def test_pictures_are_on_the_disk_before_their_folder_has_its_name(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    vsr.upscale(frames, tmp_path / "large", options())
+    assert [name for name in synced if name.endswith(".png.part")] == [f"{n}.part" for n in NEW]
+    vsr.upscale(frames / "000001.png", tmp_path / "still.png", options())
+    assert "still.png.part" in synced

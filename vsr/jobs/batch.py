@@ -103,6 +103,8 @@ class Batch:
 
     def finish(self) -> BatchReport:
         """Tell what was done."""
+        with suppress(MediaError):  # a disk that fails has failed the files, too
+            self._record.sync()
         seconds = time.perf_counter() - self._begun
         report = BatchReport(self.out, tuple(self.outcomes), self.others, seconds)
         self.on_event(BatchFinished(report))

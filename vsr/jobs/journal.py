@@ -195,7 +195,7 @@ def _parsed_lines(text: str) -> Iterator[Row]:
     for line in text.split("\n")[:-1]:  # what follows the last break was cut off while written
         try:
             row: object = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if not isinstance(row, dict):
             return

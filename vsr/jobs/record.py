@@ -1,8 +1,8 @@
 """What a batch has finished, in a file of its output folder. It judges targets, and makes none.
 
-One JSON object a line, on the disk before the next file begins. ``begun`` is noted before a target
-is made and ``finished`` after it: where a run was killed between a target's rename and the note,
-the next one finds another file there than when it began.
+One JSON object a line, on the disk before the next file begins, or the batch ends. ``begun`` is
+noted before a target is made and ``finished`` after it: where a run was killed between a target's
+rename and the note, the next one finds another file there than when it began.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from vsr.errors import MediaError
+from vsr.jobs.record_lines import VERSION, RecordLines
 from vsr.media.files import translated
 from vsr.options import UpscaleOptions
 from vsr.version import __version__
 
 NAME = ".vsr-record.jsonl"
-VERSION = 1
 # They say how fast and how bold a run is, not what it makes.
 _INDIFFERENT = {"tile", "batch", "vram", "allow_huge", "hwaccel"}
 
@@ -56,11 +56,11 @@ def identify(source: Path, options: UpscaleOptions, fingerprint: str) -> Identit
 
 
 class Record:
-    """The record of one output folder. Read anew whenever it is asked."""
+    """The record of one output folder. Other commands may write to it as well."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._path = folder / NAME
+        self._lines = RecordLines(folder / NAME)
 
     def judge(self, target: Path, wanted: Identity) -> tuple[State, str]:
         """What a target is to a run of that identity, and the sentence that says so."""
@@ -110,52 +110,28 @@ class Record:
         """Note that a begun target was not made: what lies there later is somebody else's."""
         self._append("failed", target, identity, {})
 
-    def _latest(self, target: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """A target's last begin, if nothing came of it, and its last end; torn lines are none."""
-        found: dict[str, dict[str, Any]] = {}
-        name = target.relative_to(self._folder).as_posix()
-        for line in self._text().split("\n"):
-            try:
-                row: dict[str, Any] = json.loads(line)
-                if row["version"] == VERSION and row["target"] == name:
-                    row["identity"] = Identity(**row["identity"])
-                    found.pop("begun", None)
-                    found[row["state"]] = row
-            except (ValueError, KeyError, TypeError):
-                continue
-        return found.get("begun"), found.get("finished")
+    def sync(self) -> None:
+        """Have every note on the disk."""
+        self._lines.sync()
 
-    def _text(self) -> str:
-        try:
-            with os.fdopen(os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-                return file.read().decode("utf-8", "replace")
-        except FileNotFoundError:
-            return ""
-        except OSError as error:
-            raise MediaError(f"cannot read {self._path}: {error.strerror}") from error
+    def _latest(self, target: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """A target's last begin, if nothing came of it, and its last end."""
+        rows: dict[str, dict[str, Any]] = {}
+        for state, row in self._lines.latest(self._name(target)).items():
+            with suppress(TypeError):  # the identity of a version that knew other keys
+                rows[state] = {**row, "identity": Identity(**row["identity"])}
+        return rows.get("begun"), rows.get("finished")
 
     def _append(
         self, state: str, target: Path, identity: Identity, facts: Mapping[str, object]
     ) -> None:
-        row = {
-            "version": VERSION,
-            "vsr": __version__,
-            "state": state,
-            "target": target.relative_to(self._folder).as_posix(),
-            "identity": asdict(identity),
-            **facts,
-        }
-        # Behind a line that a crash cut off, a new one begins; O_NOFOLLOW: see naming.placed.
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-        try:
-            with os.fdopen(os.open(self._path, flags, 0o644), "rb+") as file:
-                torn = file.seek(0, os.SEEK_END) and os.pread(file.fileno(), 1, file.tell() - 1)
-                start = "\n" if torn not in (0, b"\n") else ""
-                file.write((start + json.dumps(row) + "\n").encode())
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise MediaError(f"cannot write {self._path}: {error.strerror or error}") from error
+        head = {"version": VERSION, "vsr": __version__, "state": state}
+        row = {**head, "target": self._name(target), "identity": asdict(identity), **facts}
+        # Where a power cut takes a note of an end, that of the begin still tells what the file is.
+        self._lines.append(row, synced=state != "finished")
+
+    def _name(self, target: Path) -> str:
+        return target.relative_to(self._folder).as_posix()
 
 
 def _moved(target: Path, begun: dict[str, Any]) -> bool:

@@ -1,0 +1,103 @@
+"""The lines of a batch's record: appended whole, and read once each, whoever else appends.
+
+It knows which line is the last of a target in each state, and not what the lines mean.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from vsr.errors import MediaError
+
+VERSION = 1
+Row = Mapping[str, Any]
+
+
+class RecordLines:
+    """A file of JSON objects, each with a ``version``, a ``target`` and a ``state``.
+
+    Of each target the places of its last lines are kept, not the lines. What others appended since
+    is read when it is asked for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._thread_lock = threading.Lock()
+        self._file_id: tuple[int, int] | None = None
+        self._read_bytes = 0
+        self._places: dict[str, dict[str, tuple[int, int]]] = {}  # by target and state: start, size
+
+    def latest(self, target: str) -> dict[str, Row]:
+        """A target's last line of each state. A begun one counts until another state follows it."""
+        with self._thread_lock:
+            try:
+                with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+                    self._follow(file.fileno())
+                    places = self._places.get(target, {})
+                    found = {s: _row(file.fileno(), *place) for s, place in places.items()}
+            except FileNotFoundError:
+                return {}
+            except OSError as error:
+                raise MediaError(f"cannot read {self.path}: {error.strerror}") from error
+        return {state: row for state, row in found.items() if row and row["target"] == target}
+
+    def append(self, row: Row, *, synced: bool) -> None:
+        """Add a line; ``synced``: it and all before it are on the disk before this returns."""
+        # Behind a line that a crash cut off, a new one begins; O_NOFOLLOW: see naming.placed.
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        try:
+            with os.fdopen(os.open(self.path, flags, 0o644), "rb+") as file:
+                torn = file.seek(0, os.SEEK_END) and os.pread(file.fileno(), 1, file.tell() - 1)
+                start = "\n" if torn not in (0, b"\n") else ""
+                file.write((start + json.dumps(row) + "\n").encode())
+                file.flush()
+                if synced:
+                    os.fsync(file.fileno())
+        except OSError as error:
+            raise MediaError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+    def sync(self) -> None:
+        """Have every line on the disk, where there are any."""
+        try:
+            with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+                os.fsync(file.fileno())
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise MediaError(f"cannot write {self.path}: {error.strerror}") from error
+
+    def _follow(self, descriptor: int) -> None:
+        """Note the places of lines that were not there before. A torn last line is no line yet."""
+        fact = os.fstat(descriptor)
+        if self._file_id != (fact.st_dev, fact.st_ino) or fact.st_size < self._read_bytes:
+            self._file_id, self._read_bytes = (fact.st_dev, fact.st_ino), 0
+            self._places.clear()
+        text = os.pread(descriptor, fact.st_size - self._read_bytes, self._read_bytes)
+        for line in text[: text.rfind(b"\n") + 1].splitlines(keepends=True):
+            row = _parsed(line)
+            if row is not None:
+                places = self._places.setdefault(str(row["target"]), {})
+                places.pop("begun", None)
+                places[str(row["state"])] = self._read_bytes, len(line)
+            self._read_bytes += len(line)
+
+
+def _row(descriptor: int, start: int, size: int) -> Row | None:
+    return _parsed(os.pread(descriptor, size, start))
+
+
+def _parsed(line: bytes) -> Row | None:
+    """A whole line of this version; a torn one is none."""
+    try:
+        row: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or cast("Row", row).get("version") != VERSION:
+        return None
+    known = cast("Row", row)
+    return known if {"target", "state", "identity"} <= known.keys() else None

@@ -14,6 +14,7 @@ FLOORS = [
     {
         "version",
         "runtime",
+        "system",
         "errors",
         "events",
         "event_rows",

@@ -281,9 +281,10 @@ def test_workers_that_would_make_other_bytes_are_refused() -> None:
 def test_ctrl_c_never_reaches_a_process_not_even_the_first() -> None:
     """The first one starts multiprocessing's resource tracker, which unblocks signals."""
     script = (
-        "import time; from pathlib import Path; from vsr.jobs.workers import process\n"
+        "import time; from pathlib import Path; from vsr import system\n"
+        "from vsr.jobs.workers import process\n"
         "if __name__ == '__main__':\n"
-        "    with process._ctrl_c_held_back():\n"
+        "    with system.sigint_blocked():\n"
         "        first = process._SPAWN.Process(target=time.sleep, args=(60,)); first.start()\n"
         "    print(Path(f'/proc/{first.pid}/status').read_text()); first.kill()\n"
     )

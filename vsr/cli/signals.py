@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from vsr.errors import Stopped
+from vsr.system import ENDING_SIGNALS
 
 
 class Wish:
@@ -44,9 +45,7 @@ def wish_to_end(
         wish.number = number
         first()
 
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, note)

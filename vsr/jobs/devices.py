@@ -9,7 +9,7 @@ import torch
 
 from vsr.errors import DeviceError
 from vsr.infer.device import Placement, pick
-from vsr.media.threads import cores
+from vsr.system import processors
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ def worker_devices(asked: str) -> tuple[WorkerDevice, ...]:
     devices = _named(asked)
     for device in dict.fromkeys(devices):
         pick(device)
-    share = max(1, cores() // len(devices))
+    share = max(1, processors() // len(devices))
     if devices[0] == "cpu":
         return tuple(WorkerDevice("cpu", f"cpu:{place}", share) for place in range(len(devices)))
     seen: Counter[str] = Counter()
@@ -44,7 +44,7 @@ def _named(asked: str) -> list[str]:
         if not count:
             raise DeviceError(
                 "--devices all means every CUDA GPU, and torch sees none here",
-                hint=f"--devices cpu:{min(2, cores())} starts processes on the CPU",
+                hint=f"--devices cpu:{min(2, processors())} starts processes on the CPU",
             )
         return [f"cuda:{place}" for place in range(count)]
     if asked.startswith("cpu:"):

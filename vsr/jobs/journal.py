@@ -7,22 +7,21 @@ finished segments and, when the verified file is about to get its name, the repo
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import os
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from vsr.errors import MediaError, OptionsError, StorageError
 from vsr.events import Report
-from vsr.media.atomic import put, sync_folder
+from vsr.media.atomic import put
 from vsr.media.files import stamp, translated
 from vsr.media.writer import Segment
+from vsr.system import Lock, is_private, replace_file, sync_file, sync_folder
 
 VERSION = 2
 Row = Mapping[str, Any]
@@ -48,7 +47,7 @@ class Journal:
         self._head: Row = json.loads(json.dumps(head, sort_keys=True, default=str))
         self._path = self.folder / "journal.jsonl"
         self._target, self._restart, self._fresh = target, restart, fresh
-        self._lock: IO[str] | None = None
+        self._lock: Lock | None = None
 
     def __enter__(self) -> Journal:
         with translated(self._target, "write"):
@@ -62,7 +61,7 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
 
     def finished(self) -> list[Segment]:
         """The segments that earlier runs finished, by number and unharmed; others are removed.
@@ -91,7 +90,7 @@ class Journal:
         if segment.path == final:
             return segment
         with translated(final, "write"):
-            os.replace(segment.path, final)
+            replace_file(segment.path, final)
         return replace(segment, path=final)
 
     def add(self, segment: Segment, seconds: float) -> None:
@@ -112,12 +111,12 @@ class Journal:
     def remove(self) -> None:
         """Delete the work folder: the run is over. The journal goes last: it says what this was."""
         with contextlib.suppress(OSError):
-            last = (self.folder / "lock", self._path)
             for path in self.folder.iterdir():
-                if path not in last and _ours(path):
+                if path not in (self.folder / "lock", self._path) and _ours(path):
                     path.unlink()
-            for path in last:
-                path.unlink(missing_ok=True)
+            if self._lock is not None:
+                self._lock.remove()
+            self._path.unlink(missing_ok=True)
             self.folder.rmdir()
 
     def _begin(self) -> None:
@@ -151,8 +150,7 @@ class Journal:
     def _append(self, row: Row) -> None:
         with translated(self._path, "write"), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, default=str) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+            sync_file(file)
 
 
 def _place(segment: Segment) -> int:
@@ -202,27 +200,20 @@ def _parsed_lines(text: str) -> Iterator[Row]:
         yield cast("dict[str, Any]", row)
 
 
-def _locked(target: Path) -> IO[str]:
+def _locked(target: Path) -> Lock:
     """The lock of a target's folder, which is made where it is not there."""
     folder = folder_of(target)
     while True:
         _own(folder)
-        lock, held = _opened(folder / "lock"), False
+        lock = Lock(folder / "lock")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = os.fstat(lock.fileno()).st_ino == (folder / "lock").stat().st_ino
-            if held:
-                sync_folder(folder.parent)
-                return lock
-        except BlockingIOError as error:
-            raise OptionsError(
-                f"another run is writing {target}", hint="wait for it, or stop it"
-            ) from error
+            taken = lock.take()
         except FileNotFoundError:
-            pass  # the run that held it has just removed it, and this lock is of no file
-        finally:
-            if not held:
-                lock.close()
+            continue  # the run that held it has just removed the folder
+        if not taken:
+            raise OptionsError(f"another run is writing {target}", hint="wait for it, or stop it")
+        sync_folder(folder.parent)
+        return lock
 
 
 def _own(folder: Path) -> None:
@@ -235,21 +226,15 @@ def _own(folder: Path) -> None:
         folder.mkdir(mode=0o700)
         return
     fact = folder.lstat()
-    strange = not stat.S_ISDIR(fact.st_mode) or fact.st_uid != os.geteuid()
+    strange = not stat.S_ISDIR(fact.st_mode) or not is_private(fact)
     if not strange:
         kinds = (item.lstat().st_mode for item in folder.iterdir())
-        strange = bool(fact.st_mode & 0o022) or not all(map(stat.S_ISREG, kinds))
+        strange = not all(map(stat.S_ISREG, kinds))
     if strange:
         raise StorageError(
             f"{folder} is not a work folder of a run of yours: nothing in it is touched",
             hint="remove it, or give another target",
         )
-
-
-def _opened(lock: Path) -> IO[str]:
-    """A lock file, which is no link, and of which nothing is cut off."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(lock, flags, 0o600), "r+", encoding="utf-8")
 
 
 def _ours(path: Path) -> bool:

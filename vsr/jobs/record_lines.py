@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from vsr.errors import MediaError
+from vsr.system import open_own, read_at, sync_file
 
 VERSION = 1
 Row = Mapping[str, Any]
@@ -36,7 +37,7 @@ class RecordLines:
         """A target's last line of each state. A begun one counts until another state follows it."""
         with self._thread_lock:
             try:
-                with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+                with os.fdopen(open_own(self.path, os.O_RDONLY), "rb") as file:
                     self._follow(file.fileno())
                     places = self._places.get(target, {})
                     found = {s: _row(file.fileno(), *place) for s, place in places.items()}
@@ -48,24 +49,23 @@ class RecordLines:
 
     def append(self, row: Row, *, synced: bool) -> None:
         """Add a line; ``synced``: it and all before it are on the disk before this returns."""
-        # Behind a line that a crash cut off, a new one begins; O_NOFOLLOW: see naming.placed.
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        # Behind a line that a crash cut off, a new one begins; links: see naming.placed.
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
         try:
-            with os.fdopen(os.open(self.path, flags, 0o644), "rb+") as file:
-                torn = file.seek(0, os.SEEK_END) and os.pread(file.fileno(), 1, file.tell() - 1)
+            with os.fdopen(open_own(self.path, flags, 0o644), "rb+") as file:
+                torn = file.seek(0, os.SEEK_END) and read_at(file.fileno(), 1, file.tell() - 1)
                 start = "\n" if torn not in (0, b"\n") else ""
                 file.write((start + json.dumps(row) + "\n").encode())
-                file.flush()
                 if synced:
-                    os.fsync(file.fileno())
+                    sync_file(file)
         except OSError as error:
             raise MediaError(f"cannot write {self.path}: {error.strerror or error}") from error
 
     def sync(self) -> None:
         """Have every line on the disk, where there are any."""
         try:
-            with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-                os.fsync(file.fileno())
+            with os.fdopen(open_own(self.path, os.O_RDWR), "rb+") as file:
+                sync_file(file)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -77,7 +77,7 @@ class RecordLines:
         if self._file_id != (fact.st_dev, fact.st_ino) or fact.st_size < self._read_bytes:
             self._file_id, self._read_bytes = (fact.st_dev, fact.st_ino), 0
             self._places.clear()
-        text = os.pread(descriptor, fact.st_size - self._read_bytes, self._read_bytes)
+        text = read_at(descriptor, fact.st_size - self._read_bytes, self._read_bytes)
         for line in text[: text.rfind(b"\n") + 1].splitlines(keepends=True):
             row = _parsed(line)
             if row is not None:
@@ -88,7 +88,7 @@ class RecordLines:
 
 
 def _row(descriptor: int, start: int, size: int) -> Row | None:
-    return _parsed(os.pread(descriptor, size, start))
+    return _parsed(read_at(descriptor, size, start))
 
 
 def _parsed(line: bytes) -> Row | None:

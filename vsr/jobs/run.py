@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -36,6 +35,7 @@ from vsr.media.verify import verify
 from vsr.media.writer import Segment, Timing
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
+from vsr.system import replace_file, sync_path
 from vsr.version import __version__
 
 
@@ -173,8 +173,7 @@ def _identity(
 
 def _put(part: Path, target: Path, journal: Journal, report: Report) -> None:
     with translated(target, "write"):
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        sync_path(part)
         journal.about_to_save(part, report)
         try:
             rename(part, target)
@@ -191,7 +190,7 @@ def _beside(part: Path, target: Path) -> Path:
     number = 1
     while (path := target.with_stem(f"{target.stem}.finished-{number}")).exists():
         number += 1
-    os.replace(part, path)
+    replace_file(part, path)
     return path
 
 

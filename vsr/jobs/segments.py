@@ -14,10 +14,10 @@ from vsr.media.clip import Clip
 from vsr.media.images import FolderReader
 from vsr.media.lead_in import LeadIn
 from vsr.media.reader import Reader
-from vsr.media.threads import cores
 from vsr.media.writer import Segment, SegmentWriter
 from vsr.options import EngineOptions
 from vsr.pipeline import Pipeline, Waits
+from vsr.system import processors
 
 STAGES = ("decode", "enlarge", "encode")
 
@@ -216,7 +216,7 @@ def clips_of(plan: Plan, reader: Iterable[Clip], *, given: int = 0) -> Iterable[
         lead_frames=plan.lead_frames,
         segment_frames=plan.segment_frames,
         given=given,
-        threads=cores(),
+        threads=processors(),
     )
 
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from vsr.errors import MediaError, StorageError
+from vsr.system import open_own, replace_file, sync_file, sync_folder
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 GONE = (
@@ -50,15 +51,13 @@ def unwritten(path: Path, error: OSError) -> MediaError:
 def put(path: Path, data: bytes | memoryview, *, synced: bool = True) -> None:
     """The same, and on the disk before this returns. Raises the system's own errors."""
     part = path.with_name(path.name + ".part")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     try:
         part.unlink(missing_ok=True)  # a link is removed, not what it leads to
-        with os.fdopen(os.open(part, flags, 0o666), "wb") as file:
+        with os.fdopen(open_own(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
             file.write(data)
             if synced:
-                file.flush()
-                os.fsync(file.fileno())
-        (rename if synced else os.replace)(part, path)
+                sync_file(file)
+        (rename if synced else replace_file)(part, path)
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
@@ -117,15 +116,5 @@ def _exchanged(part: Path, path: Path) -> bool:
 
 def rename(part: Path, path: Path) -> None:
     """Give a synced file its name, and have the name on the disk before this returns."""
-    os.replace(part, path)
+    replace_file(part, path)
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk, where the system can."""
-    with contextlib.suppress(OSError):  # some file systems know no such thing
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

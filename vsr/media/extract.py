@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from vsr.media.selection import (
 )
 from vsr.media.sheet import Pixels, sheet, write_png
 from vsr.media.stills import Picture, luma_of, rgb_of, upright
+from vsr.system import replace_file
 
 INDEX = "frames.jsonl"
 SHEET = "sheet.png"
@@ -232,6 +232,6 @@ def _write_index(path: Path, lines: list[dict[str, object]]) -> None:
     part = path.with_name(path.name + ".part")
     try:
         part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        os.replace(part, path)
+        replace_file(part, path)
     except OSError as error:
         raise MediaError(f"cannot write {path}: {error.strerror}") from error

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from vsr.system import processors
 
 
 def encoder_threads(encoder: str) -> int | None:
@@ -15,7 +10,7 @@ def encoder_threads(encoder: str) -> int | None:
 
     Said aloud, it becomes part of the plan: a segment has to be the same wherever it is made.
     """
-    count = cores()
+    count = processors()
     if encoder == "libx264":
         return min(128, max(1, count * 3 // 2))
     if encoder == "libx265":

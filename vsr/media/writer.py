@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +22,7 @@ from vsr.media.clip import Clip
 from vsr.media.encoding import Encoding
 from vsr.media.files import translated, url
 from vsr.media.pixels import name_of, pack
+from vsr.system import replace_file, scheduling_kept, sync_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class SegmentWriter:
                     hint="leave out the --encoder-option that drops frames, or use another --codec",
                 )
             digest = _synced_hash(self._part)
-            os.replace(self._part, self.path)
+            replace_file(self._part, self.path)
         return Segment(self.index, self.path, tuple(self._coded), self._last_duration, digest)
 
     def _encode(self, frame: av.VideoFrame | None) -> None:
@@ -173,15 +173,8 @@ def open_encoder(context: VideoCodecContext) -> None:
     SVT-AV1, opened by root, puts the whole process above everything else on the machine
     (``SCHED_FIFO`` at 99), where nobody else's work gets a turn any more.
     """
-    if not hasattr(os, "sched_getscheduler"):  # not on macOS and Windows
+    with scheduling_kept():
         context.open()
-        return
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    context.open()
-    if os.sched_getscheduler(0) != policy:
-        for thread in os.listdir("/proc/self/task"):
-            with suppress(ProcessLookupError):  # a thread that has just ended
-                os.sched_setscheduler(int(thread), policy, parameters)
 
 
 def describe(context: VideoCodecContext, encoding: Encoding, timing: Timing) -> None:
@@ -221,6 +214,6 @@ def check_opens(encoding: Encoding, timing: Timing) -> None:
 
 
 def _synced_hash(path: Path) -> str:
+    sync_path(path)
     with path.open("rb") as file:
-        os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()

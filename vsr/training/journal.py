@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,6 +13,7 @@ import numpy as np
 
 from vsr.errors import DataError, MissingExtra
 from vsr.media.sheet import Pixels, write_png
+from vsr.system import replace_file
 
 NAME = "log.jsonl"
 Line = Mapping[str, Any]
@@ -42,7 +42,7 @@ class Journal:
         part = self._path.with_name(NAME + ".part")
         try:
             part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-            os.replace(part, self._path)
+            replace_file(part, self._path)
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
             raise DataError(f"cannot write {self._path}: {error.strerror}") from error

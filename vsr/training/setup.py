@@ -12,10 +12,10 @@ from torch import nn
 from vsr.errors import DataError, OptionsError
 from vsr.events import Warned
 from vsr.infer import device as devices
-from vsr.media.threads import cores
 from vsr.models.arch import make_upscaler
 from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions
+from vsr.system import processors
 from vsr.training import checkpoint
 from vsr.training.branches import branch
 from vsr.training.checkpoint import Checkpoint
@@ -268,7 +268,7 @@ def _workers(options: TrainOptions, recipe: Recipe, place: Place) -> int:
     """Threads that make batches: on a CPU few, since the network wants the cores."""
     if options.workers is not None:
         return options.workers
-    free = cores()
+    free = processors()
     if place.device.type != "cpu":
         return max(2, min(8, free // max(1, place.ranks.count) - 1))
     return 1 if recipe.degrade == "clean" else max(1, free // 2)

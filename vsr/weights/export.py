@@ -11,7 +11,6 @@ import importlib
 import importlib.util
 import json
 import logging
-import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from vsr.errors import MissingExtra, OptionsError, WeightsError
 from vsr.models.arch import Upscaler
+from vsr.system import replace_file
 from vsr.weights.store import find, load, save_stored
 
 Format = Literal["onnx", "torchscript", "safetensors"]
@@ -90,7 +90,7 @@ def export(
     try:
         run = (_onnx if kind == "onnx" else _torchscript)(module, part, _facts(upscaler, dtype))
         difference = None if run is None else _worst(run, module, dtype)
-        os.replace(part, path)
+        replace_file(part, path)
     except OSError as error:
         raise WeightsError(f"cannot write {path}: {error.strerror or error}") from error
     finally:

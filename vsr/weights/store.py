@@ -21,6 +21,7 @@ from vsr.models.arch import Hyper, Upscaler, folded, make_upscaler
 from vsr.models.catalog import ARCHS
 from vsr.models.chain import chain
 from vsr.models.channels import on_color
+from vsr.system import replace_file
 from vsr.weights.blend import denoising
 from vsr.weights.files import FORMAT, Stored, read, read_file, stored_of
 from vsr.weights.third_party import third_party
@@ -168,7 +169,7 @@ def save(
     part = path.with_name(path.name + ".part")
     try:
         save_file(tensors, part, {**(card or {}), **metadata})
-        os.replace(part, path)
+        replace_file(part, path)
     except OSError as error:
         raise WeightsError(f"cannot write {path}: {error.strerror or error}") from error
     finally:

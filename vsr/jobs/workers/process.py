@@ -7,9 +7,7 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -24,6 +22,7 @@ from vsr.jobs.workers.worker import (
     WorkerSetup,
 )
 from vsr.runtime import keep_freed_memory
+from vsr.system import ignore_sigint, sigint_blocked
 
 _SPAWN = multiprocessing.get_context("spawn")  # forked, neither CUDA nor codecs' threads would live
 
@@ -40,7 +39,7 @@ class WorkerProcess:
             name=f"vsr-{setup.name}",
             daemon=True,
         )
-        with _ctrl_c_held_back(), theirs:
+        with sigint_blocked(), theirs:
             self._process.start()
         # It reads when it has imported all it needs, and the next worker is not to wait for that.
         threading.Thread(target=self._send_setup, args=(setup,), daemon=True).start()
@@ -98,6 +97,7 @@ def serve(connection: Connection) -> None:
 
     The target of the process, which does not outlive its parent.
     """
+    ignore_sigint()
     keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = threading.Lock()  # events come from the threads of the pipeline
@@ -126,20 +126,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     wait([parent.sentinel])
     os._exit(1)
-
-
-@contextmanager
-def _ctrl_c_held_back() -> Generator[None]:
-    """Block SIGINT in processes started inside: terminals send it to all, and the parent decides.
-
-    The block is inherited; this process itself gets the signal a moment later.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # started by the first process, it would unblock SIGINT
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -6,15 +6,14 @@ on their way at a time. What carries them is the caller's.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +22,7 @@ from vsr.jobs.segments import Task
 from vsr.media.files import translated
 from vsr.media.images import pictures_in
 from vsr.media.writer import Segment
+from vsr.system import Lock, replace_file, sync_file
 
 CHUNK_BYTES = 4 << 20
 PREFIX = "vsr-ship-"
@@ -71,8 +71,8 @@ class SourceCache:
         self._source_files, self._read_chunk = source_files, read_chunk
         _remove_abandoned(Path(tempfile.gettempdir()))
         self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        self._lock = (self._folder / "lock").open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock = Lock(self._folder / "lock")
+        self._lock.take(patience_seconds=inf)
         self._source: Path | None = None
 
     def localized(self, task: Task) -> Task:
@@ -95,8 +95,8 @@ class SourceCache:
 
     def close(self) -> None:
         """Remove the folder."""
+        self._lock.remove()
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._lock.close()
 
     def _fetch(self, source: Path, local: Path, size: int) -> None:
         with local.open("wb") as file:
@@ -130,19 +130,23 @@ class SegmentReceiver:
         if self._file is None:
             return segment
         with translated(self._part, "write"), self._file as file:
-            file.flush()
-            os.fsync(file.fileno())
+            sync_file(file)
         digest, self._hash, self._file = self._hash.hexdigest(), hashlib.sha256(), None
         path = self._folder / segment.path.name
         with translated(path, "write"):
-            os.replace(self._part, path)
+            replace_file(self._part, path)
         return replace(segment, path=path) if digest == segment.sha256 else None
 
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove the folders of dead processes: those without a lock."""
     for path in folder.glob(f"{PREFIX}*"):
-        with suppress(OSError), (path / "lock").open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if time.time() - path.stat().st_mtime > LOCK_GRACE_SECONDS:
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime < LOCK_GRACE_SECONDS:
+                continue
+            if not (path / "lock").is_file():
+                continue
+            lock = Lock(path / "lock")
+            if lock.take(patience_seconds=0):
+                lock.remove()
                 shutil.rmtree(path, ignore_errors=True)

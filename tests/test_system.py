@@ -1,0 +1,173 @@
+"""What systems lack is dealt with in one module: tried on a system that is made to lack it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from math import inf
+from pathlib import Path
+
+import av
+import pytest
+
+from vsr import system
+from vsr.system import Lock
+
+ROOT = Path(__file__).parent.parent
+HOLDER = (
+    "import sys; from pathlib import Path; from vsr.system import Lock\n"
+    "lock = Lock(Path(sys.argv[1])); assert lock.take()\n"
+    "print('taken', flush=True); sys.stdin.read()\n"
+)
+
+
+def bare(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """A command where modules and functions of Unix are missing; see ``tests/bare_system.py``."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.bare_system", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_video_is_made_without_what_windows_lacks(tmp_path: Path) -> None:
+    target = tmp_path / "out.mkv"
+    words = ("--end", "0.2", "--model", "tiny", "--preset", "ultrafast")
+    done = bare("upscale", "samples/harbour.mkv", target, *words)
+    assert done.returncode == 0, done.stderr
+    with av.open(target) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
+
+
+def test_a_training_runs_without_what_windows_lacks(tmp_path: Path) -> None:
+    words = ("--arch", "tiny", "--steps", "2", "--batch", "2", "--patch", "16", "--out", tmp_path)
+    done = bare("train", ROOT / "docs" / "images" / "harbour.png", *words)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "best.safetensors").is_file()
+
+
+def test_only_one_module_asks_what_system_it_is() -> None:
+    """Whoever calls these elsewhere ends on Windows, or where a file is open in two programs."""
+    of_os = ("sched_", "getuid", "geteuid", "pread", "kill", "fork", "nice", "setpriority")
+    of_os += ("replace", "fsync", "fchmod", "statvfs", "O_NOFOLLOW")
+    for path in sorted((ROOT / "vsr").rglob("*.py")):
+        if path.name == "system.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {alias.name for alias in node.names} | {getattr(node, "module", "")}
+                assert not names & {"fcntl", "resource", "termios", "pwd", "msvcrt"}, path
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                name = f"{node.value.id}.{node.attr}"
+                assert not name.startswith(tuple(f"os.{one}" for one in of_os)), f"{path}: {name}"
+                assert not name.startswith("signal.pthread"), f"{path}: {name}"
+
+
+def test_a_lock_has_one_holder_and_a_dead_one_holds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == b"taken"
+        mine = Lock(path)
+        assert not mine.take()
+        assert not mine.take(patience_seconds=0)
+        holder.kill()
+    assert mine.take(patience_seconds=inf)
+    assert not Lock(path).take(patience_seconds=0), "within one process, too"
+    mine.release()
+    mine.release()
+    assert Lock(path).take()
+
+
+def test_a_removed_lock_is_no_lock_of_the_next_holder(tmp_path: Path) -> None:
+    first, second = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
+    assert first.take()
+    first.remove()
+    assert not (tmp_path / "lock").exists()
+    assert second.take()
+    first.remove()
+    assert (tmp_path / "lock").exists()
+    assert not first.take(patience_seconds=0)
+    second.remove()
+
+
+def test_a_link_is_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("kept")
+    (tmp_path / "lock").symlink_to(tmp_path / "theirs")
+    with pytest.raises(OSError, match="symbolic"):
+        Lock(tmp_path / "lock").take()
+    assert (tmp_path / "theirs").read_text() == "kept"
+
+
+def test_a_file_that_is_open_elsewhere_is_replaced_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows: who looks at each new file holds it for a moment, and others for good."""
+    real, refusals, waits = os.replace, [2], list[float]()
+
+    def refusing(part: Path, path: Path) -> None:
+        if refusals[0]:
+            refusals[0] -= 1
+            raise PermissionError(13, "Access is denied")
+        real(part, path)
+
+    part, path = tmp_path / "a.part", tmp_path / "a"
+    part.write_text("new")
+    path.write_text("old")
+    monkeypatch.setattr(os, "replace", refusing)
+    monkeypatch.setattr(system.time, "sleep", waits.append)
+    with pytest.raises(PermissionError):
+        system.replace_file(part, path)  # elsewhere it is no matter of time
+    monkeypatch.setattr(system, "WINDOWS", True)
+    system.replace_file(part, path)
+    assert path.read_text() == "new"
+    assert waits == [0.05]
+    part.write_text("newer")
+    refusals[0] = 99
+    with pytest.raises(PermissionError):
+        system.replace_file(part, path)
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("con.mp4", "con.mp4 is a device"),
+        ("films/NUL", "NUL is a device"),
+        ("com1.txt", "is a device"),
+        ("a:b.mp4", "has no ':'"),
+        ("what?.mkv", "has no '?'"),
+        ("ends.", "ends in '.'"),
+        ("folder /x.mkv", "ends in ' '"),
+        ("x" * 300, "characters long"),
+        ("console.mp4", None),
+        ("../over there/film.v2.mkv", None),
+        ("com10.mkv", None),
+    ],
+)
+def test_names_that_windows_has_not(
+    name: str, why: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert system.name_problem(Path(name)) is None
+    monkeypatch.setattr(system, "WINDOWS", True)
+    said = system.name_problem(Path(name))
+    assert (said is None) if why is None else (said is not None and why in said)
+
+
+def test_small_letters_and_capitals_are_told_apart_where_the_folder_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film, capital = tmp_path / "film.mkv", tmp_path / "FILM.mkv"
+    film.touch()
+    assert system.ignores_case(tmp_path) == capital.exists()
+    assert system.ignores_case(tmp_path / "not" / "there") == capital.exists()
+    assert (system.same_name_key(film) == system.same_name_key(capital)) == capital.exists()
+
+    def ignores_case(folder: Path) -> bool:
+        return bool(folder)
+
+    monkeypatch.setattr(system, "ignores_case", ignores_case)
+    assert system.same_name_key(film) == system.same_name_key(capital)
+    accented = [tmp_path / name for name in ("caf\u00e9.mkv", "cafe\u0301.mkv")]
+    assert len({system.same_name_key(path) for path in accented}) == 1

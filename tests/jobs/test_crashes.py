@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,30 @@ def test_other_settings_are_refused_and_restart_or_fresh_begin_anew(
     assert fresh.returncode == 0, fresh.stderr
     assert "earlier run" not in fresh.stderr
     assert not debris(tmp_path)
+
+
+@pytest.mark.parametrize("what", ["torch", "PyAV", "encoder_library"])
+def test_after_an_upgrade_segments_of_both_versions_are_not_mixed(
+    make_clip: MakeClip, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upgrade of the encoder between two runs went by without a word."""
+    source, target = make_clip(frames=20), tmp_path / "out.mp4"
+    monkeypatch.setattr("vsr.jobs.plan.SEGMENT_SECONDS", Fraction(8, 25))
+    with pytest.raises(Stopped):
+        vsr.upscale(source, target, options(), should_stop=lambda: True)
+    journal = tmp_path / ".out.mp4.vsr" / "journal.jsonl"
+    head, *lines = journal.read_text().splitlines(keepends=True)
+    before = json.loads(head)
+    assert "libx264" in before["encoder_library"]
+    upgraded = json.dumps({**before, what: "the one of before"})
+    journal.write_text(upgraded + "\n" + "".join(lines))
+    segments = sorted(journal.parent.glob("*.nut"))
+    with pytest.raises(OptionsError, match=f"{what} was the one of before, is ") as refused:
+        vsr.upscale(source, target, options())
+    assert "of other versions has 1 finished segments" in refused.value.message
+    assert "install those versions again" in str(refused.value.hint)
+    assert sorted(journal.parent.glob("*.nut")) == segments
+    assert vsr.upscale(source, target, options(restart=True)).frames == 20
 
 
 def test_a_damaged_segment_is_made_again(source: Path, tmp_path: Path) -> None:

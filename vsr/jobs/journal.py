@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from vsr.errors import MediaError, OptionsError, StorageError
 from vsr.events import Report
@@ -24,6 +24,8 @@ from vsr.media.writer import Segment
 from vsr.system import Lock, is_private, replace_file, sync_file, sync_folder
 
 VERSION = 2
+VERSIONS = ("vsr", "torch", "PyAV", "encoder_library")
+"""Of an identity, what an upgrade of packages changes."""
 Row = Mapping[str, Any]
 
 
@@ -123,11 +125,7 @@ class Journal:
         """Go on with the rows that are there, or begin anew where that was asked for."""
         rows = self._rows()
         if rows and rows[0] != self._head and len(rows) > 1 and not (self._restart or self._fresh):
-            raise OptionsError(
-                f"an interrupted run of other settings has {len(rows) - 1} finished segments in "
-                f"{self.folder} ({_differences(rows[0], self._head)})",
-                hint="give its settings again to go on, or --restart to discard what it finished",
-            )
+            _refuse(self.folder, rows, self._head)
         if not rows or rows[0] != self._head or self._fresh:
             with translated(self.folder, "write"):
                 put(self._path, (json.dumps(self._head) + "\n").encode())
@@ -248,13 +246,21 @@ def _row(segment: Segment) -> dict[str, Any]:
     return {**row, "first_pts": shown[0], "last_pts": shown[-1]}
 
 
-def _differences(before: Row, now: Row) -> str:
-    """What of an identity changed, for people."""
-    was, now_is = (_flat(row) for row in (before, now))
-    return "; ".join(
-        f"{key} was {was.get(key)}, is {now_is.get(key)}"
-        for key in sorted({*was, *now_is})
-        if was.get(key) != now_is.get(key)
+def _refuse(folder: Path, rows: Sequence[Row], now: Row) -> NoReturn:
+    """Say why finished segments are not gone on with: they would be mixed with others."""
+    was, now_is = _flat(rows[0]), _flat(now)
+    changed = [key for key in sorted({*was, *now_is}) if was.get(key) != now_is.get(key)]
+    told = "; ".join(f"{key} was {was.get(key)}, is {now_is.get(key)}" for key in changed)
+    count = len(rows) - 1
+    if set(changed) <= {"version", *VERSIONS}:
+        raise OptionsError(
+            f"an interrupted run of other versions has {count} finished segments in {folder} "
+            f"({told})",
+            hint="install those versions again to go on, or --restart to discard what it finished",
+        )
+    raise OptionsError(
+        f"an interrupted run of other settings has {count} finished segments in {folder} ({told})",
+        hint="give its settings again to go on, or --restart to discard what it finished",
     )
 
 

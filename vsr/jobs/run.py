@@ -7,6 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import av
+import torch
+
 from vsr.errors import OptionsError, SourceChanged, StorageError, VsrError
 from vsr.events import EventSink, Finished, Report, Saved, Started, Warned
 from vsr.infer.engine import Engine
@@ -20,6 +23,7 @@ from vsr.jobs.workers.executor import Executor
 from vsr.media.alone import alone
 from vsr.media.atomic import rename
 from vsr.media.carry import Carry
+from vsr.media.encoder_versions import encoder_version
 from vsr.media.encoding import Encoding
 from vsr.media.files import (
     WAITS,
@@ -159,6 +163,9 @@ def _identity(
     sizes, times = plan.info.stamp[0::3], plan.info.stamp[1::3]  # inodes differ where it moved
     return {
         "vsr": __version__,
+        "torch": torch.__version__,
+        "PyAV": av.__version__,
+        "encoder_library": encoder_version(plan.encoding.entry.encoder),
         "source": str(plan.info.path.resolve()),
         "bytes": sum(sizes),
         "modified_ns": max(times, default=0),

@@ -15,6 +15,7 @@ from vsr.infer.device import resolve
 from vsr.infer.engine import Engine
 from vsr.jobs.devices import kind_of
 from vsr.jobs.segments import Diverged, Tally, Task, make
+from vsr.media.encoder_versions import encoder_versions
 from vsr.media.writer import Segment
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
@@ -43,6 +44,7 @@ class Handshake:
     fingerprint: str
     placement: str = ""
     name: str = ""
+    encoders: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,13 @@ class Worker:
 
 def handshake_of(upscaler: Upscaler) -> Handshake:
     """The handshake of this process without a device: what else counts for a segment's bytes."""
-    return Handshake(__version__, torch.__version__, av.__version__, upscaler.fingerprint)
+    return Handshake(
+        __version__,
+        torch.__version__,
+        av.__version__,
+        upscaler.fingerprint,
+        encoders=encoder_versions(),
+    )
 
 
 def check_compatible(worker: str, handshake: Handshake, expected: Handshake) -> None:
@@ -127,6 +135,7 @@ def check_compatible(worker: str, handshake: Handshake, expected: Handshake) -> 
         ("version of vsr", handshake.version, expected.version),
         ("version of torch", handshake.torch, expected.torch),
         ("version of PyAV", handshake.av, expected.av),
+        ("set of encoders", handshake.encoders, expected.encoders),
         ("set of weights", handshake.fingerprint[:12], expected.fingerprint[:12]),
         ("device or precision", handshake.placement, expected.placement),
     ):

@@ -5,7 +5,7 @@ MODELS := .venv-models/bin
 VGG = --vgg $$VSR_MEDIA/weights/vgg19_distilled_relu5_1.safetensors
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test models check bench cluster faults fuzz quality soak clean
+.PHONY: help setup demo test models check docs bench cluster faults fuzz quality soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,13 @@ check: .venv/ready ## format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+docs: .venv/docs ## build the documentation into site/, strictly
+	$(BIN)/mkdocs build --strict
+
+.venv/docs: .venv/ready
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 bench: .venv/ready ## how fast the pipeline is against the network alone
 	$(BIN)/vsr bench pipeline samples/harbour.mkv --repeats 3
 
@@ -64,5 +71,5 @@ quality: .venv/ready ## measure every model on the test sets of $$VSR_MEDIA
 soak: .venv/ready ## kill two hundred runs at random, and hold what they end in to one left alone
 	$(BIN)/python -m tests.jobs.killing --kills 200 --frames 160
 
-clean: ## remove the environments and what demo made
-	rm -rf .venv .venv-models demo
+clean: ## remove the environments and what demo and docs made
+	rm -rf .venv .venv-models demo site

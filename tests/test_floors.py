@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,25 @@ def test_files_are_small_and_say_what_they_are(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 400
     assert ast.get_docstring(ast.parse(text)), f"{path} does not open with a sentence"
+
+
+def test_the_page_on_architecture_draws_these_floors() -> None:
+    page = (ROOT.parent / "docs" / "concepts" / "architecture.md").read_text(encoding="utf-8")
+    drawn = page.split("```text\n")[1].split("```")[0].splitlines()
+    assert [set(line.split(" · ")) for line in reversed(drawn)] == FLOORS
+
+
+def test_files_that_the_docs_name_exist() -> None:
+    pages = [*(ROOT.parent / "docs").rglob("*.md"), *ROOT.parent.glob("*.md")]
+    named = {
+        (page.name, path)
+        for page in pages
+        if page.name != "CHANGELOG.md"
+        for path in re.findall(r"`((?:vsr|tests)/[\w/.]*)`", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 50
+    missing = {(page, path) for page, path in named if not (ROOT.parent / path).exists()}
+    assert not missing
 
 
 def test_options_are_free_of_torch_and_the_front_door_is_lazy() -> None:

@@ -68,13 +68,14 @@ class UpscaleOptions:
     ``reuse`` is "exact", "off" or a tolerance in code values, as text. ``hwaccel`` decodes on the
     GPU that the network runs on, where that works.
     ``preview`` makes so many seconds of the liveliest stretch; ``force`` begins though the disk
-    seems too small. ``allow_huge`` believes a source that claims frames beyond
-    ``media/limits.py``. What an interrupted run of the same settings finished is used again; of
-    other settings it is an error, unless ``restart`` discards it. ``fresh`` discards it in any
-    case. ``devices`` are several of one kind that share the segments: "all" GPUs,
-    "cuda:0,cuda:1", or "cpu:2" for two processes. ``cluster`` is the address of a Ray cluster that
-    shares them, or "auto"; of its ``workers``, by default as many as it has room for, each has a
-    GPU or ``cores``. ``ship`` sends sources and segments where storage is not shared.
+    seems too small. ``allow_huge`` believes a source that claims frames beyond ``media/limits.py``;
+    ``accept_truncated`` finishes a source that ends long before its own index or duration says.
+    ``verify`` "full" decodes the written file as well. What an interrupted run of the same settings
+    finished is used again; of other settings it is an error, unless ``restart`` discards it.
+    ``fresh`` discards it in any case. ``devices`` are several of one kind that share the segments:
+    "all" GPUs, "cuda:0,cuda:1", or "cpu:2" for two processes. ``cluster`` is the address of a Ray
+    cluster that shares them, or "auto"; of its ``workers``, by default as many as it has room for,
+    each has a GPU or ``cores``. ``ship`` sends sources and segments where storage is not shared.
     """
 
     model: str = "auto"
@@ -114,6 +115,8 @@ class UpscaleOptions:
     restart: bool = False
     fresh: bool = False
     allow_huge: bool = False
+    accept_truncated: bool = False
+    verify: Literal["packets", "full"] = "packets"
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -133,6 +136,7 @@ class UpscaleOptions:
         _at_least("width", self.width, 1)
         _one_of("codec", self.codec, get_args(CodecName))
         _one_of("hwaccel", self.hwaccel, ("auto", "off"))
+        _one_of("verify", self.verify, ("packets", "full"))
         _one_of("deinterlace", self.deinterlace, get_args(Switch))
         if self.preview is not None and not 0 < self.preview < float("inf"):
             raise OptionsError(f"preview must be above 0 seconds, got {self.preview:g}")
@@ -189,7 +193,7 @@ class UpscaleOptions:
         """For a journal: everything that could change the result."""
         about_the_run = (
             "compare", "device", "devices", "cluster", "workers", "cores", "ship", "overwrite",
-            "restart", "fresh", "force", "check_model",
+            "restart", "fresh", "force", "check_model", "accept_truncated", "verify",
         )  # fmt: skip
         return {key: value for key, value in asdict(self).items() if key not in about_the_run}
 

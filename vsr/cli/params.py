@@ -185,6 +185,14 @@ AllowHuge = Annotated[
     bool,
     typer.Option("--allow-huge", help="Believe frames of more than 128 million pixels."),
 ]
+AcceptTruncated = Annotated[
+    bool,
+    typer.Option("--accept-truncated", help="Finish a video that ends long before it says."),
+]
+Verify = Annotated[
+    str,
+    typer.Option("--verify", metavar="packets|full", help="full decodes the whole target, too."),
+]
 Events = Annotated[bool, typer.Option("--json", help="Write events to stdout, one a line.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only say what would be done and what it takes.")

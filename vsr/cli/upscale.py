@@ -61,6 +61,8 @@ def upscale(
     restart: params.Restart = False,
     fresh: params.Fresh = False,
     allow_huge: params.AllowHuge = False,
+    accept_truncated: params.AcceptTruncated = False,
+    verify: params.Verify = "packets",
     force: params.Force = False,
     dry_run: params.DryRun = False,
     json: params.Events = False,
@@ -108,6 +110,8 @@ def upscale(
             fresh=fresh,
             force=force,
             allow_huge=allow_huge,
+            accept_truncated=accept_truncated,
+            verify=cast(Any, verify),
         )
         several = BatchOptions(
             recursive=recursive,

@@ -237,7 +237,8 @@ def _own(folder: Path) -> None:
 
 def _ours(path: Path) -> bool:
     """Whether a file of a work folder has a name that a run gives."""
-    return re.fullmatch(r"lock|journal\.jsonl(\.part)?|joined\.\w+|\d{6}.*", path.name) is not None
+    names = r"lock|journal\.jsonl(\.part)?|(joined|carried)\.\w+|\d{6}.*"
+    return re.fullmatch(names, path.name) is not None
 
 
 def _row(segment: Segment) -> dict[str, Any]:

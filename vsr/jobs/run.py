@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import torch
 
-from vsr.errors import OptionsError, SourceChanged, StorageError, VsrError
+from vsr.errors import MediaError, OptionsError, SourceChanged, StorageError, VsrError
 from vsr.events import EventSink, Finished, Report, Saved, Started, Warned
 from vsr.infer.engine import Engine
 from vsr.jobs.devices import kind_of
@@ -22,19 +23,11 @@ from vsr.jobs.workers.choice import open_executor
 from vsr.jobs.workers.executor import Executor
 from vsr.media.alone import alone
 from vsr.media.atomic import rename
-from vsr.media.carry import Carry
 from vsr.media.encoder_versions import encoder_version
-from vsr.media.encoding import Encoding
-from vsr.media.files import (
-    WAITS,
-    ReadFault,
-    check_unchanged,
-    translated,
-    wait_until_readable,
-)
+from vsr.media.files import check_unchanged, read_again, translated
 from vsr.media.mux import join
-from vsr.media.packets import Cut
 from vsr.media.probe import MediaInfo
+from vsr.media.truncation import promised_end
 from vsr.media.verify import verify
 from vsr.media.writer import Segment, Timing
 from vsr.models.arch import Upscaler
@@ -75,7 +68,7 @@ def run(
             _warn(on_event, plan.notes)
             _warn(on_event, [f"not in the target: {lost}" for lost in plan.dropped])
             made = Production(plan, engine, settled(engine.options, *tiling), journal, on_event)
-            report = _made(made, executor, should_stop, begun)
+            report = _made(made, executor, should_stop, begun, options)
         on_event(Saved(plan.target))
         journal.remove()
     on_event(Finished(report))
@@ -87,6 +80,7 @@ def _made(
     executor: Executor | None,
     should_stop: Callable[[], bool],
     begun: float,
+    options: UpscaleOptions,
 ) -> Report:
     plan, engine, journal = production.plan, production.engine, production.journal
     on_event = production.on_event
@@ -94,13 +88,21 @@ def _made(
     try:
         done = production.produce(executor, should_stop)
         finished = production.finished
+        end = _end(finished[-1], plan.timing)
+        promised = None if plan.info.is_folder else promised_end(plan.info, end)
+        if promised is not None and plan.cut.end is not None and plan.cut.end <= end:
+            promised = None  # the asked part is whole
+        if promised is not None and not options.accept_truncated:
+            raise _truncated(plan.info, end, promised)
         part = journal.folder / f"joined{plan.target.suffix}"
         made = (finished, plan.info, plan.encoding, plan.timing, plan.carries)
         with alone:
-            retimed = _joined(made, part, plan.cut)
-            verify(part, *made, plan.cut)
+            retimed = read_again(
+                plan.info.path, lambda ends_at: join(*made, part, plan.cut, ends_at=ends_at)
+            )
+            verify(part, *made, plan.cut, full=options.verify == "full")
         check_unchanged(plan.info.path, plan.info.stamp)
-        warnings = _warnings(plan, done.stats, finished[-1], retimed)
+        warnings = _warnings(plan, done.stats, end, promised, retimed)
         _warn(on_event, warnings)
         report = Report(
             target=plan.target,
@@ -132,23 +134,6 @@ def _made(
             error.hint = f"{error.hint}; {kept}" if error.hint else kept
         raise
     return report
-
-
-def _joined(
-    made: tuple[Sequence[Segment], MediaInfo, Encoding, Timing, Sequence[Carry]],
-    part: Path,
-    cut: Cut,
-) -> Counter[int]:
-    """Join, and again where the source could not be read for a moment."""
-    waits, ends_at, fault_at = iter(WAITS), None, None
-    while True:
-        try:
-            return join(*made, part, cut, ends_at=ends_at)
-        except ReadFault as fault:
-            wait_until_readable(made[1].path, fault.place, waits)
-            # The same place again, and the system can read it: the file is what breaks off.
-            ends_at = fault.place if fault.place == fault_at else None
-            fault_at = fault.place
 
 
 def _warn(on_event: EventSink, messages: Iterable[str]) -> None:
@@ -201,14 +186,29 @@ def _beside(part: Path, target: Path) -> Path:
     return path
 
 
-def _warnings(plan: Plan, tally: Tally, last: Segment, retimed: Counter[int]) -> tuple[str, ...]:
+def _end(last: Segment, timing: Timing) -> Fraction:
+    """Where the last frame ends, in seconds of the source's clock."""
+    return (last.shown[-1] + last.last_duration) * timing.time_base
+
+
+def _truncated(info: MediaInfo, end: Fraction, promised: Fraction) -> MediaError:
+    start = Fraction(info.start_seconds)
+    return MediaError(
+        f"{info.path} can be read up to {float(end - start):.2f} s, and says that it goes on to "
+        f"{float(promised - start):.2f} s",
+        hint="is it still being copied, or damaged? --accept-truncated takes it as it is",
+    )
+
+
+def _warnings(
+    plan: Plan, tally: Tally, end: Fraction, promised: Fraction | None, retimed: Counter[int]
+) -> tuple[str, ...]:
     warnings: list[str] = []
-    said = plan.info.duration_seconds
-    end = float((last.shown[-1] + last.last_duration) * plan.timing.time_base)
-    end -= plan.info.start_seconds
-    if said is not None and plan.cut.end is None and said - end > max(0.5, said / 20):
+    if promised is not None:
+        start = Fraction(plan.info.start_seconds)
         warnings.append(
-            f"the video ends at {end:.2f} s, the file says {said:.2f} s: is it cut off?"
+            f"the video ends at {float(end - start):.2f} s, the file says "
+            f"{float(promised - start):.2f} s"
         )
     if tally.damaged:
         warnings.append(f"{tally.damaged} damaged packets or frames, concealed by the decoder")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import logging
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from time import sleep
+from typing import TypeVar
 
 import av
 from av.codec.hwaccel import HWAccel
@@ -26,6 +27,7 @@ _REFERRING = {
     "lavfi", "rtp", "rtsp", "sap", "sdp", "tty", "webm_dash_manifest",
 }  # fmt: skip
 log = logging.getLogger(__name__)
+Read = TypeVar("Read")
 WAITS = (0.3, 1.0, 3.0, 10.0)
 """Seconds between tries to read what the system could not."""
 STRETCH_BYTES = 64 << 20
@@ -144,6 +146,23 @@ def wait_until_readable(path: Path, place: int, waits: Iterator[float]) -> None:
                 raise
             log.warning("%s cannot be read: trying again in %g s", path, wait)
             sleep(wait)
+
+
+def read_again(path: Path, attempt: Callable[[int | None], Read]) -> Read:
+    """What ``attempt`` returns, tried anew where the system could not read for a moment.
+
+    ``attempt`` gets the byte at which the file is known to break off, or ``None``, and raises
+    :class:`ReadFault` where it could not be read on. Raises :class:`StorageError` where that stays.
+    """
+    waits, ends_at, fault_at = iter(WAITS), None, None
+    while True:
+        try:
+            return attempt(ends_at)
+        except ReadFault as fault:
+            wait_until_readable(path, fault.place, waits)
+            # The same place again, and the system can read it: the file is what breaks off.
+            ends_at = fault.place if fault.place == fault_at else None
+            fault_at = fault.place
 
 
 def check_readable(path: Path, start: int) -> None:

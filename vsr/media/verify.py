@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain, zip_longest
 from pathlib import Path
 
+from av import VideoFrame
+from av.container import InputContainer
+
 from vsr.color import UNSPECIFIED
-from vsr.errors import VerificationFailed
+from vsr.errors import MediaError, VerificationFailed
+from vsr.media.carried import Contents, check_carried
 from vsr.media.carry import PICTURE_TYPES, Carry
 from vsr.media.encoding import QUARTER_TURNS, Encoding
-from vsr.media.files import ReadFault, opened
-from vsr.media.packets import Cut, carried_packets
+from vsr.media.files import opened
+from vsr.media.packets import Cut
 from vsr.media.probe import MediaInfo, probe
 from vsr.media.writer import Segment, Timing
 
 MOST_REORDERED = 64
+STRICT = "crccheck+bitstream+buffer+careful+aggressive+explode"  # conceal nothing
+DISK = "the same command joins the finished segments once more; is the target's disk in order?"
 GRID = {"matroska": Fraction(1, 1000), "webm": Fraction(1, 1000)}  # times are whole milliseconds
 
 
@@ -31,10 +35,13 @@ def verify(
     timing: Timing,
     carries: Sequence[Carry],
     cut: Cut,
+    *,
+    full: bool = False,
 ) -> None:
-    """Frame count, every time, size, colour tags, rotation and streams. Decodes one frame.
+    """Frame count, every time, size, colour tags, rotation, and every packet that was carried.
 
-    Raises :class:`VerificationFailed` that says what differs.
+    Decodes one frame, and with ``full`` all of them. Raises :class:`VerificationFailed` that says
+    what differs.
     """
     made = probe(part, allow_huge=True)
     _same("size", made.size, encoding.size)
@@ -53,11 +60,12 @@ def verify(
         _same("colour range", made.color.range or 1, encoding.color.range)
     kept = [carry for carry in carries if carry.action != "drop"]
     kept = [carry for carry in kept if carry.codec != "attachment"]  # a picture, as cover art
-    _check_streams(made, kept, info, encoding, cut)
+    _check_streams(made, kept, encoding)
     tolerance = GRID.get(encoding.container, Fraction(0)) / 2
     expected = _segment_times(segments, timing, cut)
-    count = 0
-    for count, (want, got) in enumerate(zip_longest(expected, _times(part, made.video)), start=1):
+    found = {item.index: Contents() for item in made.streams if item.index != made.video}
+    got_times = _times(part, made.video, found)
+    for count, (want, got) in enumerate(zip_longest(expected, got_times), start=1):
         if want is None or got is None:
             frames = sum(segment.frames for segment in segments)
             more = "more" if want is None else "fewer"
@@ -70,11 +78,13 @@ def verify(
                 f"frame {count} is at {float(got):.6f} s, not at {float(want):.6f} s",
                 hint="this should not happen: please report it with the file",
             )
+    if full:
+        _check_every_frame(part, made.video, sum(segment.frames for segment in segments))
+    if not info.is_folder:
+        check_carried(found, part, info.path, carries, encoding.container, cut)
 
 
-def _check_streams(
-    made: MediaInfo, kept: Sequence[Carry], info: MediaInfo, encoding: Encoding, cut: Cut
-) -> None:
+def _check_streams(made: MediaInfo, kept: Sequence[Carry], encoding: Encoding) -> None:
     """As many of each kind as were carried; MP4 and MOV have none where there was no packet."""
     for kind, more in (("video", 1), ("audio", 0), ("subtitle", 0)):
         carried = [carry.stream.index for carry in kept if carry.stream.type == kind]
@@ -83,22 +93,30 @@ def _check_streams(
             item for item in found if item.codec in PICTURE_TYPES and encoding.container != "mp4"
         ]
         number, wanted = len(found) - len(cover), len(carried) + more
-        if number < wanted and encoding.container in ("mp4", "mov"):
-            wanted = max(number, len(_with_packets(info, carried, cut)) + more)
+        if encoding.container in ("mp4", "mov"):
+            wanted = min(number, wanted)  # those with packets are looked for one by one
         _same(f"number of {kind} streams", number, wanted)
 
 
-def _with_packets(info: MediaInfo, indices: Sequence[int], cut: Cut) -> set[int]:
-    """Those streams of the source that have a packet in the stretch."""
-    found: set[int] = set()
-    with opened(info.path) as source:
-        streams = {index: source.streams[index] for index in indices}
-        with suppress(ReadFault):  # it was read to its end for the target
-            for timed in carried_packets(source, streams, cut, Counter()):
-                found.add(timed.packet.stream_index)
-                if len(found) == len(indices):
-                    break
-    return found
+def _check_every_frame(part: Path, index: int, wanted: int) -> None:
+    """Decode the whole video, as a player would."""
+    count = 0
+    try:
+        with opened(part) as container:
+            stream = container.streams[index]
+            stream.codec_context.options = {"err_detect": STRICT}
+            for frame in container.decode(stream):
+                assert isinstance(frame, VideoFrame)
+                if frame.is_corrupt:
+                    raise VerificationFailed(
+                        f"frame {count + 1} of the written file does not decode", hint=DISK
+                    )
+                count += 1
+    except MediaError as error:
+        raise VerificationFailed(
+            f"the written file does not decode behind frame {count}: {error}", hint=DISK
+        ) from error
+    _same("number of frames that decode", count, wanted)
 
 
 def _same(what: str, got: object, wanted: object) -> None:
@@ -115,14 +133,21 @@ def _segment_times(segments: Sequence[Segment], timing: Timing, cut: Cut) -> Ite
             yield pts * timing.time_base - cut.shift
 
 
-def _times(path: Path, index: int) -> Iterator[Fraction]:
-    """Presentation times of every packet in seconds, in the order shown."""
+def _times(path: Path, index: int, others: Mapping[int, Contents]) -> Iterator[Fraction]:
+    """Times of the video's packets in seconds, in the order shown; fills ``others`` by the way."""
     with opened(path) as container:
-        stream = container.streams[index]
-        base = stream.time_base or Fraction(1)
-        stamps = (packet.pts for packet in container.demux(stream) if packet.size)
-        for stamp in _sorted(stamp for stamp in stamps if stamp is not None):
+        base = container.streams[index].time_base or Fraction(1)
+        for stamp in _sorted(_stamps(container, index, others)):
             yield stamp * base
+
+
+def _stamps(container: InputContainer, index: int, others: Mapping[int, Contents]) -> Iterator[int]:
+    for packet in container.demux():
+        if packet.stream_index == index:
+            if packet.size and packet.pts is not None:
+                yield packet.pts
+        elif packet.stream_index in others:
+            others[packet.stream_index].add(packet)
 
 
 def _sorted(stamps: Iterable[int]) -> Iterator[int]:

@@ -1,10 +1,10 @@
-"""Colour before pixels are laid out: from an enlargement's cells straight to integer planes.
+"""Convert colour before the pixel shuffle: from a sub-pixel output straight to integer planes.
 
-All of it is linear but the rounding. A cell's luma is a small matrix of its channels, its chroma
-two convolutions over the cells around it: numbers pass through memory a few times, not forty, and
-what is laid out in the end are bytes, not floats. For x86 CPUs, through oneDNN, whose sums do not
-depend on how many places there are beside one. :func:`vsr.color.from_rgb` is the general way; both
-agree within rounding.
+The conversion is linear up to the rounding. A cell's luma is a small matrix product of its
+channels, its chroma two convolutions over the cells around it. So values pass through memory a few
+times instead of forty, and the shuffle moves bytes instead of floats. For x86 CPUs, through oneDNN,
+whose sums do not depend on how many pixels are computed at once. :func:`vsr.color.from_rgb` is the
+general way; both agree within rounding.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """How many cells of those given are context, on each side."""
+    """The number of cells on each side that are given as context only."""
 
     left: int
     top: int
@@ -36,7 +36,7 @@ class Around:
 
 
 class Folding:
-    """From cells of ``side`` by ``side`` pixels to the planes of a spec, its matrix resolved."""
+    """Converts cells of ``side`` by ``side`` pixels to planes of a spec, its matrix resolved."""
 
     def __init__(self, spec: ColorSpec, side: int) -> None:
         self._side, self._dtype = side, spec.dtype
@@ -61,7 +61,7 @@ class Folding:
 
     @staticmethod
     def suits(spec: ColorSpec, side: int, device: torch.device) -> bool:
-        """Whether this device is known to make the sums, and a cell is whole samples of chroma."""
+        """Whether the device is one whose sums were tested, and a cell is whole chroma samples."""
         return (
             device.type == "cpu"
             and torch.backends.mkldnn.is_available()
@@ -73,10 +73,10 @@ class Folding:
         )
 
     def convert(self, cells: Unshuffled, around: Around) -> tuple[Tensor, ...]:
-        """(n, 3 * side**2, h, w) to integer planes of what lies within ``around``.
+        """Convert (n, 3 * side**2, h, w) to integer planes of the cells inside of ``around``.
 
-        The filters see ``reach`` cells, across and down, on either side; where fewer are given,
-        the picture ends, and is mirrored.
+        The filters read ``reach`` cells, across and down, on either side; where fewer are given,
+        the picture ends there and is mirrored.
         """
         wide, x, y = self._extended(cells, around)
         luma = convolved(wide, self._luma, self._luma_offset)
@@ -106,7 +106,10 @@ class Folding:
         return wide, range(x, columns - x), range(y, rows - y)
 
     def _laid_out(self, values: Tensor, cell: tuple[int, int]) -> Tensor:
-        """(n, c * rows * columns, h, w), half a step too large, to (n, c, ...) integers."""
+        """Round (n, c * rows * columns, h, w) and shuffle it to (n, c, h * rows, w * columns).
+
+        Half a code value was added before, so that truncation rounds.
+        """
         codes = values.clamp_(0, self._peak + 0.5).to(self._dtype).permute(0, 2, 3, 1)
         rows, columns = cell
         lines = codes.view(_WORDS[columns * codes.element_size()])  # a cell's line is one number
@@ -119,9 +122,10 @@ class Folding:
 def cut(
     cells: Unshuffled, window: Box, computed: Box, pasted: Box, reach: tuple[int, ...]
 ) -> tuple[Unshuffled, Around]:
-    """The cells of a window that are pasted, and those around them, as far as they are computed.
+    """Cut out the cells of the pasted box, with up to ``reach`` cells of context around them.
 
-    Boxes in pixels; what is pasted begins and ends with whole cells.
+    ``window`` is in network pixels and the others in target pixels, which are the same here; the
+    pasted box begins and ends with whole cells. Returns the cells, and how many are context.
     """
     side, (x, y) = cells.side, reach
     around = Around(
@@ -139,12 +143,12 @@ def cut(
 @lru_cache(8)
 @torch.inference_mode(False)
 def folding(spec: ColorSpec, side: int) -> Folding:
-    """The one for a spec, made once."""
+    """Returns the converter for a spec; the last eight are kept."""
     return Folding(spec, side)
 
 
 def _filter(spec: ColorSpec, side: int, axis: int, reach: int) -> Tensor:
-    """(samples of a cell, cells seen, side): what chroma is made of, across (0) or down (1)."""
+    """The chroma filter across (0) or down (1): (samples of a cell, cells read, side)."""
     shift = spec.shift[axis]
     cells = 2 * reach + 7  # the middle one is far from the borders
     impulses = torch.eye(cells * side, dtype=torch.float64)
@@ -157,7 +161,7 @@ def _filter(spec: ColorSpec, side: int, axis: int, reach: int) -> Tensor:
 
 
 def _matrix(spec: ColorSpec) -> tuple[Tensor, Tensor, Tensor]:
-    """Luma of R, G and B, (3,); chroma of them, (2, 3); and the three planes' zeros, in codes."""
+    """Weights of luma (3,) and chroma (2, 3) for R, G and B, and the planes' offsets (3,)."""
     red, green, blue = torch.eye(3, 4, dtype=torch.float64)[:, None, None]  # the last is black
     luma, (u, v) = luma_and_chroma([red, green, blue], replace(spec, shift=(0, 0)))
     made = torch.stack([luma, u, v]).view(3, 4)
@@ -167,7 +171,7 @@ def _matrix(spec: ColorSpec) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _mirror(line: Tensor, before: int, length: int, after: int, *, on: bool) -> None:
-    """Fill the cells before and after the ``length`` that are there: (..., cells, side)."""
+    """Mirror (..., cells, side) into the cells before and after the ``length`` given ones."""
     side = line.shape[-1]
     for start, count in ((-before, before), (length, after)):
         if count:

@@ -1,4 +1,4 @@
-"""Activations on CPUs: one slope as the convolution writes, through oneDNN; many slopes by rows.
+"""Faster activations on CPUs: fused into the convolution where there is one slope, else by rows.
 
 An activation of its own reads and writes all of memory once more: a sixth of the time of `srgan`.
 OneDNN's convolutions do not take a slope for each channel.
@@ -45,7 +45,7 @@ def _fuse(parent: nn.Sequential) -> None:
 
 
 def _slope(layer: nn.Module) -> float | None:
-    """What an activation multiplies negative numbers by; ``None`` for whatever else."""
+    """The factor of an activation for negative values; ``None`` for any other layer."""
     match layer:
         case nn.ReLU():
             return 0.0
@@ -58,7 +58,7 @@ def _slope(layer: nn.Module) -> float | None:
 
 
 class _Activated(nn.Module):
-    """A convolution, and a leaky ReLU of its result: (n, c, h, w) to (n, o, h, w)."""
+    """A convolution with a leaky ReLU fused into it: (n, c, h, w) to (n, o, h, w)."""
 
     def __init__(self, convolution: nn.Conv2d, slope: float) -> None:
         super().__init__()
@@ -71,18 +71,18 @@ class _Activated(nn.Module):
 
 
 def convolved(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``conv2d`` by oneDNN. Torch gives small ones to other libraries, whose sums differ."""
+    """``conv2d`` by oneDNN always: torch gives small ones to other libraries, whose sums differ."""
     return _pointwise(x, weight, bias, (0, 0), (1, 1), (1, 1), 1, "none", [], "")
 
 
 def _pointwise(*arguments: Any) -> Tensor:
-    """What torch.compile makes of a convolution and the activation behind it."""
+    """The operator that torch.compile uses for a convolution with an activation."""
     run: Any = torch.ops.mkldnn._convolution_pointwise
     return run(*arguments)
 
 
 class _Slopes(nn.Module):
-    """A slope for each channel, (n, c, h, w) to the same: loops as long as a row, not a pixel."""
+    """A PReLU with a slope for each channel, (n, c, h, w) to the same, in loops along rows."""
 
     def __init__(self, activation: nn.PReLU) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How much memory a computation takes at its peak: every storage is counted while it lives.
+"""Measure a computation's peak memory by counting every tensor storage while it lives.
 
 Nothing need be computed for it: torch's meta device has tensors with shapes but no contents.
 """
@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def peak_bytes(function: Callable[[Tensor], object], example: Tensor) -> int:
-    """The most bytes alive at once while ``function(example)`` runs, its input not counted."""
+    """Returns the most bytes alive at once while ``function(example)`` runs, without its input."""
     meter = _Meter()
     with torch.no_grad(), meter:
         function(example)

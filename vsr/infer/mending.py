@@ -1,8 +1,8 @@
-"""Frames in which a network makes what is no picture: where, and what takes its place.
+"""Replace what a network makes by interpolation where its values cannot be a picture's.
 
-A network answers what it never learnt with anything, up to blocks of colour garbage. Where it does,
-in float32 too, the interpolation alone is shown. What is replaced are cells of a grid that lies on
-the frame, with those around them, and depends on no tile or batch.
+On inputs unlike all that it learnt from, a network may return blocks of coloured garbage. Where it
+does so in float32 too, the interpolation takes its place: in whole cells of a grid over the frame,
+and in the cells around those. The cells do not depend on tiles or batches.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CELL = 16  # source pixels a side
 
 
 class Mending:
-    """The pixels of ``frames`` frames of ``size`` where a network's result is not to be shown."""
+    """Finds the source pixels of some frames where a network's result is not used."""
 
     def __init__(self, network: Network, frames: int, size: Size, device: torch.device) -> None:
         self._network = network
@@ -28,7 +28,7 @@ class Mending:
         self._numbers = torch.ones_like(self._strange)
 
     def look(self, windows: Tensor, frames: slice, window: Box, kept: Box) -> None:
-        """Note what is strange in the kept part of windows, (n, c, h, w) that lie at ``window``."""
+        """Check the kept part of windows, (n, c, h, w) at the place ``window`` of the frames."""
         made, _ = self._network.run(windows)
         base = self._network.interpolated(windows)
         there = kept.moved(-window.x, -window.y)
@@ -40,9 +40,9 @@ class Mending:
         self._strange[frames, place[0], place[1]] = ~_small(near, windows)[:, *within]
 
     def settle(self) -> int:
-        """How many frames hold such a place; from now on whole cells of them are replaced.
+        """Extend the pixels found to whole cells; returns the number of frames with any.
 
-        Raises :class:`WeightsError` where half of a frame is not even numbers.
+        Raises :class:`WeightsError` where half of a frame is not finite.
         """
         if bool((self._numbers.float().mean((1, 2)) < 0.5).any()):
             raise WeightsError(
@@ -57,9 +57,9 @@ class Mending:
         return int(self._strange.any(2).any(1).sum())
 
     def run(self, windows: Tensor, frames: list[slice], places: list[Box], wanted: Box) -> Tensor:
-        """As the network's ``run``, with the interpolation where the network is not to be shown.
+        """As the network's ``run``, with the interpolation in the cells that were found.
 
-        The windows are those of some frames at each of some places, in order.
+        The windows are those of ``frames`` at each of ``places``, in order.
         """
         made, _ = self._network.run(windows, wanted if self._network.trims else None)
         base = self._network.interpolated(windows, wanted if self._network.trims else None)
@@ -74,7 +74,7 @@ class Mending:
 
 
 def _small(good: Tensor, windows: Tensor) -> Tensor:
-    """(n, h * scale, w * scale) to (n, h, w): whether all of a source pixel's own are good."""
+    """(n, h * scale, w * scale) to (n, h, w): whether all network pixels of a source pixel are."""
     height, width = windows.shape[-2:]
     count, scale = len(windows), good.shape[-1] // width
     return good.view(count, height, scale, width, scale).all(4).all(2)

@@ -1,8 +1,8 @@
-"""A network on its device: in its type and memory order, and compiled where that is asked for.
+"""A network on its device, in its precision and memory order, compiled where that was asked for.
 
-Decoded video holds colours outside of RGB's 0..1 (dark edges, saturated red and blue, super-white),
-and a network answers with anything to what it never learnt. So it sees RGB clamped to 0..1; what
-was beyond is enlarged by bicubic and added, which loses neither super-white nor super-black.
+Decoded video has colours outside of RGB's 0..1 (dark edges, saturated red and blue, super-white),
+which networks never learnt. So a network gets RGB clamped to 0..1; the rest is enlarged by bicubic
+and added, so that neither super-white nor super-black is lost.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from vsr.models.trim import Trim, part
 from vsr.models.unshuffled import Unshuffled, Unshuffling, within
 
 FARTHEST = 4.0
-"""A picture leaves its interpolation by less than 1.5, both being of 0..1, and what we ship answers
-the finest black and white with up to 3. A network at a loss leaves it by thousands."""
+"""The largest difference from the interpolation that a valid result may have. Pictures of 0..1
+stay below 1.5, shipped networks below 3 on the finest black and white; failing ones reach
+thousands."""
 FINITE = float(torch.finfo(torch.float32).max)
 
 
 class Network:
-    """A copy of an upscaler's module where the placement says."""
+    """A copy of an upscaler's module on the placement's device, in its type."""
 
     def __init__(self, upscaler: Upscaler, place: Placement, *, compiles: bool) -> None:
         self.name, self.compiles = upscaler.name, compiles
@@ -65,19 +66,19 @@ class Network:
 
     @property
     def trims(self) -> bool:
-        """Whether it makes a wanted part for less than the whole; compiled code has one shape."""
+        """Whether a part of a window costs less than the whole; compiled code has one shape."""
         return not self.compiles and getattr(self.module, "trims", False)
 
     @property
     def side(self) -> int:
-        """Of the cells that ``unshuffled`` makes; 0 where the network lays pixels out itself."""
+        """The side of the cells that ``unshuffled`` returns; 0 for networks without it."""
         return self.module.scale if isinstance(self.module, Unshuffling) else 0
 
     def unshuffled(self, windows: Tensor, wanted: Box | None = None) -> tuple[Unshuffled, Tensor]:
-        """(n, 3, h, w) to as many cells, or those ``wanted``; for networks with a ``side``.
+        """(n, 3, h, w) to the sub-pixel output of all or the ``wanted`` pixels.
 
-        Also whether the cells are sound, as a tensor: numbers, and no farther from the
-        interpolation than a picture can be.
+        Returns also whether it is valid, as a tensor: finite, and no farther from the interpolation
+        than a picture can be.
         """
         assert isinstance(self.module, Unshuffling)
         with self._precision():
@@ -88,11 +89,11 @@ class Network:
     def run(
         self, windows: Tensor, wanted: Box | None = None, *, built: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32, and if they are sound.
+        """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32, and whether it is valid.
 
-        Of a network that trims, what it makes of the ``wanted`` part of the windows alone. Alpha
-        goes by bicubic where the network has none. ``built`` is for the one shape that the compiled
-        code is for; compiling that fails is a :class:`DeviceError`.
+        A network that trims returns the ``wanted`` part of the windows only. Alpha is enlarged by
+        bicubic where the network has none. ``built`` runs the compiled code, which has one shape;
+        raises :class:`DeviceError` where it cannot be compiled.
         """
         color = self._ordered(windows if self._alpha else windows[:, :3])
         if self.side and not built:
@@ -103,7 +104,7 @@ class Network:
         return self.with_alpha(enlarged, windows, wanted), sound
 
     def with_alpha(self, enlarged: Tensor, windows: Tensor, wanted: Box | None = None) -> Tensor:
-        """With the windows' alpha, by bicubic, where they have some and ``enlarged`` has not."""
+        """Append the windows' alpha, by bicubic, where they have one and ``enlarged`` has none."""
         if enlarged.shape[1] == windows.shape[1]:
             return enlarged
         alpha = functional.interpolate(
@@ -113,7 +114,7 @@ class Network:
         return torch.cat([enlarged, alpha], dim=1)
 
     def _forward(self, color: Tensor, wanted: Box | None, *, built: bool) -> tuple[Tensor, Tensor]:
-        """``run`` for networks that lay out their pixels themselves, and for compiled code."""
+        """``run`` for networks without sub-pixel output, and for compiled code."""
         trim, least, most = _trim(color, wanted), -FINITE, FINITE
         given, beyond = color, None
         if self._learned and self.side:  # its base is in what it gives, and may be as far out
@@ -142,10 +143,10 @@ class Network:
         return enlarged, sound
 
     def step(self, windows: Tensor, before: Tensor, state: Tensor) -> tuple[Unshuffled, Tensor]:
-        """A step of a recurrent network on windows of a frame, (n, 3 or 4, h, w).
+        """Run a step of a recurrent network on windows of a frame, (n, 3 or 4, h, w).
 
-        ``before`` and ``state`` are the same places of what is known of the frame before.
-        Returns the enlarged windows' cells and what to remember.
+        ``before`` and ``state`` are the same windows of the warped frame and features before.
+        Returns the sub-pixel output and the new features.
         """
         assert isinstance(self.module, Recurrent)
         color, last, known = (self._ordered(x) for x in (windows[:, :3], before, state))
@@ -153,13 +154,13 @@ class Network:
             return self.module.step(color, last, known)
 
     def nothing(self, pixels: Tensor) -> Tensor:
-        """The memory of a first frame of a recurrent network: zeros, (n, features, h, w)."""
+        """The state before a recurrent network's first frame: zeros, (n, features, h, w)."""
         assert isinstance(self.module, Recurrent)
         return self.module.nothing(pixels)
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
+        """The type of the weights."""
         return self._place.dtype
 
     @property
@@ -168,7 +169,7 @@ class Network:
         return self._base.scale
 
     def interpolated(self, windows: Tensor, wanted: Box | None = None) -> Tensor:
-        """The windows, or the part of them that is wanted, enlarged by bicubic in float32."""
+        """Enlarge the windows, or the ``wanted`` part of them, by bicubic in float32."""
         return self._base(windows, _trim(windows, wanted))
 
     def _ordered(self, pixels: Tensor) -> Tensor:
@@ -176,7 +177,7 @@ class Network:
         return pixels.contiguous(memory_format=torch.channels_last) if last else pixels
 
     def _precision(self) -> AbstractContextManager[object]:
-        """What is computed in float32 is float32, the base of a half-precision network too."""
+        """Forbid TF32 in float32 sums, also in the base of half-precision networks."""
         if self._place.device.type == "cuda":
             return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
         return nullcontext()
@@ -187,6 +188,6 @@ def _box(windows: Tensor) -> Box:
 
 
 def _trim(windows: Tensor, wanted: Box | None) -> Trim | None:
-    """For a part of the windows; ``None`` where all of them is wanted."""
+    """The crop schedule of a part of the windows; ``None`` where all of them are wanted."""
     box = _box(windows)
     return None if wanted in (None, box) else Trim(box, wanted)

@@ -1,4 +1,4 @@
-"""Where enlarged tiles land: an integer or float canvas of the target size, on the device.
+"""Paste enlarged tiles into the target's planes, integer or float, on the device.
 
 Maps kept parts of tiles to the target's pixels, resamples when the target is not the network's own
 enlargement, converts colour with enough context for its filters, and pastes or cross-fades.
@@ -26,21 +26,30 @@ STRIP_PIXELS = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One tile in target pixels: what is computed, what of it is pasted, and how wide it fades."""
+    """One tile: what is made of it, where it is pasted, and how wide it is cross-faded."""
 
     computed: Box
+    """What is converted to planes, in target pixels: the pasted box and the filters' context."""
     pasted: Box
+    """What is written to the canvas, in target pixels."""
     fade_x: int
+    """Columns at the left edge that are cross-faded, in target pixels."""
     fade_y: int
-    window: Box  # what the network gives, in pixels of its enlargement
-    wanted: Box  # the same within the tile's window, in input pixels
+    """Rows at the top edge that are cross-faded, in target pixels."""
+    window: Box
+    """What the network makes, in network pixels of the whole frame."""
+    wanted: Box
+    """The same box in source pixels, from the corner of the tile's window."""
 
 
 class Output(ABC):
-    """A canvas of ``high`` for frames of ``low``; subclasses say what its planes are."""
+    """The enlarged frames: planes of size ``high`` for source frames of size ``low``.
 
-    context = 0  # target pixels that the conversion looks at around what it makes
-    align = 1  # edges of parts lie on multiples of this
+    Subclasses say what the planes are.
+    """
+
+    context = 0  # target pixels that the conversion reads around a pixel
+    align = 1  # edges of parts lie on multiples of so many target pixels
 
     def __init__(self, low: Size, high: Size, scale: int) -> None:
         self.low, self.high, self.scale = low, high, scale
@@ -50,7 +59,7 @@ class Output(ABC):
 
     @property
     def margin(self) -> int:
-        """Input pixels around a kept part, beyond the halo, that its result depends on."""
+        """Source pixels around a kept part, beyond the halo, that its result depends on."""
         sides = ((self.low.width, self.high.width), (self.low.height, self.high.height))
         return max(self._margin_of(low, high) for low, high in sides)
 
@@ -62,8 +71,11 @@ class Output(ABC):
         return math.ceil(around / self.scale)
 
     def prepare(self, tiles: TilePlan, *, exact: bool, trims: bool) -> None:
-        """Work out every tile's parts. ``exact``: kept parts fit together; else windows fade.
-        ``trims``: the network gives no more of a window than it is asked for."""
+        """Map every tile to target pixels.
+
+        With ``exact`` tiles kept parts are pasted side by side; otherwise whole windows are
+        cross-faded. ``trims`` tells whether the network returns only the wanted part of a window.
+        """
         self.parts = []
         margin = self.margin
         boxes = [tile.window for tile in tiles.tiles]
@@ -84,17 +96,17 @@ class Output(ABC):
             self.parts.append(Part(computed, pasted, fade_x, fade_y, large, wanted))
 
     def folds(self, side: int) -> bool:
-        """Whether ``paste`` takes cells of that side, not laid out."""
+        """Whether ``paste`` takes sub-pixel outputs of cells with that side."""
         del side
         return False
 
     def paste(self, tile: int, frames: slice, enlarged: Tensor | Unshuffled) -> None:
-        """Put the network's result for one tile of consecutive frames in place."""
+        """Paste the network's result for one tile of consecutive frames."""
         for strip in self._strips(self.parts[tile]):
             self._paste_part(strip, frames, enlarged)
 
     def _strips(self, part: Part) -> list[Part]:
-        """A part in bands of rows that stay in a CPU's cache; whole where it fades or on a GPU."""
+        """Split a part into bands that fit a CPU's cache; not on a GPU, nor if it is faded."""
         pasted, computed = part.pasted, part.computed
         height = max(16, STRIP_PIXELS // computed.width // 16 * 16)
         if self.canvas[0].device.type != "cpu" or part.fade_x or part.fade_y:
@@ -132,15 +144,15 @@ class Output(ABC):
 
     @abstractmethod
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """(n, c, h, w) float RGB to the canvas's kind of planes."""
+        """Convert (n, c, h, w) float RGB to planes of the canvas's kind."""
 
     def made(self, enlarged: Tensor | Unshuffled, part: Part) -> tuple[tuple[Tensor, ...], Box]:
-        """The canvas's kind of planes of a part, and the box of pixels that they cover."""
+        """Returns a part's planes, and the box in target pixels that they cover."""
         pixels = enlarged.shuffled() if isinstance(enlarged, Unshuffled) else enlarged
         return self.convert(self._fitted(pixels, part)), part.computed
 
     def _fitted(self, enlarged: Tensor, part: Part) -> Tensor:
-        """What ``part`` computes, cut out of the enlarged window or resampled from it."""
+        """The ``computed`` box of a part, cut out of the enlarged window or resampled from it."""
         computed, window = part.computed, part.window
         if self.high == self.low.scaled(self.scale):
             x, y = computed.x - window.x, computed.y - window.y
@@ -185,7 +197,7 @@ class Output(ABC):
 
 
 class FloatOutput(Output):
-    """Float RGB(A), as the network made it."""
+    """Float RGB(A), as the network makes it."""
 
     def __init__(
         self, shape: torch.Size, low: Size, high: Size, scale: int, device: torch.device
@@ -194,7 +206,7 @@ class FloatOutput(Output):
         self.canvas = (torch.zeros(*shape, high.height, high.width, device=device),)
 
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """As they are."""
+        """Returns the pixels as they are."""
         return (pixels,)
 
 
@@ -214,17 +226,17 @@ class PlaneOutput(Output):
         self.context = DOWN_SUPPORT * (self.align - 1)
 
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """To the spec's code values."""
+        """Convert to the spec's code values."""
         return from_rgb(pixels, self.spec)
 
     def folds(self, side: int) -> bool:
-        """Where nothing is resampled, and colour can do without pixels laid out."""
+        """Whether nothing is resampled, and colour can be converted before the pixel shuffle."""
         if side != self.scale or not Folding.suits(self.spec, side, self.canvas[0].device):
             return False
         return self.high == self.low.scaled(side)
 
     def made(self, enlarged: Tensor | Unshuffled, part: Part) -> tuple[tuple[Tensor, ...], Box]:
-        """As ever, but of cells exactly what is pasted."""
+        """As in the base class; of a sub-pixel output, the planes cover exactly the pasted box."""
         if not isinstance(enlarged, Unshuffled):
             return super().made(enlarged, part)
         fold = folding(self.spec, enlarged.side)
@@ -233,7 +245,7 @@ class PlaneOutput(Output):
 
 
 def _faded(old: Tensor, new: Tensor, width: int, height: int) -> Tensor:
-    """``new`` over ``old``, its weight rising from 0 to 1 over its first columns and rows."""
+    """Cross-fade: the weight of ``new`` rises from 0 to 1 over its first columns and rows."""
     across = _ramp(new.shape[-1], width, new.device)
     down = _ramp(new.shape[-2], height, new.device)
     weight = down[:, None] * across[None, :]

@@ -1,8 +1,8 @@
-"""Frames that follow each other, through a network with a memory: one after another, tile by tile.
+"""Run a recurrent network on frames that follow each other: one after another, tile by tile.
 
-What is remembered covers the whole frame: the frame before, and the network's features of it. Both
-are moved to the present frame as a whole, and every tile reads a window of them and writes the part
-that it keeps of the features to come. So tiles, batches and threads change no bit of it.
+The state covers the whole frame: the frame before, and the network's features of it. Both are
+warped to the present frame as a whole; every tile reads a window of them and writes its kept part
+of the new features. So the result does not depend on tiles, batches or threads.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vsr.models.unshuffled import within
 
 @dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
 class Memory:
-    """Of the frame before: its RGB, (1, 3 or 4, h, w) float32, and the network's features of it."""
+    """What is kept of a frame: its RGB, (1, 3 or 4, h, w) float32, and its features."""
 
     pixels: Tensor
     state: Tensor
@@ -39,10 +39,10 @@ def step(
     tiles: TilePlan,
     batch: int,
 ) -> tuple[Memory, Tensor]:
-    """Enlarge one frame, (1, 3 or 4, h, w) RGB, onto the canvas.
+    """Enlarge one frame, (1, 3 or 4, h, w) RGB, and paste it into the output.
 
-    ``motion``, (1, 2, h, w) in pixels, leads to the frame before; without a ``memory`` there is
-    none. Returns what to remember, and whether the result is sound, as a tensor.
+    ``motion``, (1, 2, h, w) in source pixels, leads to the frame before; without a ``memory`` the
+    frame is a first one. Returns the new state, and whether the result is valid, as a tensor.
     """
     if memory is None:
         before, state = first(pixels), network.nothing(pixels)
@@ -73,14 +73,14 @@ def step(
 def interpolate(
     network: Network, pixels: Tensor, output: Output, frame: int, tiles: TilePlan
 ) -> None:
-    """The frame's interpolation onto the canvas, for a frame that the network makes nothing of."""
+    """Paste the frame's interpolation, for a frame on which the network fails."""
     for number, tile in enumerate(tiles.tiles):
         enlarged = network.interpolated(_cut(pixels, tile.window))
         output.paste(number, slice(frame, frame + 1), enlarged)
 
 
 def check_weights(memory: Memory, name: str) -> None:
-    """Raises :class:`WeightsError` where most of what a network makes is not even numbers."""
+    """Raise :class:`WeightsError` where most of a network's features are not finite."""
     if float(memory.state.isfinite().float().mean()) < 0.5:
         raise WeightsError(
             f"{name} makes numbers that are not finite, in float32 too",
@@ -89,7 +89,7 @@ def check_weights(memory: Memory, name: str) -> None:
 
 
 def state_bytes(features: int, dtype: torch.dtype, size: Size) -> int:
-    """What the memory of frames takes: the old one, the moved one and the new one."""
+    """Bytes of a recurrent network's state: the old, the warped and the new one."""
     return 3 * features * dtype.itemsize * size.pixels
 
 

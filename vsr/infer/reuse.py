@@ -1,8 +1,9 @@
-"""Find what changed since the frame before, so that only that is computed again. No network here.
+"""Find what changed since the frame before, so that only that is computed again.
 
-Frames are compared as decoded, in cells. What the network makes of a place depends on its
-surroundings, as far as its context: so a change renews all places so near to it, and the rest of
-the frame before stays as it is, to the bit. Chroma, enlarged before the network, reaches farther.
+Frames are compared as decoded, in cells of pixels. The network's result at a pixel depends on its
+surroundings as far as the context. So all pixels within the context of a change are computed again,
+and the rest is taken from the frame before, to the bit. A change of a chroma plane shows farther,
+because chroma is enlarged before the network sees it.
 """
 
 from __future__ import annotations
@@ -24,21 +25,23 @@ from vsr.models.trim import stepped
 CELL = 4
 """Side in pixels of what is compared as one; a multiple of every chroma subsampling."""
 WORTH = 0.75
-"""More than this share of a frame is not worth it: then the whole of it is computed."""
+"""Where more than this share of a frame would be computed again, the whole frame is computed."""
 MOST_BOXES = 16
 
 Planes = tuple[Tensor, ...]  # each (n, h, w) integers, luma first
 Cells = npt.NDArray[np.uint8]  # (rows, columns): what changed in a cell
 LUMA, CHROMA = 1, 2
-"""Bits of a cell. Changes of a smaller plane, or of who knows which, are chroma's."""
+"""Bits in a cell's mask: a full-size plane changed, a subsampled plane changed. With a tolerance
+every change counts as chroma's, because a changed cell is replaced in all of its planes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Consecutive frames that are computed alike.
+    """Consecutive frames that are computed in the same way.
 
-    ``parts`` is None for whole frames; for one frame that begins as a copy of the one before, the
-    places that are computed again: no tile for a still.
+    ``parts`` is ``None`` where the whole frames are computed. Otherwise there is one frame, which
+    begins as a copy of the frame before, and ``parts`` are the tiles that are computed again: none
+    for an unchanged frame.
     """
 
     frames: slice
@@ -46,12 +49,12 @@ class Turn:
 
 
 class Reuse:
-    """The frame shown last, and the planes that were made of it.
+    """Keeps the last frame that was computed, and the planes that were made of it.
 
-    A cell whose samples all lie within ``tolerance`` code values of the shown ones is held: it
-    keeps the samples that are shown. What comes out is exactly what the network makes of the held
-    frames, so nothing drifts; with a tolerance of 0 they are the frames themselves. With None every
-    frame is computed whole.
+    A cell whose samples all lie within ``tolerance`` code values of the last frame's keeps the last
+    frame's samples. The result is exactly what the network makes of such frames, so that nothing
+    drifts; with a tolerance of 0 they are the frames as decoded. With ``None`` every frame is
+    computed as a whole.
     """
 
     def __init__(self, tolerance: int | None) -> None:
@@ -61,13 +64,14 @@ class Reuse:
         self._key: Hashable = None
 
     def forget(self) -> None:
-        """Begin anew: the next frame is computed whole."""
+        """Drop the last frame: the next one is computed as a whole."""
         self._shown, self._made, self._key = (), (), None
 
     def held(self, planes: Planes, key: Hashable) -> tuple[Planes, list[Cells | None]]:
-        """The planes to compute with, and what changed in each frame: None for all of it.
+        """Returns the planes to compute with, and each frame's changed cells: ``None`` for all.
 
-        ``key`` is whatever else the result depends on; another one than last time forgets.
+        ``key`` is whatever else the result depends on; where it differs from the last call's, the
+        last frame is dropped.
         """
         if self._tolerance is None:
             return planes, [None] * planes[0].shape[0]
@@ -89,7 +93,7 @@ class Reuse:
         return tuple(torch.stack(plane) for plane in zip(*frames, strict=True)), changed
 
     def keep(self, planes: Planes, made: Planes, key: Hashable) -> None:
-        """Note the last of the frames that were computed with, and the last of what was made."""
+        """Keep the last frame of ``planes``, and the last of the enlarged planes ``made``."""
         if self._tolerance is None:
             return
         self._shown = tuple(plane[-1].clone() for plane in planes)
@@ -97,7 +101,7 @@ class Reuse:
         self._key = key
 
     def repeat(self, canvas: Planes, frame: int) -> None:
-        """Begin a frame of the canvas as a copy of the one before."""
+        """Copy the enlarged frame before into a frame of the canvas."""
         for plane, made in zip(canvas, self._made or canvas, strict=True):
             plane[frame].copy_(made if frame == 0 else plane[frame - 1])
 
@@ -105,11 +109,11 @@ class Reuse:
 def turns(
     changed: list[Cells | None], size: Size, *, context: int, chroma: int, window: Size, spent: int
 ) -> list[Turn]:
-    """What to compute of each frame, in windows of at most ``window``.
+    """Plan what is computed of each frame, in windows of at most ``window``. All in source pixels.
 
-    ``context`` is how far a change goes, and what a window sees around the place that it is
-    computed for; one of smaller chroma planes goes ``chroma`` pixels farther. ``spent`` is how much
-    of the context layers compute on average.
+    ``context`` is how far around a change its effect reaches, and how far a window extends around
+    the part that it is computed for; a change of chroma reaches ``chroma`` pixels farther.
+    ``spent`` is how much of the context is computed on average over the layers.
     """
     found: list[Turn] = []
     for index, cells in enumerate(changed):
@@ -122,7 +126,7 @@ def turns(
 
 
 def _changed(frame: Planes, shown: Planes, tolerance: int) -> Cells:
-    """Which cells hold a sample that differs by more than the tolerance."""
+    """Returns a mask of the cells with a sample that differs by more than the tolerance."""
     height, width = frame[0].shape
     cells = torch.zeros(-(-height // CELL), -(-width // CELL), dtype=torch.uint8)
     for plane, before in zip(frame, shown, strict=True):
@@ -134,14 +138,14 @@ def _changed(frame: Planes, shown: Planes, tolerance: int) -> Cells:
         missing = (-plane.shape[1] % columns, -plane.shape[0] % rows)
         differs = functional.pad(differs, (0, missing[0], 0, missing[1]))
         folded = differs.view(differs.shape[0] // rows, rows, -1, columns)
-        # Where something may be held, a cell that is not is fresh in all of its planes.
+        # With a tolerance, a changed cell is replaced in all of its planes.
         kind = LUMA if plane.shape == frame[0].shape and not tolerance else CHROMA
         cells |= folded.any(3).any(1) * kind
     return cells.numpy()
 
 
 def _held(frame: Planes, shown: Planes, cells: Cells) -> Planes:
-    """``frame`` in the changed cells, ``shown`` in all others."""
+    """Returns ``frame`` in the changed cells, and ``shown`` in all others."""
     height, width = frame[0].shape
     fresh = torch.from_numpy(cells != 0)  # pyright: ignore[reportUnknownMemberType]
     planes: list[Tensor] = []
@@ -156,7 +160,7 @@ def _held(frame: Planes, shown: Planes, cells: Cells) -> Planes:
 def _parts(
     cells: Cells, size: Size, context: int, chroma: int, window: Size, spent: int
 ) -> TilePlan | None:
-    """Tiles over all that changes can reach, or None where the whole frame costs less."""
+    """Tiles over all pixels that changes can reach; ``None`` where the whole frame costs less."""
     boxes = _merged(_boxes(cells, size, context, chroma), size, spent)
     if boxes is None:
         return None
@@ -170,7 +174,7 @@ def _parts(
 
 
 def _boxes(cells: Cells, size: Size, context: int, chroma: int) -> list[Box]:
-    """For each cluster of changed cells, the box of all that it can reach."""
+    """For each cluster of changed cells, the box of all pixels that it can reach."""
     near = 2 * -(-(context + chroma) // CELL) + 1
     clusters = cv2.dilate(cells, np.ones((near, near), np.uint8))
     count, labels = cv2.connectedComponents(clusters, connectivity=8)
@@ -187,7 +191,7 @@ def _boxes(cells: Cells, size: Size, context: int, chroma: int) -> list[Box]:
 
 
 def _merged(boxes: list[Box], size: Size, spent: int) -> list[Box] | None:
-    """Boxes of which no two cost less as one; None if there are too many to try."""
+    """Merge boxes while two cost no more as one; ``None`` if there are too many to try."""
     if len(boxes) > MOST_BOXES:
         return None
 
@@ -215,7 +219,7 @@ def _union(one: Box, other: Box) -> Box:
 
 
 def _split(box: Box, width: int, height: int) -> list[Box]:
-    """The box in parts of at most so many pixels, cut at whole cells."""
+    """Split a box into parts of at most ``width`` by ``height`` pixels, at multiples of a cell."""
     width, height = (max(CELL, side // CELL * CELL) for side in (width, height))
     return [
         Box(x, y, min(width, box.right - x), min(height, box.bottom - y))

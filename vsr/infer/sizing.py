@@ -1,4 +1,4 @@
-"""Choose tile and batch: from what was asked, or from a memory budget; smaller when it runs out."""
+"""Choose tile and batch from the options or a memory budget; shrink them when memory runs out."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ from vsr.models.arch import Upscaler
 from vsr.models.shapes import on_shapes
 from vsr.options import EngineOptions
 
-SAFETY = 1.4  # a convolution's scratch memory is not seen by the meter
+SAFETY = 1.4  # a convolution's scratch memory is not counted
 MEASURED = (64, 192)  # sides in pixels of the windows that a GPU's memory is measured with
 COUNTED = 32  # of the one whose tensors are counted elsewhere
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Bytes that the network takes at its peak: so many for a window, and so many a pixel of it."""
+    """The network's peak memory in bytes: so many for each window, and for each of its pixels."""
 
     window: float
     pixel: float
 
     def of(self, size: Size, tile: int) -> float:
-        """For a window of at most ``tile`` pixels a side in a picture of ``size``."""
+        """Bytes for a window of at most ``tile`` pixels a side in a picture of ``size``."""
         return self.window + self.pixel * min(size.width, tile) * min(size.height, tile)
 
 
 def need(module: nn.Module, device: torch.device, dtype: torch.dtype, upscaler: Upscaler) -> Need:
-    """Measured on a GPU with two sizes of window; elsewhere counted tensor by tensor.
+    """Measure on a GPU with two sizes of window; elsewhere count tensor by tensor.
 
-    A network of bounded reach takes as much for each pixel of a small window, and has run through
-    it sooner than torch imports what it takes to know shapes alone. Others are not run.
+    A network with a bounded receptive field takes as much for each pixel of a small window as of a
+    large one, and running it there is quicker than the imports of torch's meta device. Others are
+    counted on shapes alone.
     """
     # The float result and its colour conversion come on top: about five floats a channel.
     finish = 3 * 4 * 5 * upscaler.scale**2
@@ -69,7 +70,7 @@ def need(module: nn.Module, device: torch.device, dtype: torch.dtype, upscaler: 
 
 
 class Sizes:
-    """The tile and the batch of an engine. ``fit`` first, and again when the network changes."""
+    """Chooses an engine's tile and batch. Call ``fit`` first, and when the network changes."""
 
     def __init__(self, options: EngineOptions, device: torch.device, upscaler: Upscaler) -> None:
         self._device, self._upscaler = device, upscaler
@@ -83,11 +84,11 @@ class Sizes:
         self.latest: tuple[TilePlan, int] | None = None
 
     def fit(self, module: nn.Module, dtype: torch.dtype) -> None:
-        """The network whose memory counts from now on; it is measured when that is first asked."""
+        """Choose for this network from now on; its memory is measured when first needed."""
         self._module, self._dtype, self._need = module, dtype, None
 
     def choose(self, output: Output, frames: int) -> tuple[TilePlan, int]:
-        """The tiles and the batch for ``frames`` pictures, from the options or the budget."""
+        """Returns the tiles and the batch for ``frames`` frames, by the options or the budget."""
         overlap = self._upscaler.overlap(self._overlap, output.margin)
         low = output.low
         budget = self._budget - state_bytes(self._upscaler.memory, self._dtype, low)
@@ -112,7 +113,10 @@ class Sizes:
         return tiles, batch
 
     def shrink(self) -> tuple[Size, int]:
-        """The next smaller window and batch. Raises :class:`OutOfMemory` below the smallest."""
+        """Go to the next smaller batch or tile; returns both.
+
+        Raises :class:`OutOfMemory` below the smallest.
+        """
         if self.latest is None:
             raise OutOfMemory(
                 f"memory ran out on {self._device}: the enlarged frames alone do not fit",

@@ -1,1 +1,1 @@
-"""Networks and interpolations behind one interface. No files, no devices."""
+"""Networks and interpolations behind one interface. They know no files and no devices."""

@@ -1,4 +1,4 @@
-"""What an architecture and a ready upscaler are. Facts travel with the module, not a name."""
+"""Architectures and upscalers: a module together with the facts that the engine needs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ MOST = 4096  # of any hyper-parameter: no network of this kind comes near it
 MOST_SCALE = 8
 ALL_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 LEAST_HALO = 2
-"""Of the bicubic that enlarges alpha, and colours outside of 0..1, where the network does not."""
+"""In source pixels: of the bicubic that enlarges alpha and colours outside of 0..1."""
 LONGEST_HALO, FADED = 96, 48
-"""A halo beyond the first would be most of every tile: unless told, the second is cross-faded."""
+"""In source pixels. A larger halo would be most of every tile: unless --overlap is given, such
+tiles overlap by the second number and are cross-faded."""
 Hyper: TypeAlias = int | float | str | bool
 State: TypeAlias = Mapping[str, Tensor]
 
@@ -98,17 +99,17 @@ class Upscaler:
 
     @property
     def parameters(self) -> int:
-        """How many numbers were learnt."""
+        """The number of learnt values."""
         return sum(parameter.numel() for parameter in self.module.parameters())
 
     @property
     def exact(self) -> bool:
-        """Whether tiles overlap by all that the network sees, unless told otherwise."""
+        """Whether tiles overlap by the whole halo, unless --overlap says otherwise."""
         return self.bounded and self.halo <= LONGEST_HALO
 
     @property
     def note(self) -> str:
-        """What a person should know about its tiles; empty where they are exact."""
+        """A sentence about tiles that are not exact; empty where they are."""
         if self.exact:
             return ""
         reach = f"{self.halo} px around each pixel" if self.bounded else "far around each pixel"
@@ -120,21 +121,21 @@ class Upscaler:
         )
 
     def overlap(self, asked: int | None, margin: int) -> int:
-        """What tiles share on each side: what was asked, but no more than is of use.
+        """Source pixels that neighbouring tiles share: what was asked, but no more than is of use.
 
-        ``margin`` is what the output needs beyond the network's own reach.
+        ``margin`` is what the output needs beyond the halo, in source pixels.
         """
         if asked is None:
             return (self.halo if self.exact else min(self.halo, FADED)) + margin
         return min(asked, self.halo + margin) if self.bounded else asked
 
     def is_exact(self, overlap: int, margin: int) -> bool:
-        """Whether tiles that overlap so fit together without being cross-faded."""
+        """Whether tiles with this overlap equal the untiled frame, and need no cross-fade."""
         return self.bounded and overlap >= self.halo + margin
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the name and of every weight: equal for equal output."""
+        """A hash of the name and of every weight; equal ones give equal output."""
         digest = hashlib.sha256(f"{self.arch} {self.name} {self.scale}".encode())
         for key, value in self.module.state_dict().items():
             digest.update(key.encode())
@@ -152,7 +153,7 @@ def make_upscaler(
     learned: bool = True,
     card: Mapping[str, str] | None = None,
 ) -> Upscaler:
-    """Measure a module's scale and halo, and bundle them with what it says of itself."""
+    """Make an upscaler of a module: scale and halo are measured, the rest it states itself."""
     module = module.eval()
     alpha = bool(getattr(module, "alpha", False))
     scale, halo = measure(module)
@@ -202,7 +203,7 @@ def measure(module: nn.Module) -> tuple[int, int]:
 
 
 def _counted(module: nn.Module) -> Iterator[nn.Module]:
-    """The parts of a network that look around."""
+    """The convolutions of a module, and the parts that state a radius."""
     if isinstance(module, nn.Conv2d) or hasattr(module, "radius"):
         yield module
     else:
@@ -211,7 +212,7 @@ def _counted(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def folded(module: nn.Module) -> nn.Module:
-    """A copy with every batch norm that follows a convolution folded into it. Same output."""
+    """Returns a copy with every batch norm fused into the convolution before it; same output."""
     module = copy.deepcopy(module).eval()
     for parent in list(module.modules()):
         if not isinstance(parent, nn.Sequential):

@@ -1,4 +1,4 @@
-"""Every architecture that `vsr` knows, by name. To add one: its file, a line here, a test."""
+"""The catalog of architectures, by name. To add one: its file, a line here, a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several networks, one after another, as one: first clean, then enlarge. No files."""
+"""Several networks one after another, as one network: first clean, then enlarge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vsr.models.arch import Upscaler
 
 
 class Chain(nn.Module):
-    """Each network on what the one before made, kept within 0..1 as each expects it."""
+    """Runs each network on the result of the one before, clamped to 0..1."""
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Chain(nn.Module):
 
 
 def chain(upscalers: Sequence[Upscaler]) -> Upscaler:
-    """One upscaler of several: factors multiply, and what each needs is counted in input pixels."""
+    """Make one upscaler of several: factors multiply, halos add up in source pixels."""
     first, *others = upscalers
     scale, reach, multiple, dtypes = first.scale, float(first.halo), first.multiple_of, first.dtypes
     for upscaler in others:

@@ -1,4 +1,4 @@
-"""Networks for grey and for RGBA pictures as networks for RGB: what an engine can run on video."""
+"""Adapt networks for grey or RGBA pictures to RGB, so that an engine can run them on video."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LUMA = (0.299, 0.587, 0.114)  # BT.601, which pictures are made grey with
 
 
 class GreyOnColor(nn.Module):
-    """A grey network on RGB: it makes the lightness, bicubic the colour, as is usual since SRCNN.
+    """A grey network on RGB: it enlarges the luma, bicubic the colour, as is usual since SRCNN.
 
     (n, 3, h, w) to (n, 3, h * scale, w * scale): what it adds to grey is added to each channel.
     """
@@ -49,7 +49,7 @@ class Alpha(nn.Module):
 
 
 def on_color(module: nn.Module) -> nn.Module:
-    """A module that takes and gives RGB, whichever channels ``module`` says that it has."""
+    """Returns a module that takes and returns RGB, adapted by what ``module.channels`` says."""
     channels = getattr(module, "channels", 3)
     if channels == 3:
         return module

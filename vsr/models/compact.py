@@ -74,7 +74,7 @@ class Compact(nn.Module):
         return self.unshuffled(pixels, trim).shuffled()
 
     def unshuffled(self, pixels: Tensor, trim: Trim | None = None) -> Unshuffled:
-        """The same, not laid out."""
+        """As ``forward``, before the pixel shuffle."""
         x = pixels.clamp(0, 1).to(next(self.body.parameters()).dtype)
         if trim is None:
             detail = self.body(x)  # (n, channels * scale**2, h, w); the base is not there meanwhile

@@ -1,4 +1,4 @@
-"""Pictures of any size for networks that want whole cells. Adds pixels, and knows no network."""
+"""Pad pictures to whole cells, for networks that begin with a pixel unshuffle."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from torch.nn import functional
 
 
 class Cells(nn.Module):
-    """(n, c, h, w) to (n, c * side², h / side, w / side): each cell of pixels becomes channels.
+    """Pixel unshuffle: (n, c, h, w) to (n, c * side², h / side, w / side).
 
-    Sides that are no whole number of cells are continued on the right and below.
+    Sides that are no whole number of cells are padded on the right and below.
     """
 
     def __init__(self, side: int) -> None:
         super().__init__()
         self.side = side
-        # Where in its cell a pixel lies is not known: it depends on all of it.
+        # A pixel may lie anywhere in its cell, and depends on all of the cell.
         self.radius = side - 1
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ class Cells(nn.Module):
 
 
 def continued(pixels: Tensor, multiple_of: int) -> Tensor:
-    """(n, c, h, w) mirrored on the right and below up to the next multiple of both sides."""
+    """Mirror (n, c, h, w) on the right and below, up to the next multiple on both sides."""
     height, width = pixels.shape[-2:]
     down, right = -height % multiple_of, -width % multiple_of
     # What is too narrow to be mirrored is repeated.

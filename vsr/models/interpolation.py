@@ -1,4 +1,4 @@
-"""Nearest, bilinear, bicubic and Lanczos. No weights, no learning.
+"""Nearest, bilinear, bicubic and Lanczos interpolation by whole factors.
 
 An enlargement by a whole factor repeats the same few filters, one for each place in a cell of the
 output, so it is one convolution at the input's size and a shuffle (Shi et al., CVPR 2016, section
@@ -44,7 +44,7 @@ KERNELS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
 
 
 class Phases(nn.Module):
-    """An enlargement before its shuffle: (n, c, h, w) to (n, c * scale**2, h, w) float32."""
+    """An interpolation before its shuffle: (n, c, h, w) to (n, c * scale**2, h, w) float32."""
 
     def __init__(self, kernel: str, scale: int = 4) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Phases(nn.Module):
         return made
 
     def _mend_borders(self, cells: Tensor) -> None:
-        """Make up for the taps that fell outside of the last axis, whose phases are axis 3."""
+        """Normalise the last axis's borders, where taps fall outside; axis 3 has the phases."""
         length, radius = cells.shape[-1], self.radius
         ones = torch.ones(1, 1, length, device=cells.device)
         inside = functional.conv1d(ones, self.lines[:, None], padding=radius)[0, :, None]
@@ -98,7 +98,7 @@ def _no_autocast(device: str) -> AbstractContextManager[object]:
 
 
 class Interpolation(nn.Module):
-    """Any of the four: (n, c, h, w) to (n, c, h * scale, w * scale) float32."""
+    """One of the four interpolations: (n, c, h, w) to (n, c, h * scale, w * scale) float32."""
 
     trims = True
 
@@ -111,7 +111,7 @@ class Interpolation(nn.Module):
         return self.unshuffled(pixels, trim).shuffled()
 
     def unshuffled(self, pixels: Tensor, trim: Trim | None = None) -> Unshuffled:
-        """The same, not laid out."""
+        """As ``forward``, before the pixel shuffle."""
         if trim is None:
             return Unshuffled((self.phases(pixels),), self.scale)
         made = self.phases(trim(pixels, self.phases.radius))

@@ -1,4 +1,4 @@
-"""Names that other projects gave to the same layers, as ours. Renames keys; reads no file.
+"""Rename the keys of other projects' state dicts for the same layers to ours.
 
 Known are ESRGAN's generator as its authors published it in 2018 ("old": ``model.1.sub.0.RDB1``),
 then with plain names ("new": ``RRDB_trunk.0.RDB1``, also BSRGAN and RealSR). Real-ESRGAN's names
@@ -28,7 +28,7 @@ _NEW = (
 
 
 def published(state: State) -> dict[str, Tensor]:
-    """``state`` by our names; what is of no known layout keeps its own."""
+    """Returns ``state`` with our keys; a state dict of no known layout keeps its own."""
     plain = dict(state)
     for prefix in _PREFIXES:
         if plain and all(key.startswith(prefix) for key in plain):

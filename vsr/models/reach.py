@@ -1,8 +1,8 @@
-"""How far a strange network looks, from the operations that it runs. Knows no architecture.
+"""Measure the receptive field of any network from the operations that it runs.
 
-Operations that are known to stay near a pixel, and to treat every place alike, add up to a radius;
-a single one that is not known (attention, a mean over the picture, a stride) makes it unbounded. So
-a radius that is given is never too small, and a network that has one may be called unbounded.
+The radii of operations that are known to be local and shift-invariant add up. A single operation
+that is not known to be (attention, a mean over the picture, a stride) makes the receptive field
+unbounded. So a radius is never too small, and a bounded network may be called unbounded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _AXES = {
     **dict.fromkeys(("mean", "sum", "amax", "amin", "var", "cat", "_softmax"), 1),
     **dict.fromkeys(("split", "split_with_sizes", "chunk"), 2),
 }
-"""Which argument says along what they work."""
+"""Which argument names the axes that they work along."""
 _VIEWS = {"view", "_unsafe_view", "unsqueeze", "squeeze", "expand", "_reshape_alias"}
 _PADS = {"constant_pad_nd", "reflection_pad2d", "replication_pad2d"}
 _ENLARGING = {
@@ -43,10 +43,9 @@ _RESIZING = {*_ENLARGING, "pixel_shuffle", "pixel_unshuffle"}
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """``radius`` in input pixels; it works on cells of ``cell`` pixels a side.
+    """A pixel's enlargement depends on source pixels no farther away than ``radius``.
 
-    What is around a pixel decides on its enlargement no farther away than the radius, if windows
-    begin at multiples of the cell.
+    That holds if windows begin at multiples of ``cell``, both in source pixels.
     """
 
     radius: int
@@ -54,16 +53,16 @@ class Reach:
 
 
 def reach(module: nn.Module, channels: int, size: tuple[int, int]) -> Reach | None:
-    """How far a network looks, or ``None`` where that is as far as it likes or not known.
+    """Returns a network's receptive field; ``None`` where it is unbounded or not known.
 
-    ``size`` is a height and a width that it takes.
+    ``size`` is a height and a width that the network takes.
     """
     picture = torch.zeros(1, channels, *size, device="meta")
     meter = _Meter(picture)
     try:
         with torch.inference_mode(False), torch.no_grad(), meter:
             copy.deepcopy(module).float().to("meta")(picture)
-    except RuntimeError:  # it looks at numbers, so at any of them
+    except RuntimeError:  # it decides by values, which the meta device has not
         return None
     return Reach(math.ceil(meter.radius), meter.cell) if math.isfinite(meter.radius) else None
 
@@ -98,7 +97,7 @@ class _Meter(TorchDispatchMode):
 
 
 def _radius(name: str, args: tuple[Any, ...], before: Tensor, after: Tensor) -> float:
-    """What one operation adds, in pixels of its own input ``before``."""
+    """The radius that one operation adds, in pixels of its own input ``before``."""
     if name in _POINTWISE:
         return 0
     if name in _AXES:

@@ -1,4 +1,4 @@
-"""A network with a memory: what it saw of the frames before, moved along with the motion.
+"""A recurrent network: it gets its own features of the frame before, warped by the motion.
 
 For each frame it gets the frame, the frame before and its own features of the frame before, both
 warped to the present one by the motion between them, as FRVSR (Sajjadi et al., CVPR 2018) and
@@ -20,9 +20,9 @@ from vsr.models.arch import Arch, Hyper, State, indices
 from vsr.models.interpolation import Phases
 from vsr.models.unshuffled import Unshuffled
 
-BEFORE = 5  # channels of what is known of the frame before, beside the memory
+BEFORE = 5  # channels of the warped frame before, beside the state
 SLOPE = 0.1  # of the activations' negative side
-SMALL = 0.1  # how much less the memory weighs at first
+SMALL = 0.1  # factor of the state's initial weights
 
 
 class Residual(nn.Module):
@@ -41,9 +41,9 @@ class Residual(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """One step: a frame and what is remembered, to the frame enlarged and what to remember.
+    """One step: a frame and the state of the frame before, to the enlarged frame and the new state.
 
-    ``features`` channels of memory, ``layers`` 3x3 convolutions in residual blocks of two.
+    The state has ``features`` channels; ``layers`` 3x3 convolutions form residual blocks of two.
     """
 
     def __init__(self, scale: int = 4, features: int = 64, layers: int = 8) -> None:
@@ -71,20 +71,20 @@ class Recurrent(nn.Module):
             self.tail.weight *= 0.01
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(n, 3, h, w) RGB to (n, 3, h * scale, w * scale) float32: each frame a first one."""
+        """(n, 3, h, w) RGB to (n, 3, h * scale, w * scale) float32, each frame without a state."""
         return self.step(pixels, first(pixels), self.nothing(pixels))[0].shuffled()
 
     def nothing(self, pixels: Tensor) -> Tensor:
-        """The memory of a first frame: zeros, (n, features, h, w)."""
+        """The state before a first frame: zeros, (n, features, h, w)."""
         count, _, height, width = pixels.shape
         state = pixels.new_zeros(count, self.memory, height, width, dtype=self.tail.weight.dtype)
         return state.contiguous(memory_format=torch.channels_last)
 
     def step(self, pixels: Tensor, before: Tensor, state: Tensor) -> tuple[Unshuffled, Tensor]:
-        """(n, 3, h, w) RGB, and what is known before it as :func:`carried` or :func:`first` has it.
+        """Enlarge (n, 3, h, w) RGB, given :func:`carried` or :func:`first` for ``before``.
 
-        Returns the enlarged frame's cells and the memory of this frame. Learnt layers see RGB
-        clamped to 0..1, the base sees it as it is.
+        Returns the sub-pixel output and the state of this frame. Learnt layers get RGB clamped to
+        0..1, the bicubic base gets it as it is.
         """
         dtype = self.tail.weight.dtype
         seen = (pixels.clamp(0, 1), before[:, :3].clamp(0, 1), before[:, 3:], state)
@@ -94,26 +94,26 @@ class Recurrent(nn.Module):
 
 
 def carried(pixels: Tensor, state: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
-    """What is known of the frame before, where the present frame has it.
+    """Warp the frame before and its state to the present frame.
 
     ``pixels`` (n, 3 or 4, h, w) and ``state`` (n, features, h, w) are of the frame before;
     ``motion`` is (n, 2, h, w) in pixels, x then y, from each present pixel to its place
     there.
-    Returns ``before``, (n, 5, h, w): RGB, bilinear, and how far each memory lies from where it
-    should, within half a pixel; and the memories, each copied from the nearest pixel. Bilinear
-    ones lose sharpness from frame to frame, and take thirty times as long on a CPU.
+    Returns ``before``, (n, 5, h, w): RGB, bilinear, and by how much each pixel's state is off, half
+    a pixel at most; and the state, copied from the nearest pixel. A bilinear state would lose
+    sharpness from frame to frame, and take thirty times as long on a CPU.
     """
     whole = motion.round()
     return torch.cat([warped(pixels[:, :3], motion), motion - whole], 1), _copied(state, whole)
 
 
 def first(pixels: Tensor) -> Tensor:
-    """``before`` of a frame that nothing is known before: the frame itself."""
+    """Returns ``before`` for a first frame: the frame itself."""
     return torch.cat([pixels[:, :3], torch.zeros_like(pixels[:, :2])], 1)
 
 
 def warped(x: Tensor, motion: Tensor) -> Tensor:
-    """(n, c, h, w) moved by ``motion``: bilinear in float32, continued at the borders."""
+    """Warp (n, c, h, w) by ``motion``: bilinear in float32, repeated beyond the borders."""
     height, width = x.shape[-2:]
     rows = torch.arange(height, device=x.device, dtype=torch.float32)
     columns = torch.arange(width, device=x.device, dtype=torch.float32)
@@ -126,7 +126,7 @@ def warped(x: Tensor, motion: Tensor) -> Tensor:
 
 
 def _copied(x: Tensor, motion: Tensor) -> Tensor:
-    """(n, c, h, w) moved by whole pixels, continued at the borders."""
+    """Warp (n, c, h, w) by whole pixels, repeated beyond the borders."""
     count, channels, height, width = x.shape
     rows = torch.arange(height, device=x.device)[:, None]
     columns = torch.arange(width, device=x.device)

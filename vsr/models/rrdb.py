@@ -22,11 +22,11 @@ from vsr.models.trim import Trim, around
 
 RESIDUAL = 0.2
 _UPS = {1: 0, 2: 1, 3: 1, 4: 2, 8: 3}
-"""Convolutions behind an enlargement, by factor: each doubles, but for the lone one of 3."""
+"""Number of enlargements with a convolution, by factor: each doubles, but for that of 3."""
 
 
 class DenseBlock(nn.Module):
-    """Five convolutions, each of which sees all before it: (n, features, h, w) to the same."""
+    """Five densely connected convolutions: (n, features, h, w) to the same."""
 
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class DenseBlock(nn.Module):
 
 
 class Rrdb(nn.Module):
-    """Three dense blocks and a way around them: (n, features, h, w) to the same."""
+    """Three dense blocks with a residual connection: (n, features, h, w) to the same."""
 
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()

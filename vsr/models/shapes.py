@@ -1,4 +1,4 @@
-"""Run a network to learn something about it, on shapes alone where it bears that. No results."""
+"""Profile a network: run it on torch's meta device, where only shapes are computed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SIDE = 64  # of the picture that costs are counted on
 
 
 def on_shapes(module: nn.Module, look: Callable[[nn.Module, torch.device], Found]) -> Found:
-    """What ``look`` finds with a copy of a network and the device that it lies on.
+    """Call ``look`` with a copy of a network on the meta device, and return its result.
 
-    That is torch's meta device, where nothing is computed. Networks that decide by the numbers they
-    see cannot run there: they are looked at again on the CPU, at their cost.
+    Networks that decide by values cannot run there; ``look`` is then called with a copy on the CPU,
+    which computes all of it.
     """
     # Some networks renew their weights as they run, which inference mode forbids without numbers.
     with torch.inference_mode(False), torch.no_grad():
@@ -29,7 +29,7 @@ def on_shapes(module: nn.Module, look: Callable[[nn.Module, torch.device], Found
 
 
 def multiply_adds(module: nn.Module) -> int:
-    """Multiplications with an addition for each input pixel, of convolutions and products."""
+    """Multiply-adds for each source pixel, of convolutions and matrix products."""
 
     def count(network: nn.Module, device: torch.device) -> int:
         with FlopCounterMode(display=False) as counter:

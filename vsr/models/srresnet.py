@@ -76,7 +76,7 @@ class SRResNet(nn.Module):
 
 
 class Tail(nn.Conv2d):
-    """The 9x9 convolution behind a x2 pixel shuffle, computed before the shuffle.
+    """A 9x9 convolution after a x2 pixel shuffle, computed before the shuffle.
 
     (n, 4 * features, h, w) to (n, 12, h, w). Equal, and faster: twelve channels fill the lanes of a
     processor that three leave idle, and 64 channels are never laid out at the enlarged size.
@@ -92,7 +92,7 @@ class Tail(nn.Conv2d):
 
 
 def phases(kernel: Tensor) -> Tensor:
-    """A 9x9 kernel after a x2 pixel shuffle, as a 5x5 kernel before one: no more wasted lanes.
+    """Turn a 9x9 kernel after a x2 pixel shuffle into the equal 5x5 kernel before it.
 
     (o, c, 9, 9) to (4 * o, 4 * c, 5, 5): for each place in a 2x2 cell of the output, which places
     of which cells of the input it sees; where it sees none there is 0. With ``padding=2`` in place

@@ -1,10 +1,9 @@
-"""Leave out, layer by layer, what the wanted part of a window does not depend on any more.
+"""Crop a window between layers to what the wanted part still depends on.
 
-Each layer looks a little around, so the first ones have to compute more than the last ones. What is
-left out makes the window's new edges wrong, as far as the layers to come look, which is just not as
-far as the wanted part. There sums are the same, on a CPU to the bit. A network that does so says
-``trims = True``, and takes a ``trim`` beside the pixels of a window: then it gives what is wanted
-alone.
+Early layers need more context than late ones. Cropping makes the new edges of the window wrong, as
+far as the later layers' receptive field reaches, which ends before the wanted part; its values stay
+the same, on a CPU to the bit. A network that crops has ``trims = True`` and takes a ``trim`` beside
+the pixels of a window; then it returns the wanted part only.
 """
 
 from __future__ import annotations
@@ -15,22 +14,25 @@ from torch import Tensor, nn
 from vsr.geometry import Box, Size
 
 STEP = 16
-"""Sides come in steps of so many pixels at least: for each new shape kernels are made or chosen."""
+"""Sides are multiples of so many pixels or more, since libraries prepare kernels for each shape."""
 LEAST = 64
-"""Side in pixels, where there are so many. For narrower pictures processors sum in another order,
-and a bit may differ."""
+"""Least side in pixels, where the window has as many. In narrower pictures processors add in
+another order, and the last bit may differ."""
 WORTH = 0.9
-"""What is left must be no more than this share, for it has to be copied."""
+"""A crop must leave no more than this share of the pixels, for it costs a copy."""
 
 
 class Trim:
-    """A window on its way through a network, once: ``box`` is what is left, in input pixels."""
+    """The crops of one window on its way through a network.
+
+    ``box`` is what is left of the window, in source pixels. Use it for one pass.
+    """
 
     def __init__(self, window: Box, wanted: Box) -> None:
         self.box, self._wanted = window, wanted
 
     def __call__(self, x: Tensor, reach: int) -> Tensor:
-        """(n, c, h, w) of ``box`` to what the layers to come, which look ``reach`` far, need."""
+        """Crop (n, c, h, w) of ``box`` to what later layers, of radius ``reach`` in all, need."""
         before = self.box
         box = stepped(self._wanted.grown(reach, before), before, before)
         if box.pixels > WORTH * before.pixels:
@@ -39,20 +41,20 @@ class Trim:
         return self.cut(x, before)
 
     def cut(self, x: Tensor, covered: Box) -> Tensor:
-        """Of a tensor that covers a larger box, what lies in the present one."""
+        """Crop a tensor that covers the box ``covered`` to the present box."""
         return x if covered == self.box else _contiguous(part(x, covered, self.box))
 
     def wanted(self, x: Tensor) -> Tensor:
-        """Of (n, c, h * s, w * s) made of ``box``, the wanted part: a view."""
+        """Returns the wanted part of (n, c, h * s, w * s), which covers ``box``: a view."""
         return part(x, self.box, self._wanted)
 
 
 def around(
     x: Tensor, blocks: nn.Sequential, join: nn.Module, trim: Trim | None, *, reach: int, after: int
 ) -> Tensor:
-    """``x + join(blocks(x))``: (n, c, h, w) to the same, or to what is needed of it.
+    """A residual trunk, ``x + join(blocks(x))``: (n, c, h, w) to the same, or cropped by ``trim``.
 
-    Each block looks ``reach`` far, the join one pixel, and what follows ``after``.
+    Radii: each block ``reach``, the join one pixel, all that follows ``after``.
     """
     if trim is None:
         return x + join(blocks(x))
@@ -66,14 +68,14 @@ def around(
 
 
 def part(x: Tensor, covered: Box, wanted: Box) -> Tensor:
-    """Of (n, c, h * s, w * s) that cover a box of h by w pixels, a box within it: a view."""
+    """Cut a box out of (n, c, h * s, w * s) that cover the box ``covered``: a view."""
     scale = x.shape[-1] // covered.width
     left, top = (wanted.x - covered.x) * scale, (wanted.y - covered.y) * scale
     return x[..., top : top + wanted.height * scale, left : left + wanted.width * scale]
 
 
 def stepped(box: Box, within: Box, most: Size | Box) -> Box:
-    """The box with sides of few lengths, ``most`` at most, slid to lie within another."""
+    """Enlarge a box to sides of few lengths, at most ``most``, and move it to lie ``within``."""
     width = min(most.width, _stepped(box.width))
     height = min(most.height, _stepped(box.height))
     left, top = min(box.x, within.right - width), min(box.y, within.bottom - height)
@@ -81,7 +83,7 @@ def stepped(box: Box, within: Box, most: Size | Box) -> Box:
 
 
 def _stepped(side: int) -> int:
-    """In steps of an eighth to a sixteenth of itself, where it is large."""
+    """Round a side up, in steps of an eighth to a sixteenth of itself where it is large."""
     step = max(STEP, 1 << side.bit_length() >> 4)
     return max(LEAST, -(-side // step) * step)
 

@@ -1,4 +1,4 @@
-"""An enlargement whose pixels are not laid out yet: those of a cell are channels of one place."""
+"""Sub-pixel outputs: enlargements before the pixel shuffle, whose pixels are channels of a cell."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Unshuffled:
     side: int
 
     def shuffled(self) -> Tensor:
-        """(n, c, h * side, w * side)."""
+        """Returns the picture, (n, c, h * side, w * side)."""
         total, *others = self.parts
         for part in others:
             total = total + part
         return shuffled(total, self.side)
 
     def within(self, least: float, most: float) -> Tensor:
-        """Whether all that was learned is a number from ``least`` to ``most``, as a tensor."""
+        """Whether the learned part lies between ``least`` and ``most`` everywhere, as a tensor."""
         return within(self.parts[-1], least, most)
 
     def __getitem__(self, which: slice) -> Unshuffled:
-        """Some of the n."""
+        """Select pictures along the first axis."""
         return Unshuffled(tuple(part[which] for part in self.parts), self.side)
 
 
@@ -48,12 +48,12 @@ class Unshuffling(Protocol):
     scale: int
 
     def unshuffled(self, pixels: Tensor, trim: Trim | None = None) -> Unshuffled:
-        """(n, 3, h, w) to as many cells of ``scale`` by ``scale`` pixels, or those wanted."""
+        """(n, 3, h, w) to cells of ``scale`` by ``scale`` pixels, for all or the wanted pixels."""
         ...
 
 
 def within(values: Tensor, least: float, most: float) -> Tensor:
-    """Whether all of (n, c, h, w) are numbers from ``least`` to ``most``: one pass, no waiting."""
+    """Whether all of (n, c, h, w) lie between ``least`` and ``most``, as a tensor, in one pass."""
     in_order = values.permute(0, 2, 3, 1) if values.stride(1) == 1 else values  # of memory
     lowest, highest = torch.aminmax(in_order)
     return (lowest >= least) & (highest <= most)  # not-a-number is neither

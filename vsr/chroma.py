@@ -21,13 +21,13 @@ _DOWN_BETWEEN = (0.61357876, -0.13498461, 0.02134384, -0.00162714, 0.00168915)
 _UP_ON = (9 / 16, -1 / 16)
 _DOWN_ON = (46 / 64, 16 / 64, -8 / 64, 0.0, 1 / 64)
 
-# Luma samples on either side, for each halving: of the place that a sample of the smaller plane
-# covers, which it is made of as well; and of a chroma sample, which it has a part in.
+# Support in luma samples on either side, for each halving. Down: around the place that a chroma
+# sample covers, those that it is made of as well. Up: those that a chroma sample takes part in.
 DOWN_SUPPORT, UP_SUPPORT = 4, 5
 
 
 def up_reach(multiple: int) -> int:
-    """Luma samples on either side that a chroma sample has a part in, if it covers ``multiple``."""
+    """Luma samples on either side that a chroma sample takes part in, if it covers ``multiple``."""
     return UP_SUPPORT * (multiple - 1)
 
 
@@ -134,7 +134,7 @@ def _extended(
 def mirrored(
     length: int, places: tuple[int, int], first: bool, last: bool, device: torch.device
 ) -> Tensor:
-    """Where the samples at ``places`` [from, to) outside of a line are found inside of it."""
+    """The indices inside of a line that mirror the ``places`` [from, to) outside of it."""
     period = max(1, 2 * length - int(first) - int(last))
     wrapped = torch.arange(*places) % period
     folded = (2 * length - 1 - int(last)) - wrapped

@@ -1,4 +1,4 @@
-"""What code values mean as colour, and planes to RGB and back. Tensors in, tensors out, any device.
+"""Convert planes of code values to RGB and back, on any device.
 
 Matrix, range, primaries, transfer and siting are the code points of ITU-T H.273 / ISO 23091-2, as
 FFmpeg numbers them. RGB is never clamped on the way in, so that planes -> RGB -> planes is the
@@ -57,7 +57,7 @@ class ColorSpec:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the planes: uint8, or uint16 above 8 bit."""
+        """The type of the planes: uint8, or uint16 above 8 bit."""
         return torch.uint8 if self.depth <= 8 else torch.uint16
 
     @property
@@ -67,7 +67,7 @@ class ColorSpec:
 
     @property
     def hdr(self) -> bool:
-        """Whether the transfer is one of HDR's: PQ (SMPTE 2084) or HLG (ARIB B67)."""
+        """Whether the transfer is PQ (SMPTE 2084) or HLG (ARIB B67)."""
         return self.transfer in (PQ, HLG)
 
     @property
@@ -128,7 +128,7 @@ def to_rgb(planes: tuple[Tensor, ...], spec: ColorSpec) -> Tensor:
 
 
 def part_to_rgb(planes: tuple[Tensor, ...], spec: ColorSpec, box: Box) -> Tensor:
-    """A box of :func:`to_rgb` of the planes, the same to the bit, and no more work than for it."""
+    """Convert a box only: the same as that box of :func:`to_rgb`'s result, to the bit."""
     height, width = planes[0].shape[-2:]
     wide, high = spec.multiple
     left, right = _around(box.x, box.right, width, wide)
@@ -144,7 +144,7 @@ def part_to_rgb(planes: tuple[Tensor, ...], spec: ColorSpec, box: Box) -> Tensor
 
 
 def _around(start: int, end: int, length: int, multiple: int) -> tuple[int, int]:
-    """The stretch with what chroma's filter sees around it, and with whole samples of chroma."""
+    """Extend [start, end) by what the chroma filter reads around it, to whole chroma samples."""
     reach = -(-up_reach(multiple) // multiple) * multiple
     first = max(0, start // multiple * multiple - reach)
     return first, min(length, -(-end // multiple) * multiple + reach)

@@ -1,4 +1,4 @@
-"""Motion between consecutive frames, from decoded luma alone: vectors, and where a scene was cut.
+"""Estimate motion between consecutive frames from decoded luma: vectors, and scene cuts.
 
 Dense inverse search (Kroeger et al., ECCV 2016) as OpenCV has it. It is estimated on the host,
 ahead of the network. A pair of frames gives the same vectors wherever it is computed: OpenCV
@@ -21,16 +21,16 @@ from torch import Tensor
 from vsr.color import ColorSpec
 
 STEP = 16
-"""Vectors are whole numbers of so many parts of a pixel."""
+"""Vectors are in 1 / 16 of a source pixel."""
 LEAST_SIDE = 16
-"""Pixels a side, below which nothing is estimated: nothing moved then."""
-MOST = 1 << 14  # parts of a pixel: no vector leaves int16, nor points farther than 1024 px
+"""Pixels a side below which nothing is estimated, and all vectors are zero."""
+MOST = 1 << 14  # in 1 / 16 px: vectors fit int16 and point no farther than 1024 px
 ALIKE = 0.4
-"""Correlation of fine structure with the frame before, moved: below it, it is another scene. Of
+"""A scene cut is where the fine structure's correlation with the warped frame before is lower. Of
 143 natural sequences, 98 of 100 pairs of scenes lie below 0.24, 98 of 100 pairs of neighbours above
 0.8."""
 FLAT = 1.0
-"""Code values: fine structure weaker than that is noise, and tells nothing of a cut."""
+"""Code values. Weaker fine structure is noise, and no cut is seen in it."""
 
 Luma = NDArray[np.uint8]  # (h, w)
 Planes = tuple[Tensor, ...]
@@ -38,35 +38,33 @@ Planes = tuple[Tensor, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
 class Motion:
-    """How n frames follow each other.
-
-    ``vectors`` (n, 2, h, w) int16, x then y, in 1/16 px: from each pixel to its place in the frame
-    before. ``begins`` says of each frame whether nothing of the frame before is of use: it is the
-    first one, or a scene begins. ``same`` are exact repetitions of the frame before.
-    """
+    """The motion of n frames, each from the frame before."""
 
     vectors: Tensor
+    """(n, 2, h, w) int16, x then y, in 1/16 px: from a pixel to its place in the frame before."""
     begins: tuple[bool, ...]
+    """Of each frame, whether it is the first one or the first of a scene."""
     same: tuple[bool, ...]
+    """Of each frame, whether it repeats the frame before exactly."""
 
     def pixels(self, frame: int) -> Tensor:
-        """Vectors of one frame, (1, 2, h, w) float32 in pixels."""
+        """The vectors of one frame, (1, 2, h, w) float32 in pixels."""
         return self.vectors[frame : frame + 1].float() / STEP
 
 
 class MotionEstimator:
-    """Motion of frames that come clip by clip. Results do not depend on how they are grouped."""
+    """Estimates motion of frames that come clip by clip; how they are grouped changes nothing."""
 
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads
         self._last: tuple[Luma, Planes] | None = None
 
     def forget(self) -> None:
-        """The next frame is the first one."""
+        """Take the next frame for a first one."""
         self._last = None
 
     def next(self, planes: Planes, color: ColorSpec) -> Motion:
-        """Motion of (n, h, w) integer planes that follow those of the last call."""
+        """Returns the motion of (n, h, w) integer planes that follow those of the last call."""
         frames = [tuple(plane[index] for plane in planes) for index in range(len(planes[0]))]
         lumas = [luma_of(frame, color) for frame in frames]
         height, width = lumas[0].shape
@@ -98,7 +96,7 @@ def _mapped(
 
 
 def luma_of(frame: Planes, color: ColorSpec) -> Luma:
-    """(h, w) 0..255 of one frame's planes, as exact as motion needs it."""
+    """The luma of one frame's planes, (h, w) 0..255, exact to a code value or two."""
     if color.layout == "rgb":
         red, green, blue = (plane.to(torch.int32) for plane in frame[:3])
         luma = (red * 77 + green * 150 + blue * 29) >> 8
@@ -114,7 +112,7 @@ def vectors_between(present: Luma, before: Luma) -> NDArray[np.int16]:
         return np.zeros((2, height, width), np.int16)
     cv2.setNumThreads(1)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    nothing: Any = None  # to begin with
+    nothing: Any = None  # no initial flow
     flow: NDArray[np.float32] = np.asarray(search.calc(present, before, nothing), np.float32)
     parts = np.rint(np.nan_to_num(flow) * STEP).clip(-MOST, MOST).astype(np.int16)
     return np.ascontiguousarray(parts.transpose(2, 0, 1))
@@ -141,7 +139,7 @@ def is_cut(present: Luma, before: Luma, vectors: NDArray[np.int16]) -> bool:
 
 
 def _structure(luma: Luma) -> NDArray[np.float32]:
-    """What is finer than a sixteenth of the picture, coarser than its grain."""
+    """The fine structure: half the size, minus its mean over a window of an eighth of that."""
     height, width = luma.shape
     small = cv2.resize(
         luma, (max(8, width // 2), max(8, height // 2)), interpolation=cv2.INTER_AREA

@@ -1,1 +1,1 @@
-"""Files and time: probing, reading, writing, joining and verifying. No models."""
+"""Video files and their times: probing, reading, writing, joining and verifying."""

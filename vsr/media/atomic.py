@@ -1,4 +1,4 @@
-"""Write a file that has its name only once it is whole. Knows nothing of what is in it."""
+"""Write files atomically: a file gets its name only when it is complete and on the disk."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_whole(path: Path, data: bytes, *, synced: bool = False) -> None:
 
 
 def unwritten(path: Path, error: OSError) -> MediaError:
-    """The error of a file that cannot be written: a :class:`StorageError` if the disk is why."""
+    """Translate an error of writing a file; a :class:`StorageError` if the disk is the cause."""
     if error.errno not in (*FULL, *GONE, *NETWORK, *LIMITS):
         return MediaError(f"cannot write {path}: {error.strerror or error}")
     hint = "is its folder there, and writable?"
@@ -115,6 +115,6 @@ def _exchanged(part: Path, path: Path) -> bool:
 
 
 def rename(part: Path, path: Path) -> None:
-    """Give a synced file its name, and have the name on the disk before this returns."""
+    """Rename a synced file; its new name is on the disk when this returns."""
     replace_file(part, path)
     sync_folder(path.parent)

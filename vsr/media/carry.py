@@ -33,13 +33,18 @@ _TX3G = bytes.fromhex(
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """One stream's fate; ``codec`` is what it becomes when converted, ``why`` is for people."""
+    """What becomes of one stream of the source in the target."""
 
     stream: StreamInfo
+    """The stream in the source."""
     action: Action
+    """Whether its packets are kept, converted or dropped."""
     codec: str = ""
+    """The codec that it is converted to."""
     why: str = ""
-    picture: bytes = field(default=b"", repr=False)  # cover art that becomes an attachment
+    """Why it is dropped, or what else there is to say of it, as a clause."""
+    picture: bytes = field(default=b"", repr=False)
+    """Cover art that becomes an attachment."""
 
     def __str__(self) -> str:
         if self.action == "convert":
@@ -48,7 +53,7 @@ class Carry:
 
 
 def plan_carry(info: MediaInfo, container: str) -> tuple[Carry, ...]:
-    """The fate of every stream but the main video, in the source's order."""
+    """Decide for every stream but the main video, in the source's order."""
     carries: list[Carry] = []
     for described in info.streams:
         if described.index == info.video:

@@ -1,4 +1,4 @@
-"""A clip: consecutive frames of one video stream, as planes on the host."""
+"""A clip: a few consecutive frames of one video stream, as planes on the host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One table of the codecs that `vsr` writes, and what their encoders must not do. Opens nothing."""
+"""The table of codecs that vsr writes: encoders, their options, containers and limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", "
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """An encoder of FFmpeg's and how it is spoken to.
+    """An encoder of FFmpeg, and the names of its options.
 
     ``quality`` and ``speed`` name its options for ``--crf`` and ``--preset``, with their defaults.
     ``segment`` is the container that segments are kept in: NUT keeps any time base exactly, but not

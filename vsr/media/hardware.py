@@ -16,13 +16,13 @@ from vsr.media.probe import MediaInfo
 
 
 def accelerator(name: str) -> HWAccel:
-    """What opens a file for a device, such as cuda:1; the CPU goes on where that fails."""
+    """Returns PyAV's hardware option for a device such as cuda:1, with the CPU as fallback."""
     kind, _, index = name.partition(":")
     return HWAccel(kind, index or None, allow_software_fallback=True)
 
 
 def refusal(info: MediaInfo, name: str) -> str:
-    """Why a device does not decode this video, in a few words; empty where it does."""
+    """Returns why a device does not decode this video, in a few words; empty where it does."""
     if info.decoder is not None:
         return f"{info.decoder} decodes it"
     try:

@@ -1,4 +1,4 @@
-"""HDR10's static metadata: read from a frame, and said to the encoders that can write it."""
+"""HDR10 static metadata: read from a decoded frame, and formatted as encoder options."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def side_data(frame: av.VideoFrame) -> dict[Type, bytes]:
 
 
 def read_hdr(frame: av.VideoFrame) -> Hdr | None:
-    """What a decoded frame carries, or ``None``."""
+    """Returns a decoded frame's HDR10 metadata, or ``None``."""
     found = side_data(frame)
     display = found.get(Type.MASTERING_DISPLAY_METADATA)
     light = found.get(Type.CONTENT_LIGHT_LEVEL)

@@ -1,4 +1,4 @@
-"""Still pictures and folders of them: the same planes in and out as video has."""
+"""Read and write still pictures, and read folders of them as clips of a video."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SAVE: dict[str, list[int]] = {
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a name ends like a still picture's."""
+    """Whether a name has the suffix of a still picture."""
     return path.suffix.lower() in SUFFIXES
 
 
@@ -72,7 +72,7 @@ def read_picture(path: Path, *, allow_huge: bool = False) -> tuple[tuple[Tensor,
 
 
 def _checked_bytes(path: Path, *, allow_huge: bool) -> bytes:
-    """What a picture file holds, once its header claims a size that can be believed."""
+    """Returns a picture file's bytes, if the size that its header claims is within limits."""
     check_regular(path)
     with translated(path, "read"):
         if path.stat().st_size > PICTURE_BYTES and not allow_huge:
@@ -94,7 +94,7 @@ def picture_size(path: Path, *, allow_huge: bool = False) -> Size:
 
 
 def spec_for(path: Path, source: ColorSpec) -> ColorSpec:
-    """The layout that a picture file of this name keeps of ``source``."""
+    """The colour spec in which a picture file of this name stores ``source``."""
     suffix = path.suffix.lower()
     layout = "gray" if source.layout == "gray" and suffix != ".webp" else "rgb"
     deep = source.depth > 8 and suffix in (".png", ".tif", ".tiff")
@@ -122,7 +122,7 @@ def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
 
 
 def probe_folder(folder: Path, fps: Fraction, *, allow_huge: bool = False) -> MediaInfo:
-    """A folder of frames described as if it were a video of ``fps``; the first picture tells."""
+    """Describe a folder of frames as a video of ``fps``, by its first picture."""
     paths = pictures_in(folder)
     planes, color = read_picture(paths[0], allow_huge=allow_huge)
     return MediaInfo(
@@ -155,7 +155,7 @@ def probe_folder(folder: Path, fps: Fraction, *, allow_huge: bool = False) -> Me
 
 
 class FolderReader:
-    """A folder of frames as clips of a video; every picture must be of one size and kind."""
+    """Reads a folder of frames as clips; all pictures must have one size and pixel format."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The times of a video's frames from its packets alone. Nothing is decoded, no pixel is seen."""
+"""Find the times of a video's frames from its packets, without decoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips for a network with a memory: each segment's frames, and ahead of it those it leads in with.
+"""Clips for a recurrent network, with motion, each segment preceded by its lead-in frames.
 
 A network that remembers must see some frames before the first one that is written, whoever makes
 the segment. A segment begun in the middle of a file reads them from the file; one that follows

@@ -1,4 +1,4 @@
-"""How large a frame may claim to be before memory is spent on it. Integers only: opens nothing."""
+"""Limits on the size that a frame may claim, checked before memory is spent on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HINT = "if it really is that large, and there is memory for it: --allow-huge"
 
 
 def check_claim(name: object, size: Size, *, allow_huge: bool) -> None:
-    """Whether a source's frame size can be believed. Raises :class:`MediaError`."""
+    """Raise :class:`MediaError` for a source whose claimed frame size is over the limit."""
     if size.pixels > SOURCE_PIXELS and not allow_huge:
         raise MediaError(
             f"{name} claims frames of {size}, more than {SOURCE_PIXELS >> 20} million pixels",
@@ -22,7 +22,7 @@ def check_claim(name: object, size: Size, *, allow_huge: bool) -> None:
 
 
 def check_target_size(size: Size, *, allow_huge: bool) -> None:
-    """Whether a target's frame is of a size that anything can hold. Raises :class:`MediaError`."""
+    """Raise :class:`MediaError` for a target whose frame size is over the limit."""
     if size.pixels > TARGET_PIXELS and not allow_huge:
         raise MediaError(
             f"the target would have frames of {size}, more than {TARGET_PIXELS >> 20} "

@@ -1,9 +1,8 @@
-"""Find the liveliest stretch of a video: where most moves, in most detail. Small gray frames only.
+"""Find the most active part of a video, for a preview, from small gray frames.
 
-A short video is decoded whole; of a longer one, a few frames from the keyframe before each of 32
-evenly spread places. Motion is the mean difference of consecutive thumbnails, without cuts; detail
-the mean Laplacian. A stretch is as lively as the product of the two, averaged over what was seen of
-it.
+A short video is decoded as a whole; of a longer one, a few frames after the keyframe before each of
+32 evenly spread times. Motion is the mean difference of consecutive thumbnails, without scene cuts;
+detail is the mean Laplacian. The activity of a part is the product of the two means over it.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from vsr.media.probe import MediaInfo
 from vsr.media.selection import CUT
 
 PLACES, RUN = 32, 6
-WHOLE = 1 << 30  # pixels that are decoded in some seconds: such a video is looked at whole
+WHOLE = 1 << 30  # pixels that are decoded in some seconds: a video with fewer is decoded as a whole
 THUMB = (128, 72)
 
 Gray = NDArray[np.uint8]
@@ -36,7 +35,7 @@ Gray = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
-    """What was seen at one moment, in seconds from the file's first; both 0..1."""
+    """Motion and detail, both 0..1, at a time in seconds from the file's first moment."""
 
     seconds: float
     motion: float
@@ -46,7 +45,7 @@ class Glimpse:
 def liveliest(
     info: MediaInfo, seconds: float, *, start: float = 0.0, end: float | None = None
 ) -> float:
-    """Where the liveliest ``seconds`` between ``start`` and ``end`` begin, all in seconds."""
+    """Returns where the most active ``seconds`` between ``start`` and ``end`` begin, in seconds."""
     length = end if end is not None else _length(info)
     latest = max(start, length - seconds)
     if latest == start:
@@ -64,7 +63,7 @@ def liveliest(
 
 
 def best(glimpses: list[Glimpse], seconds: float, *, start: float, latest: float) -> float:
-    """The glimpse from which on most is going on; the middle where nothing could be seen."""
+    """The time from which on the activity is greatest; the middle where nothing was decoded."""
     places = sorted(glimpse.seconds for glimpse in glimpses if start <= glimpse.seconds <= latest)
     if not places:
         return (start + latest) / 2
@@ -120,7 +119,7 @@ def _until(
                 return
             yield frame
     except FFmpegError:
-        return  # cut off: what was seen until there counts
+        return  # cut off: the frames until there count
 
 
 def _compared(frames: Iterable[VideoFrame], info: MediaInfo) -> Iterator[Glimpse]:

@@ -1,4 +1,4 @@
-"""Join encoded segments and carry everything else of the source: packets are moved, not touched."""
+"""Join encoded segments, and carry all other streams of the source packet for packet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packets on their way into the target: encoded video with decoding times, and carried streams."""
+"""Iterate over the target's packets: encoded video with new decoding times, and other streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The size that a picture's header claims, read before anything is decoded. Bytes only."""
+"""Read the size that a picture file's header claims, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def claimed_size(data: bytes) -> Size | None:
-    """Of a PNG, JPEG, WebP or TIFF file; ``None`` for one that is none of these, or broken."""
+    """Returns the size in a PNG, JPEG, WebP or TIFF header; ``None`` for other or broken files."""
     try:
         if data[:8] == b"\x89PNG\r\n\x1a\n":
             return Size(*struct.unpack_from(">II", data, 16)) if data[12:16] == b"IHDR" else None

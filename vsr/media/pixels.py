@@ -1,4 +1,4 @@
-"""FFmpeg's pixel formats as colour layouts, and frames to tensors and back. No files."""
+"""Map FFmpeg's pixel formats to colour specs, and convert frames to tensors and back."""
 
 from __future__ import annotations
 
@@ -102,14 +102,14 @@ class Unpacker:
         self._sizes = spec.plane_sizes(size)
 
     def empty(self, frames: int) -> tuple[Tensor, ...]:
-        """Room for ``frames`` frames."""
+        """Returns uninitialised planes for ``frames`` frames."""
         return tuple(
             torch.empty(frames, size.height, size.width, dtype=self.spec.dtype)
             for size in self._sizes
         )
 
     def fill(self, planes: tuple[Tensor, ...], place: int, frame: av.VideoFrame) -> None:
-        """Copy one frame into ``place`` of ``planes``; both are of one size."""
+        """Copy a frame to index ``place`` of ``planes``; both have one size."""
         if frame.format.name != self.name:
             frame = self._reformatter.reformat(frame, format=self.name)
         for index, (plane, size) in enumerate(zip(planes, self._sizes, strict=True)):

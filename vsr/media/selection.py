@@ -1,4 +1,4 @@
-"""Which frames of a film are worth learning from. Numbers in, verdicts out: no files."""
+"""Select frames of a film that are worth learning from, by measurements of each frame."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def choose(looks: Sequence[Look], *, every: float | None, burst: int = 1) -> lis
 
 
 def spread(verdicts: Sequence[Verdict], most: int | None) -> list[Verdict]:
-    """At most ``most`` taken ones, evenly over all of them; the others are left."""
+    """Keep at most ``most`` of the chosen ones, spread evenly; the others are marked as left."""
     taken = [number for number, verdict in enumerate(verdicts) if not verdict.left]
     if most is None or len(taken) <= most:
         return list(verdicts)

@@ -1,4 +1,4 @@
-"""Contact sheets: rows of pictures side by side, with words above. OpenCV and numpy alone."""
+"""Draw contact sheets: rows of pictures side by side, with a title above each column."""
 
 from __future__ import annotations
 

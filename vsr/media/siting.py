@@ -1,4 +1,4 @@
-"""Where chroma samples sit, read from the bitstream's headers.
+"""Read the chroma siting of a video stream from its bitstream's headers.
 
 PyAV 18 does not expose ``chroma_location``; FFmpeg's ``trace_headers`` bitstream filter writes
 every header field of H.264, HEVC and AV1 to the log, from where it is read here.

@@ -1,4 +1,4 @@
-"""Single frames of a clip as pictures: RGB, upright, with square pixels. No files."""
+"""Convert single frames of a clip to pictures: RGB, upright, with square pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Picture = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def luma_of(clip: Clip, place: int) -> Plane:
-    """(h, w) 0..1: luma, or green where there is none."""
+    """The luma of one frame, (h, w) 0..1; green for RGB layouts."""
     plane = clip.planes[1 if clip.color.layout == "rgb" else 0][place].numpy()
     peak = np.float32((1 << clip.color.depth) - 1)
     level = plane.astype(np.float32) / peak
@@ -25,7 +25,7 @@ def luma_of(clip: Clip, place: int) -> Plane:
 
 
 def rgb_of(clip: Clip, place: int) -> Picture:
-    """(h, w, 3) of 8 bit, or of 16 where the film has more."""
+    """One frame as (h, w, 3) RGB of 8 bits, or of 16 where the film has more than 8."""
     spec = clip.color.resolved(clip.size.height)
     planes = tuple(plane[place : place + 1] for plane in clip.planes)
     pixels = to_rgb(planes, spec)[0, :3].clamp_(0, 1).permute(1, 2, 0).numpy()
@@ -35,7 +35,7 @@ def rgb_of(clip: Clip, place: int) -> Picture:
 
 
 def upright(picture: Picture, info: MediaInfo) -> Picture:
-    """As it is meant to be shown: square pixels, made by shrinking alone, and turned upright."""
+    """A picture as it is meant to be shown: shrunk to square pixels, and turned upright."""
     aspect = info.sample_aspect
     if aspect is not None and aspect > 0 and aspect != 1:
         height, width = picture.shape[:2]
@@ -52,6 +52,6 @@ def upright(picture: Picture, info: MediaInfo) -> Picture:
 
 
 def _like(pixels: NDArray[Any], picture: Picture) -> Picture:
-    """Numpy and OpenCV keep the type; their annotations do not."""
+    """Returns the pixels with the picture's type: annotations of numpy and OpenCV lose it."""
     assert pixels.dtype == picture.dtype
     return np.ascontiguousarray(pixels)

@@ -1,4 +1,4 @@
-"""Text subtitles from one codec to another: what they say, and when. No containers."""
+"""Convert text subtitles from one codec to another: their texts and times."""
 
 from __future__ import annotations
 

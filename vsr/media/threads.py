@@ -1,4 +1,4 @@
-"""How many threads an encoder has where its bytes depend on it. Integers only: opens nothing."""
+"""The number of threads of encoders whose output depends on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tries on a few made-up frames: does a codec really open, encode and decode? No real files."""
+"""Check that a codec opens, encodes and decodes, on a few generated frames."""
 
 from __future__ import annotations
 

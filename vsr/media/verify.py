@@ -1,4 +1,4 @@
-"""Open a written file again and compare it with what it should be, before it gets its name."""
+"""Verify a written file before it gets its name: open it again and compare it with the plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encode clips to segment files. A segment is whole or it is not there."""
+"""Encode clips to segment files, each of which appears only when it is complete."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ class Segment:
 
     @property
     def reorder(self) -> int:
-        """How many frames decoding runs ahead of showing."""
+        """By how many frames decoding order runs ahead of presentation order."""
         ranks = {pts: rank for rank, pts in enumerate(self.shown)}
         return max(place - ranks[pts] for place, pts in enumerate(self.coded))
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What an encoder needs to know of time, and of the shape of pixels."""
+    """The time base, frame rate and pixel shape that an encoder is set up with."""
 
     time_base: Fraction
     frame_rate: Fraction

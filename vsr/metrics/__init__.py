@@ -1,1 +1,1 @@
-"""Numbers that compare pictures. Tensors in, floats out; no files, no networks of their own."""
+"""Metrics that compare pictures: tensors in, floats out."""

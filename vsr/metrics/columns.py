@@ -1,4 +1,4 @@
-"""What each number of a comparison is called and means, for tables and plots. Computes nothing."""
+"""The columns of a comparison: each metric's title, unit and meaning, for tables and plots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How different two pictures look to a network that knows pictures. The network is the caller's.
+"""The perceptual distance of two pictures: of the features of a network that the caller gives.
 
 The distance of LPIPS (Zhang et al., CVPR 2018) without its learnt weights, their "baseline": unit
 length across channels, squared difference, mean over places, summed over layers.

@@ -1,4 +1,4 @@
-"""How much fine detail a picture shows, by itself. No reference."""
+"""The sharpness of a picture: its fine detail, measured without a reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a film flickers: what its own motion does not explain between two frames."""
+"""The flicker of a film: the change between two frames that its motion does not explain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Plane = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Motion:
-    """Where each pixel of a frame was in the frame before it, and where that can be told.
+    """Dense optical flow: where each pixel was in the frame before, and where that is reliable.
 
     ``source`` is (h, w, 2) float32, columns and rows in pixels; ``valid`` (h, w), false where a
     pixel was hidden before or came from outside.

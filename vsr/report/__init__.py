@@ -1,1 +1,1 @@
-"""A comparison as JSON, CSV, a contact sheet or a page to look at. Measures nothing."""
+"""Reports of a comparison: JSON, CSV, a contact sheet, an HTML page."""

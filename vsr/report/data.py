@@ -1,4 +1,4 @@
-"""A comparison as plain values: for JSON, for CSV, and as the rows of a table."""
+"""Convert a comparison to JSON, to CSV, and to the rows of a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vsr.version import __version__
 
 
 def to_json(comparison: Comparison) -> dict[str, object]:
-    """Everything but the pictures. What could not be measured is ``null``, never NaN."""
+    """Returns all but the pictures as JSON; values that could not be measured are ``null``."""
     names = comparison.metrics
     reference = comparison.reference
     return {
@@ -51,7 +51,7 @@ def to_json(comparison: Comparison) -> dict[str, object]:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """A line for each frame of each film; a cell is empty where nothing could be measured."""
+    """Returns CSV with a line for each frame of each film; unmeasured cells are empty."""
     names = comparison.metrics
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

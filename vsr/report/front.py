@@ -61,7 +61,7 @@ def compare(
 def write_page(
     witness: Witness, page: ReportTargets, source: Path, report: Report, on_event: EventSink
 ) -> None:
-    """The page of an upscale, from the frames that its engine saw."""
+    """Write the page of an upscale from the frames that were sampled while it ran."""
     if witness.saw_nothing:
         on_event(Warned(f"no {page.html}: not one frame was made in this run"))
         return

@@ -1,4 +1,4 @@
-"""A comparison as one HTML file that opens offline: its text, its data and its pictures in one."""
+"""Write a comparison as one HTML file that opens offline, with its data and pictures inside."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from vsr.report.data import table, verdict
 from vsr.version import __version__
 
 PICTURE_BUDGET = 40 << 20
-"""Bytes of lossless pictures above which they become JPEG: browsers must still open the page."""
+"""Bytes of lossless pictures above which they become JPEG, so that browsers open the page."""
 POINTS = 1200
-"""Of a plot at most; more frames are gathered, each point the worst of its own."""
+"""Points of a plot at most; of more frames, each point shows the worst of its group."""
 _JPEG = [
     cv2.IMWRITE_JPEG_QUALITY, 95,
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
@@ -29,7 +29,7 @@ _JPEG = [
 
 
 def to_html(comparison: Comparison) -> str:
-    """The page. Raises :class:`OptionsError` where the comparison kept no frames."""
+    """Returns the page. Raises :class:`OptionsError` where the comparison kept no frames."""
     if not comparison.shown:
         raise OptionsError("no frame was kept for the report")
     lossy = sum(len(p) for s in comparison.shown for p in s.pictures) > PICTURE_BUDGET

@@ -1,4 +1,4 @@
-"""A contact sheet in the manner of SRGAN's figures: one region by every method, with its numbers.
+"""Draw a contact sheet like the figures of SRGAN: one region by every method, with its metrics.
 
 Left the whole frame with the region marked, then the region of each film and of the reference,
 pixels repeated so that they can be seen, PSNR and SSIM of the whole frame below.
@@ -40,7 +40,7 @@ def to_sheet(comparison: Comparison, *, whole: bool = False) -> Pixels:
 
 
 def busiest(picture: Pixels, side: int = SIDE) -> Box:
-    """The square of ``side`` px with most detail; edges are capped, or one would decide."""
+    """The square of ``side`` px with most detail; strong edges are capped, or one would decide."""
     height, width = picture.shape[:2]
     side = min(side, height, width)
     gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Where a comparison's reports go: checked before the work, written after it, each file whole."""
+"""The files of a comparison's reports: checked before the work, written atomically after it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class ReportTargets:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Those that are asked for."""
+        """The files that were asked for."""
         return tuple(path for path in (self.html, self.sheet, self.csv) if path is not None)
 
     def check(self) -> None:
-        """Raise before any work is done for nothing."""
+        """Raise where a file cannot be written, before any work is done."""
         if self.sheet is not None and self.sheet.suffix.lower() != ".png":
             raise OptionsError(f"the contact sheet is a png, got {self.sheet.name}")
         for path in self.paths:

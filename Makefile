@@ -1,11 +1,12 @@
 # Everything here works from a bare clone: the first target that needs it makes .venv.
 PYTHON ?= python3
-BIN := .venv/bin
-MODELS := .venv-models/bin
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := .venv/$(SCRIPTS)
+MODELS := .venv-models/$(SCRIPTS)
 VGG = --vgg $$VSR_MEDIA/weights/vgg19_distilled_relu5_1.safetensors
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test models check docs bench cluster faults fuzz quality soak clean
+.PHONY: help setup demo test models wheel check docs bench cluster faults fuzz quality soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +39,9 @@ models: .venv-models/ready ## run the tests of the extra vsr[models], in an envi
 	  --editable '.[models]' pytest
 	$(MODELS)/python -c 'import spandrel'
 	@touch $@
+
+wheel: ## build, install into an empty environment, and run a picture through
+	$(PYTHON) -m tests.install
 
 check: .venv/ready ## format, lint and types
 	$(BIN)/ruff format --check .

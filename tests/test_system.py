@@ -13,6 +13,11 @@ import av
 import pytest
 
 from vsr import system
+from vsr.errors import OptionsError
+from vsr.jobs.items import Item, refuse_clashes
+from vsr.jobs.naming import placed
+from vsr.jobs.plan import check_target
+from vsr.options import UpscaleOptions
 from vsr.system import Lock
 
 ROOT = Path(__file__).parent.parent
@@ -155,6 +160,10 @@ def test_names_that_windows_has_not(
     assert (said is None) if why is None else (said is not None and why in said)
 
 
+def always(folder: Path) -> bool:
+    return bool(folder)
+
+
 def test_small_letters_and_capitals_are_told_apart_where_the_folder_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,10 +173,45 @@ def test_small_letters_and_capitals_are_told_apart_where_the_folder_does(
     assert system.ignores_case(tmp_path / "not" / "there") == capital.exists()
     assert (system.same_name_key(film) == system.same_name_key(capital)) == capital.exists()
 
-    def ignores_case(folder: Path) -> bool:
-        return bool(folder)
-
-    monkeypatch.setattr(system, "ignores_case", ignores_case)
+    monkeypatch.setattr(system, "ignores_case", always)
     assert system.same_name_key(film) == system.same_name_key(capital)
     accented = [tmp_path / name for name in ("caf\u00e9.mkv", "cafe\u0301.mkv")]
     assert len({system.same_name_key(path) for path in accented}) == 1
+
+
+def test_two_targets_are_one_where_letters_are_not_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [Item(tmp_path / name / "a.mp4", tmp_path / f"{name}.mp4") for name in ("Film", "film")]
+    refuse_clashes(items)
+    monkeypatch.setattr(system, "ignores_case", always)
+    with pytest.raises(OptionsError, match="would both become"):
+        refuse_clashes(items)
+    with pytest.raises(OptionsError, match="is one of the inputs"):
+        refuse_clashes([Item(tmp_path / "A.mp4", tmp_path / "a.mp4")])
+
+
+def test_a_target_that_windows_would_lose_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written to nul.mkv, hours of work would be gone without a word."""
+    source, target = ROOT / "samples" / "harbour.mkv", tmp_path / "nul.mkv"
+    check_target(source, target, UpscaleOptions())
+    monkeypatch.setattr(system, "WINDOWS", True)
+    with pytest.raises(OptionsError, match="is a device"):
+        check_target(source, target, UpscaleOptions())
+    with pytest.raises(OptionsError, match="is a device"):
+        placed(tmp_path, Path(), "nul.mkv")
+
+
+def test_a_name_that_the_console_has_no_letters_for_is_written_as_numbers(tmp_path: Path) -> None:
+    film = tmp_path / "\u65e5\u672c.mkv"
+    film.write_bytes((ROOT / "samples" / "harbour.mkv").read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "vsr", "probe", str(film)],
+        env={**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"\\u65e5\\u672c.mkv" in done.stdout

@@ -15,6 +15,7 @@ import time
 import unicodedata
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from math import inf
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -213,6 +214,7 @@ def same_name_key(path: Path) -> str:
     return unicodedata.normalize("NFC", str(path)).casefold()
 
 
+@lru_cache(256)
 def ignores_case(folder: Path) -> bool:
     """Whether files in a folder have one name in small letters and in capitals.
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="the extra vsr[ray] is not installed"
 )
 Row = dict[str, Any]
-MAY_UNSHARE = os.geteuid() == 0 and shutil.which("unshare") is not None
+MAY_UNSHARE = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("unshare") is not None
 
 
 class Nodes:

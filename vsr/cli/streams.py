@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import Any, TextIO, cast
 
 
@@ -42,5 +43,12 @@ class _Kept:
 
 
 def keep_streams() -> None:
-    """Have standard output and error never raise for the rest of the process."""
+    """Have standard output and error never raise for the rest of the process.
+
+    What their encoding has no letter for, such as cp1252 of a Windows pipe for most names of the
+    world, is written as its number.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.stdout, sys.stderr = (cast("TextIO", _Kept(s)) for s in (sys.stdout, sys.stderr))

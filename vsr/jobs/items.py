@@ -15,6 +15,7 @@ from vsr.media.images import is_picture, picture_size
 from vsr.media.probe import probe
 from vsr.models.arch import Upscaler
 from vsr.options import BatchOptions, UpscaleOptions
+from vsr.system import same_name_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +79,17 @@ def _rank(source: Path, order: str) -> float:
 
 def refuse_clashes(items: Sequence[Item]) -> None:
     """Two inputs of one name, or a target that is an input, before anything is written."""
-    sources = {item.source.resolve() for item in items}
-    taken: dict[Path, Path] = {}
+    sources = {same_name_key(item.source.resolve()) for item in items}
+    taken: dict[str, Path] = {}
     for item in items:
         if item.target is None:
             continue
-        if item.target.resolve() in sources:
+        if same_name_key(item.target.resolve()) in sources:
             raise OptionsError(
                 f"the target {item.target} is one of the inputs",
                 hint="give another folder, or a --name such as '{stem}_{height}p{suffix}'",
             )
-        other = taken.setdefault(item.target, item.source)
+        other = taken.setdefault(same_name_key(item.target), item.source)
         if other != item.source:
             raise OptionsError(
                 f"{other} and {item.source} would both become {item.target}",

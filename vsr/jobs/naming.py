@@ -11,6 +11,7 @@ from vsr.geometry import Size
 from vsr.media.codecs import CODECS, CONTAINERS
 from vsr.media.images import is_picture
 from vsr.options import UpscaleOptions
+from vsr.system import name_problem
 
 FIELDS = ("stem", "suffix", "extension", "width", "height", "scale", "model")
 LONGEST = 240  # bytes; file systems take 255, and the work folder's name is a little longer
@@ -82,4 +83,6 @@ def placed(folder: Path, tree: Path, name: str) -> Path:
             f"the name is {longest} bytes long, the most is {LONGEST}: {target.name[:40]}...",
             hint="give a shorter --name",
         )
+    if problem := name_problem(target):
+        raise OptionsError(f"{target} cannot be written: {problem}", hint="give another --name")
     return target

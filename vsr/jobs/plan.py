@@ -23,6 +23,7 @@ from vsr.media.reader import Reader
 from vsr.media.writer import Timing, check_opens
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
+from vsr.system import name_problem
 
 Pairs = tuple[tuple[str, str], ...]
 SEGMENT_SECONDS = 5
@@ -93,6 +94,8 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
         raise MediaError(f"no permission to write in {target.parent}")
     if not target.name:
         raise OptionsError(f"the target needs a name: {target}")
+    if problem := name_problem(target):
+        raise OptionsError(f"{target} cannot be written: {problem}", hint="give another name")
     if target.resolve() in source.resolve().parents:
         raise OptionsError(f"the target {target} holds the source", hint="give another folder")
     if target.is_dir() and target.suffix:

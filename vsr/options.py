@@ -26,7 +26,8 @@ class EngineOptions:
 
     ``tile`` is the side of the square window that the network sees, ``overlap`` what it shares with
     its neighbours on each side; ``batch`` how many windows go through at once; all in input pixels,
-    ``None`` to choose. ``memory`` is a budget in bytes from which tile and batch follow. ``reuse``
+    ``None`` to choose. ``memory`` is a budget in bytes from which tile and batch follow; without
+    one, ``share`` engines divide what is free of a GPU. ``reuse``
     computes only what changed since the frame before by more than so many code values; at 0 the
     result is the same, with ``None`` every frame is computed whole. ``compile`` builds the network
     for its one shape with `torch.compile`.
@@ -40,6 +41,7 @@ class EngineOptions:
     memory: int | None = None
     reuse: int | None = 0
     compile: Switch = "auto"
+    share: int = 1
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
@@ -176,7 +178,14 @@ class UpscaleOptions:
             self.vram,
             self._reuse,
             self.compile,
+            self._most_on_one_device,
         )
+
+    @property
+    def _most_on_one_device(self) -> int:
+        """Engines that the busiest of ``devices`` has; on a CPU their budget is a fixed one."""
+        names = (self.devices or "").split(",")
+        return max(map(names.count, names))
 
     @property
     def _reuse(self) -> int | None:

@@ -88,7 +88,8 @@ Reuse = Annotated[
     typer.Option(
         "--reuse",
         metavar="exact|off|N",
-        help="Compute only what changed since the frame before, by more than N code values.",
+        help="Compute only what changed since the frame before, by more than N code values. "
+        "On a GPU exact is within one code value.",
     ),
 ]
 Compile = Annotated[

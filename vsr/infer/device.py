@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 
 from vsr.errors import DeviceError
 from vsr.models.arch import Upscaler
+from vsr.models.trim import GPU_STEP, STEP
 from vsr.options import EngineOptions
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+CPU = torch.device("cpu")
 CPU_BUDGET = 3 << 28
 CPU_BATCH_PIXELS = 1 << 17  # more at once falls out of a CPU's caches
+EXHAUSTED = (
+    "out of memory",
+    "can't allocate memory",
+    "bad_alloc",
+    "could not create a",  # oneDNN's, which hides the reason ("could not create a primitive")
+    "unable to find an engine",  # torch's, once no plan of cuDNN's found room for its workspace
+    "status_alloc_failed",  # cuDNN's and cuBLAS's own
+)
+"""What an exception says, in small letters, where an allocation failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +49,69 @@ def resolve(options: EngineOptions, upscaler: Upscaler) -> Placement:
     """The placement asked for, or the best there is. Raises :class:`DeviceError`."""
     device = pick(options.device)
     if options.dtype == "auto":
-        wanted = _preferred(device)
+        wanted = [kind for kind in _preferred(device) if computes(device, kind)]
         dtype = next((kind for kind in wanted if kind in upscaler.dtypes), torch.float32)
     else:
         dtype = DTYPES[options.dtype]
         if dtype not in upscaler.dtypes:
             dtype = torch.float32  # an interpolation computes in float32 whatever is asked
+        if not computes(device, dtype):
+            raise DeviceError(
+                f"{device} has no convolutions in {options.dtype}",
+                hint="--dtype fp16, or auto: bf16 takes an Ampere GPU (2020) or a later one",
+            )
     channels_last = upscaler.channels_last and device.type != "mps"
     return Placement(device, dtype, channels_last=channels_last)
 
 
-def wider(dtype: torch.dtype, upscaler: Upscaler) -> torch.dtype | None:
-    """The next type with more range or precision that the network may take."""
+def wider(dtype: torch.dtype, upscaler: Upscaler, device: torch.device = CPU) -> torch.dtype | None:
+    """The next type with more range or precision that network and device may take."""
     order = (torch.float16, torch.bfloat16, torch.float32)
-    return next((kind for kind in order[order.index(dtype) + 1 :] if kind in upscaler.dtypes), None)
+    for kind in order[order.index(dtype) + 1 :]:
+        if kind in upscaler.dtypes and computes(device, kind):
+            return kind
+    return None
 
 
-def budget(device: torch.device, asked: int | None, *, generous: bool = False) -> int:
+def computes(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether a device has convolutions in a type.
+
+    ``torch.cuda.is_bf16_supported()`` counts emulated sums too, and cuDNN has no bf16 convolution
+    for a GPU before compute capability 8.0.
+    """
+    if device.type != "cuda" or dtype != torch.bfloat16:
+        return True
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def arithmetic(device: torch.device) -> AbstractContextManager[object]:
+    """What sums are made with: float32 that is float32, and repeatable convolutions.
+
+    With ``benchmark`` cuDNN takes for each shape what a stopwatch says, another algorithm in
+    another process; without ``deterministic`` there are some whose sums depend on timing.
+    """
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+
+
+def side_step(device: torch.device) -> int:
+    """In which steps the sides of windows come: see :data:`vsr.models.trim.STEP`."""
+    return GPU_STEP if device.type == "cuda" else STEP
+
+
+def budget(
+    device: torch.device, asked: int | None, *, generous: bool = False, share: int = 1
+) -> int:
     """Bytes that the engine may take: what was asked, or a part of what is free, ``generous``
-    meaning most of it on a CPU, too."""
+    meaning most of it on a CPU, too. ``share`` engines divide what is free of a GPU."""
     if asked is not None:
         return asked
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return int(free * 0.85)
+        return int(free * 0.85) // share
     if generous:
         return max(CPU_BUDGET // 4, int(free_host() * 0.85))
     return min(CPU_BUDGET, max(CPU_BUDGET // 4, free_host() // 4))
@@ -82,9 +133,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error).lower()
-    # The last is oneDNN's, which hides the reason ("could not create a primitive").
-    signs = ("out of memory", "can't allocate memory", "bad_alloc", "could not create a")
-    return isinstance(error, RuntimeError) and any(sign in text for sign in signs)
+    return isinstance(error, RuntimeError) and any(sign in text for sign in EXHAUSTED)
 
 
 def release(device: torch.device) -> None:

@@ -170,6 +170,10 @@ class Engine:
             frames,
         )
 
+    def settle(self, tile: int, batch: int) -> None:
+        """Use these from now on: what an interrupted run began with."""
+        self._sizes.settle(tile, batch)
+
     @torch.inference_mode()
     def _enlarged(
         self,
@@ -191,7 +195,15 @@ class Engine:
         if not exact or self.upscaler.multiple_of > 1:  # parts would differ: a still or nothing
             changed = [None if cells is None or cells.any() else cells for cells in changed]
         spent, window = context // 2 if self._network.trims else context, tiles.window
-        for turn in turns(changed, low, context=context, chroma=chroma, window=window, spent=spent):
+        for turn in turns(
+            changed,
+            low,
+            context=context,
+            chroma=chroma,
+            window=window,
+            spent=spent,
+            step=self._network.step_px,
+        ):
             if turn.parts is not None:
                 self._reuse.repeat(output.canvas, turn.frames.start)
             if turn.parts is None or turn.parts.tiles:
@@ -348,7 +360,7 @@ class Engine:
                 self._widen()
 
     def _widen(self) -> None:
-        dtype = devices.wider(self.placement.dtype, self.upscaler)
+        dtype = devices.wider(self.placement.dtype, self.upscaler, self.placement.device)
         if dtype is None:
             self._mends = True
             return

@@ -24,11 +24,20 @@ def peak_bytes(function: Callable[[Tensor], object], example: Tensor) -> int:
     return meter.peak
 
 
+def largest_tensor(function: Callable[[Tensor], object], example: Tensor) -> int:
+    """Elements of the largest tensor that ``function(example)`` makes on its way."""
+    meter = _Meter()
+    with torch.no_grad(), meter:
+        function(example)
+    return meter.largest
+
+
 class _Meter(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.live = 0
         self.peak = 0
+        self.largest = 0
         self._holders: Counter[int] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -40,6 +49,7 @@ class _Meter(TorchDispatchMode):
             if key in before and not self._holders[key]:
                 continue  # a view of the input or of a weight
             size = tensor.untyped_storage().nbytes()
+            self.largest = max(self.largest, tensor.numel())
             if not self._holders[key]:
                 self.live += size
                 self.peak = max(self.peak, self.live)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import torch
@@ -18,7 +17,7 @@ from torch.nn import functional
 
 from vsr.errors import DeviceError
 from vsr.geometry import Box
-from vsr.infer.device import Placement, has_fast_bfloat16
+from vsr.infer.device import Placement, arithmetic, has_fast_bfloat16, side_step
 from vsr.infer.fusing import fused
 from vsr.models.arch import Upscaler
 from vsr.models.interpolation import Interpolation
@@ -40,6 +39,7 @@ class Network:
         self.name, self.compiles = upscaler.name, compiles
         self._alpha, self._place, self._learned = upscaler.alpha, place, upscaler.learned
         self._base = Interpolation("bicubic", upscaler.scale).to(place.device)
+        self.step_px = side_step(place.device)
         module = copy.deepcopy(upscaler.module)
         plain = place.dtype == torch.float32 or (
             place.dtype == torch.bfloat16 and has_fast_bfloat16()  # or oneDNN has no such thing
@@ -59,9 +59,10 @@ class Network:
             from torch._dynamo.exc import TorchDynamoException  # most of a second
 
             self._refusals = (TorchDynamoException,)
-            mode = "max-autotune" if place.device.type == "cuda" else None  # with CUDA graphs
+            # No mode: what max-autotune takes is up to a stopwatch, other sums in each process,
+            # and its CUDA graphs are kept by thread, which Ray's workers change.
             self._built = cast(
-                "Callable[[Tensor], Tensor]", torch.compile(self.module, mode=mode, dynamic=False)
+                "Callable[[Tensor], Tensor]", torch.compile(self.module, dynamic=False)
             )
 
     @property
@@ -81,8 +82,8 @@ class Network:
         than a picture can be.
         """
         assert isinstance(self.module, Unshuffling)
-        with self._precision():
-            cells = self.module.unshuffled(self._ordered(windows), _trim(windows, wanted))
+        with arithmetic(self._place.device):
+            cells = self.module.unshuffled(self._ordered(windows), self._trim(windows, wanted))
         most = FARTHEST if self._learned else FINITE
         return cells, cells.within(-most, most)
 
@@ -114,8 +115,8 @@ class Network:
         return torch.cat([enlarged, alpha], dim=1)
 
     def _forward(self, color: Tensor, wanted: Box | None, *, built: bool) -> tuple[Tensor, Tensor]:
-        """``run`` for networks without sub-pixel output, and for compiled code."""
-        trim, least, most = _trim(color, wanted), -FINITE, FINITE
+        """``run`` for networks that lay out their pixels themselves, and for compiled code."""
+        trim, least, most = self._trim(color, wanted), -FINITE, FINITE
         given, beyond = color, None
         if self._learned and self.side:  # its base is in what it gives, and may be as far out
             least, most = -2 * FARTHEST, 1 + 2 * FARTHEST
@@ -125,7 +126,7 @@ class Network:
             beyond = color - given
             if self._place.device.type == "cpu" and not bool(beyond.any()):
                 beyond = None  # nearly always; asking a GPU would be waiting for it
-        with self._precision():
+        with arithmetic(self._place.device):
             try:
                 if trim is None:
                     enlarged = (self._built if built else self.module)(given).float()
@@ -150,7 +151,7 @@ class Network:
         """
         assert isinstance(self.module, Recurrent)
         color, last, known = (self._ordered(x) for x in (windows[:, :3], before, state))
-        with self._precision():
+        with arithmetic(self._place.device):
             return self.module.step(color, last, known)
 
     def nothing(self, pixels: Tensor) -> Tensor:
@@ -169,25 +170,19 @@ class Network:
         return self._base.scale
 
     def interpolated(self, windows: Tensor, wanted: Box | None = None) -> Tensor:
-        """Enlarge the windows, or the ``wanted`` part of them, by bicubic in float32."""
-        return self._base(windows, _trim(windows, wanted))
+        """The windows, or the part of them that is wanted, enlarged by bicubic in float32."""
+        with arithmetic(self._place.device):
+            return self._base(windows, self._trim(windows, wanted))
 
     def _ordered(self, pixels: Tensor) -> Tensor:
         last = self._place.channels_last
         return pixels.contiguous(memory_format=torch.channels_last) if last else pixels
 
-    def _precision(self) -> AbstractContextManager[object]:
-        """Forbid TF32 in float32 sums, also in the base of half-precision networks."""
-        if self._place.device.type == "cuda":
-            return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
-        return nullcontext()
+    def _trim(self, windows: Tensor, wanted: Box | None) -> Trim | None:
+        """For a part of the windows; ``None`` where all of them is wanted."""
+        box = _box(windows)
+        return None if wanted in (None, box) else Trim(box, wanted, self.step_px)
 
 
 def _box(windows: Tensor) -> Box:
     return Box(0, 0, windows.shape[-1], windows.shape[-2])
-
-
-def _trim(windows: Tensor, wanted: Box | None) -> Trim | None:
-    """The crop schedule of a part of the windows; ``None`` where all of them are wanted."""
-    box = _box(windows)
-    return None if wanted in (None, box) else Trim(box, wanted)

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from vsr.geometry import Box, Size
 from vsr.infer.tiles import Tile, TilePlan
-from vsr.models.trim import stepped
+from vsr.models.trim import STEP, stepped
 
 CELL = 4
 """Side in pixels of what is compared as one; a multiple of every chroma subsampling."""
@@ -107,9 +107,16 @@ class Reuse:
 
 
 def turns(
-    changed: list[Cells | None], size: Size, *, context: int, chroma: int, window: Size, spent: int
+    changed: list[Cells | None],
+    size: Size,
+    *,
+    context: int,
+    chroma: int,
+    window: Size,
+    spent: int,
+    step: int = STEP,
 ) -> list[Turn]:
-    """Plan what is computed of each frame, in windows of at most ``window``. All in source pixels.
+    """What to compute of each frame, in windows of at most ``window`` whose sides come in steps.
 
     ``context`` is how far around a change its effect reaches, and how far a window extends around
     the part that it is computed for; a change of chroma reaches ``chroma`` pixels farther.
@@ -117,7 +124,7 @@ def turns(
     """
     found: list[Turn] = []
     for index, cells in enumerate(changed):
-        again = None if cells is None else _parts(cells, size, context, chroma, window, spent)
+        again = None if cells is None else _parts(cells, size, context, chroma, window, spent, step)
         if again is None and found and found[-1].parts is None:
             found[-1] = Turn(slice(found[-1].frames.start, index + 1), None)
         else:
@@ -158,14 +165,14 @@ def _held(frame: Planes, shown: Planes, cells: Cells) -> Planes:
 
 
 def _parts(
-    cells: Cells, size: Size, context: int, chroma: int, window: Size, spent: int
+    cells: Cells, size: Size, context: int, chroma: int, window: Size, spent: int, step: int
 ) -> TilePlan | None:
     """Tiles over all pixels that changes can reach; ``None`` where the whole frame costs less."""
     boxes = _merged(_boxes(cells, size, context, chroma), size, spent)
     if boxes is None:
         return None
     tiles = tuple(
-        Tile(stepped(kept.grown(context, size.box), size.box, window), kept)
+        Tile(stepped(kept.grown(context, size.box), size.box, window, step), kept)
         for box in boxes
         for kept in _split(box, window.width - 2 * context, window.height - 2 * context)
     )

@@ -11,7 +11,7 @@ from torch import nn
 from vsr.errors import OutOfMemory
 from vsr.geometry import Size
 from vsr.infer import device as devices
-from vsr.infer.memory import peak_bytes
+from vsr.infer.memory import largest_tensor, peak_bytes
 from vsr.infer.output import Output
 from vsr.infer.recurrent import state_bytes
 from vsr.infer.tiles import TilePlan, least_tile, plan
@@ -22,14 +22,20 @@ from vsr.options import EngineOptions
 SAFETY = 1.4  # a convolution's scratch memory is not counted
 MEASURED = (64, 192)  # sides in pixels of the windows that a GPU's memory is measured with
 COUNTED = 32  # of the one whose tensors are counted elsewhere
+MOST_ELEMENTS = (1 << 31) - 1
+"""Of a tensor on a GPU: kernels for larger ones count in 64 bits, and are slow or wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The network's peak memory in bytes: so many for each window, and for each of its pixels."""
+    """Bytes that the network takes at its peak: so many for a window, and so many a pixel of it.
+
+    ``elements`` are those of its largest tensor, a pixel; 0 where it does not matter.
+    """
 
     window: float
     pixel: float
+    elements: float = 0.0
 
     def of(self, size: Size, tile: int) -> float:
         """Bytes for a window of at most ``tile`` pixels a side in a picture of ``size``."""
@@ -54,9 +60,15 @@ def need(module: nn.Module, device: torch.device, dtype: torch.dtype, upscaler: 
         peak = count(module, device) if upscaler.bounded else on_shapes(module, count)
         return Need(0.0, SAFETY * peak / side**2 + finish)
     peaks: list[int] = []
-    for side in MEASURED:
-        window = torch.zeros(1, 3, side, side, device=device, dtype=dtype)
-        window = window.contiguous(memory_format=torch.channels_last)
+    windows = [
+        torch.zeros(1, 3, side, side, device=device, dtype=dtype).contiguous(
+            memory_format=torch.channels_last
+        )
+        for side in MEASURED
+    ]
+    # The first run also takes what libraries take once, which is no window's.
+    elements, _ = (largest_tensor(module, window) for window in windows)
+    for window in windows:
         torch.cuda.synchronize(device)
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -66,7 +78,9 @@ def need(module: nn.Module, device: torch.device, dtype: torch.dtype, upscaler: 
         peaks.append(torch.cuda.max_memory_allocated(device) - before)
     small, large = (side**2 for side in MEASURED)
     slope = max(0.0, (peaks[1] - peaks[0]) / (large - small))
-    return Need(max(0.0, peaks[0] - slope * small), 1.1 * slope + finish)
+    # Bytes are left over where the larger window came by a plan that takes less a pixel.
+    window = max(0.0, *(peak - slope * side**2 for peak, side in zip(peaks, MEASURED, strict=True)))
+    return Need(window, 1.1 * slope + finish, elements / small)
 
 
 class Sizes:
@@ -76,7 +90,9 @@ class Sizes:
         self._device, self._upscaler = device, upscaler
         self._overlap = options.overlap
         self._tile, self._batch = options.tile, options.batch
-        self._budget = devices.budget(device, options.memory, generous=upscaler.whole)
+        self._budget = devices.budget(
+            device, options.memory, generous=upscaler.whole, share=options.share
+        )
         self._need: Need | None = None
         self._module: nn.Module | None = None
         self._dtype = torch.float32
@@ -86,6 +102,10 @@ class Sizes:
     def fit(self, module: nn.Module, dtype: torch.dtype) -> None:
         """Choose for this network from now on; its memory is measured when first needed."""
         self._module, self._dtype, self._need = module, dtype, None
+
+    def settle(self, tile: int, batch: int) -> None:
+        """Take these from now on, as if they had been asked for."""
+        self._tile, self._batch = tile, batch
 
     def choose(self, output: Output, frames: int) -> tuple[TilePlan, int]:
         """Returns the tiles and the batch for ``frames`` frames, by the options or the budget."""
@@ -101,12 +121,13 @@ class Sizes:
         tile = self._tile
         if tile is None:
             tile = max(low.width, low.height)
-            while tile > least and self._bytes(low, tile) > budget:
+            while tile > least and not self._fits(low, tile, budget):
                 tile = max(least, tile * 3 // 4)
         tiles = plan(low, Size(tile, tile), overlap, multiple)  # raises where a tile is too small
         batch = self._batch
         if batch is None:
-            fits = int(budget // max(1.0, self._bytes(tiles.window, tile)))
+            fits = int(budget // max(1.0, self._need_of().of(tiles.window, tile)))
+            fits = min(fits, self._most_pixels // tiles.window.pixels)
             useful = devices.useful_batch(self._device, tiles.window.pixels)
             batch = max(1, min(frames * len(tiles.tiles), fits, useful))
         self.latest = tiles, batch
@@ -136,8 +157,19 @@ class Sizes:
         window = Size(self._tile or tiles.window.width, self._tile or tiles.window.height)
         return window, self._batch or 1
 
-    def _bytes(self, low: Size, tile: int) -> float:
+    def _fits(self, low: Size, tile: int, budget: int) -> bool:
+        """Whether a window of at most ``tile`` pixels a side can be run."""
+        pixels = min(low.width, tile) * min(low.height, tile)
+        return pixels <= self._most_pixels and self._need_of().of(low, tile) <= budget
+
+    @property
+    def _most_pixels(self) -> int:
+        """Of all windows that run at once, lest a tensor have too many elements for a GPU."""
+        elements = self._need_of().elements
+        return int(MOST_ELEMENTS // elements) if elements else 1 << 62
+
+    def _need_of(self) -> Need:
         if self._need is None:
             assert self._module is not None
             self._need = need(self._module, self._device, self._dtype, self._upscaler)
-        return self._need.of(low, tile)
+        return self._need

@@ -53,5 +53,21 @@ def _named(asked: str) -> list[str]:
 
 
 def kind_of(placement: Placement) -> str:
-    """The kind of device and the precision: what of a placement counts for the target's bytes."""
-    return f"{placement.device.type} {placement.dtype_name}"
+    """What of a placement counts for the target's bytes: device, precision, and of a GPU its model
+    and the libraries that choose kernels for it. Which of several GPUs it is does not.
+    """
+    device = placement.device
+    kind = f"{device.type} {placement.dtype_name}"
+    if device.type != "cuda":
+        return kind
+    major, minor = torch.cuda.get_device_capability(device)
+    libraries = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+    return f"{kind} on {torch.cuda.get_device_name(device)} (sm_{major}{minor}), {libraries}"
+
+
+def sums_depend_on_tiles(kind: str) -> bool:
+    """Whether a pixel made in another tile or batch may differ by a code value, on such a kind.
+
+    Libraries for GPUs choose kernels by shape, and each adds up in an order of its own.
+    """
+    return not kind.startswith("cpu")

@@ -33,7 +33,8 @@ LEAD_FRAMES = 12
 CLIP_PIXELS = {"cpu": 1 << 18}  # frames are handed on in clips of about this many input pixels
 MOST_CLIP_PIXELS = 1 << 20  # on a GPU, which wants many at once; a CPU's start and end are shorter
 DEFAULT_FPS = "25"
-THREADS = "encoder_threads"  # the journal's name for what a run that goes on elsewhere has to keep
+THREADS, TILING = "encoder_threads", "tiling"
+"""The journal's names for what a run that goes on elsewhere has to keep."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ import torch
 from vsr.errors import MediaError, OptionsError, SourceChanged, StorageError, VsrError
 from vsr.events import EventSink, Finished, Report, Saved, Started, Warned
 from vsr.infer.engine import Engine
-from vsr.jobs.devices import kind_of
-from vsr.jobs.journal import Journal
-from vsr.jobs.plan import THREADS, Plan
+from vsr.jobs.devices import kind_of, sums_depend_on_tiles
+from vsr.jobs.journal import Journal, recorded
+from vsr.jobs.plan import THREADS, TILING, Plan
 from vsr.jobs.production import Production, settled
 from vsr.jobs.segments import STAGES, Tally
 from vsr.jobs.workers.choice import open_executor
@@ -31,7 +31,7 @@ from vsr.media.truncation import promised_end
 from vsr.media.verify import verify
 from vsr.media.writer import Segment, Timing
 from vsr.models.arch import Upscaler
-from vsr.options import UpscaleOptions
+from vsr.options import EngineOptions, UpscaleOptions
 from vsr.system import replace_file, sync_path
 from vsr.version import __version__
 
@@ -58,17 +58,19 @@ def run(
                 return run(plan, engine, options, on_event, should_stop, own)
     begun = time.perf_counter()
     size = plan.encoding.size
-    tiling = engine.tiling(plan.info.size, size, plan.encoding.color, plan.clip_frames)
     kind = (None if executor is None else executor.kind) or kind_of(engine.placement)
+    chosen = _engine_options(plan, engine, options, kind)
     identity = _identity(plan, engine.upscaler, options, kind)
+    if sums_depend_on_tiles(kind):
+        identity[TILING] = [chosen.tile, chosen.batch]
     with Journal(plan.target, identity, restart=options.restart, fresh=options.fresh) as journal:
         on_event(Started(plan.info.path, plan.target, plan.frames, plan.info.size, size))
         report = journal.saved()
         if report is None:  # else it died between the renaming and the end
             _warn(on_event, plan.notes)
             _warn(on_event, [f"not in the target: {lost}" for lost in plan.dropped])
-            made = Production(plan, engine, settled(engine.options, *tiling), journal, on_event)
-            report = _made(made, executor, should_stop, begun, options)
+            made = Production(plan, engine, chosen, journal, on_event)
+            report = _made(made, executor, should_stop, begun)
         on_event(Saved(plan.target))
         journal.remove()
     on_event(Finished(report))
@@ -134,6 +136,43 @@ def _made(
             error.hint = f"{error.hint}; {kept}" if error.hint else kept
         raise
     return report
+
+
+def _engine_options(
+    plan: Plan, engine: Engine, options: UpscaleOptions, kind: str
+) -> EngineOptions:
+    """With the tiles and the batch: those that an interrupted run began with, where they count."""
+    asked = (plan.info.size, plan.encoding.size, plan.encoding.color, plan.clip_frames)
+    if sums_depend_on_tiles(kind):
+        if not (options.restart or options.fresh):
+            match recorded(plan.target, TILING):
+                case [int(tile), int(batch)]:
+                    engine.settle(tile, batch)
+                case _:
+                    pass
+        chosen = settled(engine.options, *engine.tiling(*asked))
+        assert chosen.tile is not None
+        assert chosen.batch is not None
+        engine.settle(chosen.tile, chosen.batch)
+        return chosen
+    return settled(engine.options, *engine.tiling(*asked))
+
+
+def _joined(
+    made: tuple[Sequence[Segment], MediaInfo, Encoding, Timing, Sequence[Carry]],
+    part: Path,
+    cut: Cut,
+) -> Counter[int]:
+    """Join, and again where the source could not be read for a moment."""
+    waits, ends_at, fault_at = iter(WAITS), None, None
+    while True:
+        try:
+            return join(*made, part, cut, ends_at=ends_at)
+        except ReadFault as fault:
+            wait_until_readable(made[1].path, fault.place, waits)
+            # The same place again, and the system can read it: the file is what breaks off.
+            ends_at = fault.place if fault.place == fault_at else None
+            fault_at = fault.place
 
 
 def _warn(on_event: EventSink, messages: Iterable[str]) -> None:

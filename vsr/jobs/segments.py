@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
+
 from vsr.events import Advanced, EventSink
 from vsr.infer.engine import Engine
 from vsr.jobs.plan import Plan, reader_for
@@ -149,7 +151,9 @@ def make(
 
     :class:`Diverged` where the frames that come are not the ones that the task names.
     """
-    plan, begun, mended = task.plan, time.perf_counter(), engine.mended
+    plan = on_device(task.plan, engine.placement.device)
+    task = replace(task, plan=plan)
+    begun, mended = time.perf_counter(), engine.mended
     reader = reader_of(
         plan,
         after=task.lead_after if task.lead_in else task.after,
@@ -178,6 +182,21 @@ def make(
         seconds=time.perf_counter() - begun,
         waited_seconds=(waits.read_seconds, waits.work_seconds, waits.write_seconds),
     )
+
+
+def on_device(plan: Plan, device: torch.device) -> Plan:
+    """The plan for whoever computes on a device: what decodes or encodes on a GPU does so there.
+
+    A plan is made where the first of several GPUs is; what is encoded does not depend on the card.
+    """
+    if device.type != "cuda":
+        return plan
+    index = str(device.index or 0)
+    encoding = plan.encoding
+    if encoding.entry.encoder.endswith("_nvenc") and "gpu" not in dict(encoding.options):
+        encoding = replace(encoding, options=(*encoding.options, ("gpu", index)))
+    hwaccel = None if plan.hwaccel is None else f"cuda:{index}"
+    return replace(plan, hwaccel=hwaccel, encoding=encoding)
 
 
 def enlarger(plan: Plan, engine: Engine) -> Callable[[Clip], Callable[[], Clip]]:

@@ -13,8 +13,11 @@ from torch import Tensor, nn
 
 from vsr.geometry import Box, Size
 
-STEP = 16
-"""Sides are multiples of so many pixels or more, since libraries prepare kernels for each shape."""
+STEP, GPU_STEP = 16, 64
+"""Sides come in steps of so many pixels at least: for each new shape kernels are made or chosen.
+
+A GPU computes what a larger step adds in less time than it takes to choose kernels once more.
+"""
 LEAST = 64
 """Least side in pixels, where the window has as many. In narrower pictures processors add in
 another order, and the last bit may differ."""
@@ -28,13 +31,13 @@ class Trim:
     ``box`` is what is left of the window, in source pixels. Use it for one pass.
     """
 
-    def __init__(self, window: Box, wanted: Box) -> None:
-        self.box, self._wanted = window, wanted
+    def __init__(self, window: Box, wanted: Box, step: int = STEP) -> None:
+        self.box, self._wanted, self._step = window, wanted, step
 
     def __call__(self, x: Tensor, reach: int) -> Tensor:
         """Crop (n, c, h, w) of ``box`` to what later layers, of radius ``reach`` in all, need."""
         before = self.box
-        box = stepped(self._wanted.grown(reach, before), before, before)
+        box = stepped(self._wanted.grown(reach, before), before, before, self._step)
         if box.pixels > WORTH * before.pixels:
             return x
         self.box = box
@@ -74,17 +77,17 @@ def part(x: Tensor, covered: Box, wanted: Box) -> Tensor:
     return x[..., top : top + wanted.height * scale, left : left + wanted.width * scale]
 
 
-def stepped(box: Box, within: Box, most: Size | Box) -> Box:
-    """Enlarge a box to sides of few lengths, at most ``most``, and move it to lie ``within``."""
-    width = min(most.width, _stepped(box.width))
-    height = min(most.height, _stepped(box.height))
+def stepped(box: Box, within: Box, most: Size | Box, step: int = STEP) -> Box:
+    """The box with sides of few lengths, ``most`` at most, slid to lie within another."""
+    width = min(most.width, _stepped(box.width, step))
+    height = min(most.height, _stepped(box.height, step))
     left, top = min(box.x, within.right - width), min(box.y, within.bottom - height)
     return Box(left, top, width, height)
 
 
-def _stepped(side: int) -> int:
-    """Round a side up, in steps of an eighth to a sixteenth of itself where it is large."""
-    step = max(STEP, 1 << side.bit_length() >> 4)
+def _stepped(side: int, least: int) -> int:
+    """In steps of an eighth to a sixteenth of itself, where it is large."""
+    step = max(least, 1 << side.bit_length() >> 4)
     return max(LEAST, -(-side // step) * step)
 
 

@@ -185,7 +185,7 @@ def _place(options: TrainOptions, ranks: Ranks, module: nn.Module) -> Place:
     )
     dtype = chosen.dtype
     if options.dtype == "auto":
-        if chosen.device.type == "cuda" and torch.cuda.is_bf16_supported():
+        if chosen.device.type == "cuda" and devices.computes(chosen.device, torch.bfloat16):
             dtype = torch.bfloat16  # fp16's precision, and no overflow to scale away
         elif chosen.device.type == "mps":
             dtype = torch.float32

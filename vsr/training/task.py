@@ -176,13 +176,16 @@ class GanTask(PixelTask):
         return (real, made) if self.recipe.head == "global" else self._shifted(real, made)
 
     def _shifted(self, one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
-        """Both without up to scale - 1 of their first rows and columns, at random.
+        """Both without scale - 1 of their rows and columns, at random of the first or last ones.
 
         Pools and strides treat places of a cell unlike each other, always the same ones: a network
         that makes cells of pixels would learn their pattern (Odena et al., Distill 2016).
         """
-        y, x = (int(offset) for offset in torch.randint(self.recipe.scale, (2,)))
-        return one[..., y:, x:], two[..., y:, x:]
+        scale = self.recipe.scale
+        y, x = (int(offset) for offset in torch.randint(scale, (2,)))
+        height, width = (side - scale + 1 for side in one.shape[-2:])  # always of one shape
+        rows, columns = slice(y, y + height), slice(x, x + width)
+        return one[..., rows, columns], two[..., rows, columns]
 
     def _plain(self, pixels: Tensor) -> Tensor:
         """To 0..1, as VGG expects."""

@@ -136,6 +136,21 @@ def peers(
     show_peers(rows, json=json)
 
 
+@bench.command("encoders")
+def encoders(
+    size: Size = "2560x1440",
+    frames: Frames = 24,
+    repeats: Repeats = 3,
+    json: params.Json = False,
+) -> None:
+    """Encoders alone, by codec and preset: megapixels and frames a second on this machine."""
+    from vsr.bench.encoders import bench_encoders, known_encoders
+    from vsr.cli.bench_tables import show_encoders
+
+    rows = bench_encoders(parse_size(size), known_encoders(), frames=frames, repeats=repeats)
+    show_encoders(rows, json=json)
+
+
 @bench.command("sizes")
 def sizes(
     model: params.Model = "auto",

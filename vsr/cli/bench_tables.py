@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from vsr.bench.encoders import EncoderSpeed
 from vsr.bench.model import ModelSpeed
 from vsr.bench.peers import PeerSpeed
 from vsr.bench.pipeline import PipelineSpeed, SizeSpeed
@@ -44,6 +45,30 @@ def show_model(rows: list[ModelSpeed], *, json: bool) -> None:
                 "-"
                 if row.textbook_seconds is None
                 else f"{row.textbook_seconds / row.seconds:.2f} times slower",
+            )
+            for row in rows
+        ],
+    )
+
+
+def show_encoders(rows: list[EncoderSpeed], *, json: bool) -> None:
+    """A line for each codec and preset."""
+    if json:
+        _lines(rows)
+        return
+    print(f"{rows[0].frames} frames of {rows[0].size} on {rows[0].cores} cores, {machine()}:")
+    _table(
+        ("codec", "preset", "frames/s", "Mpx/s", "Mpx/s a core", "KB a frame"),
+        [
+            (row.codec, row.preset, row.refused, "", "", "")
+            if row.refused
+            else (
+                row.codec,
+                row.preset,
+                f"{row.frames_per_second:.2f}",
+                f"{row.megapixels_per_second:.1f}",
+                f"{row.megapixels_per_second / row.cores:.1f}",
+                f"{row.bytes_per_frame / 1000:.0f}",
             )
             for row in rows
         ],

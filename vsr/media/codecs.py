@@ -76,6 +76,13 @@ CODECS: dict[str, Codec] = {
     ),
 }
 
+SPEEDS: dict[str, dict[str, float]] = {
+    "h264": {"medium": 23.0, "veryfast": 37.0, "ultrafast": 118.0},
+    "hevc": {"medium": 10.0, "ultrafast": 35.0},
+    "av1": {"8": 53.0, "10": 75.0, "12": 96.0},
+}
+"""Megapixels a second of one core by codec and preset: see docs/benchmarks.md."""
+
 _NARROW = 64  # pixels
 _HUGE = 1 << 24  # pixels; between 5K and 8K
 

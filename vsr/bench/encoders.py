@@ -20,9 +20,9 @@ from vsr.media.clip import Clip
 from vsr.media.codecs import CODECS, SPEEDS
 from vsr.media.encoding import choose
 from vsr.media.probe import probe
-from vsr.media.threads import cores
 from vsr.media.writer import SegmentWriter, Timing
 from vsr.options import UpscaleOptions
+from vsr.system import processors
 
 SMALL = Size(64, 48)  # of the file that tells what is encoded
 CLIP_FRAMES = 4
@@ -108,7 +108,9 @@ def _measured(
                 writer.finish()
             times.append(time.perf_counter() - begun)
     except VsrError as error:
-        return EncoderSpeed(codec, shown, size, frames, cores(), 0.0, 0.0, 0.0, error.message)
+        return EncoderSpeed(codec, shown, size, frames, processors(), 0.0, 0.0, 0.0, error.message)
     fps = frames / statistics.median(times)
     weight = path.stat().st_size / frames
-    return EncoderSpeed(codec, shown, size, frames, cores(), fps, fps * size.pixels / 1e6, weight)
+    return EncoderSpeed(
+        codec, shown, size, frames, processors(), fps, fps * size.pixels / 1e6, weight
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -14,6 +16,7 @@ from vsr.events import EventSink, ignore
 from vsr.geometry import Size
 from vsr.infer.copies import Landing
 from vsr.infer.engine import Engine
+from vsr.infer.reuse import Cells
 from vsr.models.arch import Upscaler
 from vsr.motion import Motion
 from vsr.options import EngineOptions
@@ -62,9 +65,10 @@ class Witness(Engine):
         target: ColorSpec,
         size: Size,
         motion: Motion | None = None,
+        changed: Sequence[Cells | None] | None = None,
     ) -> Landing:
         """As every engine does, and look at some."""
-        landing = super().begin(planes, source, target, size, motion)
+        landing = super().begin(planes, source, target, size, motion, changed)
         if self._every is None:
             return landing
         for place in range(planes[0].shape[0]):

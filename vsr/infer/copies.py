@@ -8,6 +8,7 @@ the stream of the work that needs it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -21,9 +22,17 @@ class Landing:
     _planes: tuple[Tensor, ...]
     _landed: torch.cuda.Event | None = None
     _device: torch.device | None = None
+    _waited_for: Callable[[], tuple[Tensor, ...]] | None = None
+
+    @classmethod
+    def of(cls, wait: Callable[[], tuple[Tensor, ...]]) -> Landing:
+        """What comes down by another way."""
+        return cls((), _waited_for=wait)
 
     def wait(self) -> tuple[Tensor, ...]:
         """The planes, once they are there. From any thread, any number of times."""
+        if self._waited_for is not None:
+            return self._waited_for()
         if self._landed is not None:
             with torch.cuda.device(self._device):  # or the thread would begin to use another one
                 self._landed.synchronize()

@@ -6,9 +6,8 @@ planes of the enlarged size, never floats.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TypeVar
+import threading
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,29 +15,27 @@ from torch import Tensor
 from vsr.chroma import up_reach
 from vsr.color import ColorSpec, part_to_rgb
 from vsr.errors import OptionsError
-from vsr.events import BackedOff, EventSink, Warned, ignore
+from vsr.events import EventSink, ignore
 from vsr.geometry import Box, Size
-from vsr.infer import device as devices
 from vsr.infer import recurrent
 from vsr.infer.copies import Copies, Landing
+from vsr.infer.in_flight import ClipInFlight, InFlight, Work
 from vsr.infer.mending import Mending
-from vsr.infer.network import Network
 from vsr.infer.output import FloatOutput, Output, PlaneOutput
+from vsr.infer.placed import NoPictureError, PlacedNetwork
 from vsr.infer.recurrent import Memory
 from vsr.infer.reuse import Cells, Planes, Reuse, turns
-from vsr.infer.sizing import Sizes
 from vsr.infer.tiles import TilePlan, batches
 from vsr.models.arch import Upscaler
 from vsr.motion import Motion, MotionEstimator
 from vsr.options import EngineOptions
 
-Result = TypeVar("Result")
 DEEP = 65535  # the largest code value of 16 bits
 Pixels = Callable[[slice, Box], Tensor]
 """RGB of consecutive frames in a box."""
 
 
-class Engine:
+class Engine(PlacedNetwork):
     """An upscaler placed on a device. Use it from one thread at a time.
 
     ``enlarge`` takes planes as decoded and returns planes to encode; ``upscale`` takes and returns
@@ -55,22 +52,20 @@ class Engine:
         options: EngineOptions | None = None,
         on_event: EventSink = ignore,
     ) -> None:
-        self.upscaler = upscaler
-        self.options = options or EngineOptions()
-        self.placement = devices.resolve(self.options, upscaler)
-        self._on_event = on_event
-        self._first_dtype = self.placement.dtype
-        self._told: set[torch.dtype] = set()
-        self.mended = 0
-        self._mends = False
-        self._reuse = Reuse(self.options.reuse)
+        options = options or EngineOptions()
+        self._reuse = Reuse(options.reuse)
+        super().__init__(upscaler, options, on_event)
+        self._forgot = True
+        # A GPU is not waited for: whether a clip is sound is looked at when it has come down.
+        self._waits = self.placement.device.type != "cuda"
+        self._sound: Tensor | None = None
+        self._lock = threading.RLock()
+        self._in_flight = InFlight(self._lock)
         self._copies = Copies(self.placement.device)
         self._memory: Memory | None = None
         self._made: Planes = ()
         self._key: object = None
         self._estimator = MotionEstimator()
-        self._sizes = Sizes(self.options, self.placement.device, upscaler)
-        self._place(self.placement.dtype)
 
     def enlarge(
         self, planes: tuple[Tensor, ...], source: ColorSpec, target: ColorSpec, size: Size
@@ -88,24 +83,51 @@ class Engine:
         target: ColorSpec,
         size: Size,
         motion: Motion | None = None,
+        changed: Sequence[Cells | None] | None = None,
     ) -> Landing:
-        """As ``enlarge``, but a GPU's planes may be on their way down yet when it returns.
+        """As ``enlarge``, but a GPU's planes may be on their way yet when it returns.
 
         ``motion`` is that of the frames, for networks with a memory; it is estimated without.
+        ``changed`` is what :class:`vsr.infer.reuse.FrameComparison` says of the frames, where they
+        were compared already; else they are compared here.
         """
-        key = (source, target, size, *(plane.shape[1:] for plane in planes))
+        with self._lock:
+            if self.upscaler.memory and motion is None:
+                if self._key_of(planes, source, target, size) != self._key:
+                    self._estimator.forget()
+                motion = self._estimator.next(planes, source)
+            work = Work(planes, source, target, size, motion, changed, begins=self._forgot)
+            if self._forgot:
+                self._begin_anew()
+            self._forgot = False
+            if self._waits:
+                return self._copies.down(self._computed(work))
+            restore = self._to_restore()
+            self._sound = torch.ones((), dtype=torch.bool, device=self.placement.device)
+            try:
+                made = self._computed(work)
+                landing = self._copies.down((*made, self._sound))
+            finally:
+                self._sound = None
+            clip = ClipInFlight(landing, restore, lambda: self._again(work))
+            return Landing.of(self._in_flight.add(clip))
+
+    def _computed(self, work: Work) -> Planes:
+        """The planes of the work, on the device."""
+        key = self._key_of(work.planes, work.source, work.target, work.size)
         if self.upscaler.memory:
             if key != self._key:
-                self._forget_memory()
+                self._memory, self._made = None, ()
             self._key = key
-            motion = motion or self._estimator.next(planes, source)
-            return self._copies.down(self._remembering(planes, motion, source, target, size))
+            assert work.motion is not None
+            return self._remembering(work, work.motion)
 
         def attempt() -> tuple[Planes, Planes]:
-            shown, changed = self._reuse.held(planes, key)
+            shown, changed = self._reuse.held(work.planes, key, work.changed)
+            whole: list[Cells | None] = [None for _ in changed]
             if self._mends:  # whole frames: what is mended cannot be told from what is not
-                return shown, self._enlarged(shown, [None for _ in changed], source, target, size)
-            return shown, self._enlarged(shown, changed, source, target, size)
+                changed = whole
+            return shown, self._enlarged(shown, changed, work.source, work.target, work.size)
 
         mended = self.mended
         shown, made = self._insist(attempt)
@@ -113,18 +135,49 @@ class Engine:
             self._reuse.keep(shown, made, key)
         else:
             self._reuse.forget()
-        return self._copies.down(made)
+        return made
+
+    def _again(self, work: Work) -> Planes:
+        """The planes of work that was asked for before, on the host. Waits for all it takes."""
+        if work.begins:
+            self._begin_anew()
+        return self._copies.down(self._computed(work)).wait()
+
+    def _to_restore(self) -> Callable[[], None]:
+        """What brings the engine back to where it is now."""
+        reuse, memory, made, key = self._reuse.state(), self._memory, self._made, self._key
+        dtype, mended = self.placement.dtype, self.mended
+
+        def restore() -> None:
+            if self.placement.dtype != dtype:
+                self._place(dtype)
+            self._reuse.restore(reuse)
+            self._memory, self._made, self._key = memory, made, key
+            self.mended = mended
+
+        return restore
+
+    @staticmethod
+    def _key_of(planes: Planes, source: ColorSpec, target: ColorSpec, size: Size) -> object:
+        """What has to be as it was before for anything of the frames before to be of use."""
+        return (source, target, size, *(plane.shape[1:] for plane in planes))
 
     def forget(self) -> None:
         """Begin anew, with nothing of the frames before: results depend on what follows alone."""
+        with self._lock:
+            self._forgot = True
+            self._estimator.forget()
+            self._begin_anew()
+
+    def _place(self, dtype: torch.dtype) -> None:
+        super()._place(dtype)
         self._reuse.forget()
-        self._forget_memory()
+
+    def _begin_anew(self) -> None:
+        self._reuse.forget()
+        self._memory, self._made = None, ()
         if self.placement.dtype != self._first_dtype:  # widened for what was there before
             self._place(self._first_dtype)
-
-    def _forget_memory(self) -> None:
-        self._memory, self._made = None, ()
-        self._estimator.forget()
 
     def upscale(self, pixels: Tensor, size: Size | None = None) -> Tensor:
         """(n, 3 or 4, h, w) RGB(A) 0..1 to (n, 3 or 4, H, W) float32 on the same device.
@@ -162,17 +215,6 @@ class Engine:
         planes = tuple(plane.contiguous() for plane in given.unbind(1))
         made = self.enlarge(planes, spec, spec, low.scaled(self.upscaler.scale))
         return torch.stack([plane.to(torch.float32) for plane in made], 1) / DEEP
-
-    def tiling(self, low: Size, high: Size, target: ColorSpec, frames: int) -> tuple[TilePlan, int]:
-        """The tiles and the batch that ``enlarge`` will begin with."""
-        return self._sizes.choose(
-            PlaneOutput(frames, low, high, self.upscaler.scale, target, torch.device("meta")),
-            frames,
-        )
-
-    def settle(self, tile: int, batch: int) -> None:
-        """Use these from now on: what an interrupted run began with."""
-        self._sizes.settle(tile, batch)
 
     @torch.inference_mode()
     def _enlarged(
@@ -217,15 +259,13 @@ class Engine:
         return output.canvas
 
     @torch.inference_mode()
-    def _remembering(
-        self, planes: Planes, motion: Motion, source: ColorSpec, target: ColorSpec, size: Size
-    ) -> Planes:
+    def _remembering(self, work: Work, motion: Motion) -> Planes:
         """Frame after frame through a network with a memory. What is redone begins from the memory
         that was there before the frame, so that nothing depends on how frames came in clips."""
-        device = self.placement.device
+        planes, target, device = work.planes, work.target, self.placement.device
         frames, height, width = planes[0].shape
         low = Size(width, height)
-        output = PlaneOutput(frames, low, size, self.upscaler.scale, target, device)
+        output = PlaneOutput(frames, low, work.size, self.upscaler.scale, target, device)
         for frame in range(frames):
             if motion.same[frame] and self._made:  # nothing moves, and nothing is learnt of it
                 for plane, made in zip(output.canvas, self._made, strict=True):
@@ -233,10 +273,10 @@ class Engine:
                 continue
             there = slice(frame, frame + 1)
             near = tuple(self._copies.up(plane[there]) for plane in planes)
-            pixels = part_to_rgb(near, source, low.box)
+            pixels = part_to_rgb(near, work.source, low.box)
             pixels = pixels if target.alpha else pixels[:, :3]
             memory = None if motion.begins[frame] else self._memory
-            vectors = motion.pixels(frame).to(device)
+            vectors = self._copies.up(motion.pixels(frame))
             self._memory = self._insist(
                 lambda: self._step(pixels, memory, vectors, output, frame)  # noqa: B023  # called at once
             )
@@ -254,10 +294,10 @@ class Engine:
         new, sound = recurrent.step(
             self._network, pixels, memory, vectors, output, frame, tiles, batch
         )
-        if bool(sound):
+        if self._is_sound(sound):
             return new
         if not self._mends:
-            raise _NoPictureError
+            raise NoPictureError
         recurrent.check_weights(new, self.upscaler.name)
         recurrent.interpolate(self._network, pixels, output, frame, tiles)
         self._tell_mended(1)
@@ -296,8 +336,15 @@ class Engine:
                 output.paste(tile, there, enlarged[done:end])
                 done = end
             del windows, enlarged
-        if not bool(sound):
-            raise _NoPictureError
+        if not self._is_sound(sound):
+            raise NoPictureError
+
+    def _is_sound(self, sound: Tensor) -> bool:
+        """Whether the network made a picture; of a clip in flight that is looked at later."""
+        if self._sound is None:
+            return bool(sound)
+        self._sound &= sound
+        return True
 
     def _mending(self, pixels: Pixels, output: Output, frames: int, tiles: TilePlan) -> Mending:
         """Where the network is not to be shown, found tile by tile."""
@@ -308,72 +355,3 @@ class Engine:
                 mending.look(pixels(some, tile.window), some, tile.window, tile.kept)
         self._tell_mended(mending.settle())
         return mending
-
-    def _tell_mended(self, frames: int) -> None:
-        if frames and not self.mended:
-            self._on_event(
-                Warned(
-                    f"{self.upscaler.name} makes what is no picture of some of this: "
-                    "interpolated there alone"
-                )
-            )
-        self.mended += frames
-
-    @torch.inference_mode()
-    def network(self, windows: Tensor, wanted: Box | None = None) -> Tensor:
-        """The network alone, on windows that lie on the device: no colour, no retry.
-
-        (n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32, or of networks that trim the
-        ``wanted`` part alone; alpha goes by bicubic where the network has none.
-        """
-        return self._network.run(windows, wanted if self._network.trims else None)[0]
-
-    def _place(self, dtype: torch.dtype) -> None:
-        self.placement = replace(self.placement, dtype=dtype)
-        self._network = Network(
-            self.upscaler, self.placement, compiles=self.options.compile == "on"
-        )
-        self._sizes.fit(self._network.module, dtype)
-        self._reuse.forget()
-
-    def _insist(self, attempt: Callable[[], Result]) -> Result:
-        """Try until it works or nothing smaller is left. The exception is let go of first: it
-        holds the tensors that filled the memory."""
-        self._mends = False
-        mended = self.mended
-        while True:
-            self.mended = mended
-            try:
-                return attempt()
-            except _NoPictureError:
-                exhausted = False
-            except (RuntimeError, MemoryError) as error:
-                if not devices.is_out_of_memory(error):
-                    raise
-                exhausted = True
-            devices.release(self.placement.device)
-            if exhausted:
-                window, batch = self._sizes.shrink()
-                name = self.placement.dtype_name
-                self._on_event(BackedOff("out of memory", window, batch, name))
-            else:
-                self._widen()
-
-    def _widen(self) -> None:
-        dtype = devices.wider(self.placement.dtype, self.upscaler, self.placement.device)
-        if dtype is None:
-            self._mends = True
-            return
-        before = self.placement.dtype_name
-        self._place(dtype)
-        assert self._sizes.latest is not None
-        tiles, batch = self._sizes.latest
-        if dtype not in self._told:
-            self._told.add(dtype)
-            self._on_event(
-                BackedOff(f"no picture in {before}", tiles.window, batch, self.placement.dtype_name)
-            )
-
-
-class _NoPictureError(Exception):
-    """The network made infinity, not-a-number, or numbers that no picture holds."""

@@ -8,7 +8,7 @@ because chroma is enlarged before the network sees it.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from vsr.geometry import Box, Size
 from vsr.infer.tiles import Tile, TilePlan
@@ -48,36 +47,29 @@ class Turn:
     parts: TilePlan | None
 
 
-class Reuse:
-    """Keeps the last frame that was computed, and the planes that were made of it.
+class FrameComparison:
+    """Compares each frame with the one that is shown before it, as clips come.
 
-    A cell whose samples all lie within ``tolerance`` code values of the last frame's keeps the last
-    frame's samples. The result is exactly what the network makes of such frames, so that nothing
-    drifts; with a tolerance of 0 they are the frames as decoded. With ``None`` every frame is
-    computed as a whole.
+    A cell whose samples all lie within ``tolerance`` code values of the shown ones is held: it
+    keeps the samples that are shown. With a tolerance of 0 the frames themselves are shown.
     """
 
-    def __init__(self, tolerance: int | None) -> None:
+    def __init__(self, tolerance: int) -> None:
         self._tolerance = tolerance
         self._shown: Planes = ()
-        self._made: Planes = ()
-        self._key: Hashable = None
 
     def forget(self) -> None:
-        """Drop the last frame: the next one is computed as a whole."""
-        self._shown, self._made, self._key = (), (), None
+        """The next frame is the first one."""
+        self._shown = ()
 
-    def held(self, planes: Planes, key: Hashable) -> tuple[Planes, list[Cells | None]]:
-        """Returns the planes to compute with, and each frame's changed cells: ``None`` for all.
+    def next(self, planes: Planes) -> tuple[Planes, list[Cells | None]]:
+        """The planes to show, and what changed in each frame; None for a first frame."""
+        shown, changed = self.held(planes, self._shown)
+        self._shown = tuple(plane[-1].clone() for plane in shown)
+        return shown, changed
 
-        ``key`` is whatever else the result depends on; where it differs from the last call's, the
-        last frame is dropped.
-        """
-        if self._tolerance is None:
-            return planes, [None] * planes[0].shape[0]
-        if key != self._key:
-            self.forget()
-        shown = self._shown
+    def held(self, planes: Planes, shown: Planes) -> tuple[Planes, list[Cells | None]]:
+        """The same behind a given frame; none is a first one."""
         changed: list[Cells | None] = []
         frames: list[Planes] = []
         for index in range(planes[0].shape[0]):
@@ -92,9 +84,52 @@ class Reuse:
             return planes, changed
         return tuple(torch.stack(plane) for plane in zip(*frames, strict=True)), changed
 
+
+class Reuse:
+    """The frame shown last, and the planes that were made of it.
+
+    What comes out is exactly what the network makes of the frames that
+    :class:`FrameComparison` shows, so nothing drifts. With a ``tolerance`` of None every frame is
+    computed whole.
+    """
+
+    def __init__(self, tolerance: int | None) -> None:
+        self._comparison = None if tolerance is None else FrameComparison(tolerance)
+        self._shown: Planes = ()
+        self._made: Planes = ()
+        self._key: Hashable = None
+
+    def forget(self) -> None:
+        """Begin anew: the next frame is computed whole."""
+        self._shown, self._made, self._key = (), (), None
+
+    def state(self) -> tuple[Planes, Planes, Hashable]:
+        """What ``restore`` takes to go back to now."""
+        return self._shown, self._made, self._key
+
+    def restore(self, state: tuple[Planes, Planes, Hashable]) -> None:
+        """Go back to where ``state`` was taken."""
+        self._shown, self._made, self._key = state
+
+    def held(
+        self, planes: Planes, key: Hashable, changed: Sequence[Cells | None] | None = None
+    ) -> tuple[Planes, list[Cells | None]]:
+        """The planes to compute with, and what changed in each frame: None for all of it.
+
+        ``key`` is whatever else the result depends on; another one than last time forgets.
+        ``changed`` is given where frames were compared before.
+        """
+        if self._comparison is None:
+            return planes, [None] * planes[0].shape[0]
+        if key != self._key:
+            self.forget()
+        if changed is None:
+            return self._comparison.held(planes, self._shown)
+        return planes, [*(changed[:1] if self._made else [None]), *changed[1:]]
+
     def keep(self, planes: Planes, made: Planes, key: Hashable) -> None:
-        """Keep the last frame of ``planes``, and the last of the enlarged planes ``made``."""
-        if self._tolerance is None:
+        """Note the last of the frames that were computed with, and the last of what was made."""
+        if self._comparison is None:
             return
         self._shown = tuple(plane[-1].clone() for plane in planes)
         self._made = tuple(plane[-1].clone() for plane in made)
@@ -133,22 +168,31 @@ def turns(
 
 
 def _changed(frame: Planes, shown: Planes, tolerance: int) -> Cells:
-    """Returns a mask of the cells with a sample that differs by more than the tolerance."""
+    """Which cells hold a sample that differs by more than the tolerance.
+
+    By NumPy, on the caller's thread alone: torch would wake threads beside the engine's.
+    """
     height, width = frame[0].shape
-    cells = torch.zeros(-(-height // CELL), -(-width // CELL), dtype=torch.uint8)
+    cells = np.zeros((-(-height // CELL), -(-width // CELL)), np.uint8)
     for plane, before in zip(frame, shown, strict=True):
-        differs = (plane.int() - before.int()).abs_() > tolerance if tolerance else plane != before
-        if not bool(differs.any()):
+        fresh, old = plane.numpy(), before.numpy()
+        if tolerance:
+            differs = np.abs(fresh.astype(np.int32) - old.astype(np.int32)) > tolerance
+        else:
+            differs = fresh != old
+        if not differs.any():
             continue
         rows = CELL // -(-height // plane.shape[0])
         columns = CELL // -(-width // plane.shape[1])
-        missing = (-plane.shape[1] % columns, -plane.shape[0] % rows)
-        differs = functional.pad(differs, (0, missing[0], 0, missing[1]))
-        folded = differs.view(differs.shape[0] // rows, rows, -1, columns)
-        # With a tolerance, a changed cell is replaced in all of its planes.
+        missing = (-plane.shape[0] % rows, -plane.shape[1] % columns)
+        if any(missing):
+            differs = np.pad(differs, ((0, missing[0]), (0, missing[1])))
+        words = differs.view(f"u{columns}")  # a cell's line is one number
+        folded = np.bitwise_or.reduce(words.reshape(-1, rows, words.shape[1]), 1) != 0
+        # Where something may be held, a cell that is not is fresh in all of its planes.
         kind = LUMA if plane.shape == frame[0].shape and not tolerance else CHROMA
-        cells |= folded.any(3).any(1) * kind
-    return cells.numpy()
+        cells |= folded.astype(np.uint8) * np.uint8(kind)
+    return cells
 
 
 def _held(frame: Planes, shown: Planes, cells: Cells) -> Planes:

@@ -31,7 +31,7 @@ LONGER = 2  # times, where each segment is led in by frames that are computed on
 LEAD_FRAMES = 12
 """What a network with a memory sees before the first frame of a segment."""
 CLIP_PIXELS = {"cpu": 1 << 18}  # frames are handed on in clips of about this many input pixels
-MOST_CLIP_PIXELS = 1 << 20  # on a GPU, which wants many at once; a CPU's start and end are shorter
+MOST_CLIP_PIXELS = 1 << 22  # on a GPU, which wants many at once; a CPU's start and end are shorter
 DEFAULT_FPS = "25"
 THREADS, TILING = "encoder_threads", "tiling"
 """The journal's names for what a run that goes on elsewhere has to keep."""

@@ -11,6 +11,7 @@ import torch
 
 from vsr.events import Advanced, EventSink
 from vsr.infer.engine import Engine
+from vsr.infer.reuse import FrameComparison
 from vsr.jobs.plan import Plan, reader_for
 from vsr.media.clip import Clip
 from vsr.media.images import FolderReader
@@ -161,7 +162,7 @@ def make(
         lead_frames=len(task.lead_in),
     )
     making = Making(task, reader, on_event, on_segment, worker)
-    clips = clips_of(plan, reader, given=len(task.lead_in))
+    clips = clips_of(plan, reader, given=len(task.lead_in), reuse=engine.options.reuse)
     pipeline = Pipeline(
         _checked(clips, task), enlarger(plan, engine), lambda made: making.write(made())
     )
@@ -212,7 +213,9 @@ def enlarger(plan: Plan, engine: Engine) -> Callable[[Clip], Callable[[], Clip]]
             engine.forget()  # a segment is the same whoever makes it, and whatever was made before
         led_in = clip.lead_in
         encoding = plan.encoding
-        landing = engine.begin(clip.planes, plan.source, encoding.color, encoding.size, clip.motion)
+        landing = engine.begin(
+            clip.planes, plan.source, encoding.color, encoding.size, clip.motion, clip.changed
+        )
         if clip.lead_in:
             shown = replace(clip, planes=(), motion=None)
             return lambda: shown
@@ -223,13 +226,17 @@ def enlarger(plan: Plan, engine: Engine) -> Callable[[Clip], Callable[[], Clip]]
     return enlarge
 
 
-def clips_of(plan: Plan, reader: Iterable[Clip], *, given: int = 0) -> Iterable[Clip]:
+def clips_of(
+    plan: Plan, reader: Iterable[Clip], *, given: int = 0, reuse: int | None = None
+) -> Iterable[Clip]:
     """What a reader gives, with motion and lead-ins where the plan's network has a memory.
 
-    The first ``given`` frames are the lead-in of the first segment.
+    For others frames are compared, where a tolerance is given for ``reuse``: in the thread that
+    reads, so that the engine's need not. The first ``given`` frames are the lead-in of the first
+    segment.
     """
     if not plan.lead_frames:
-        return reader
+        return reader if reuse is None else _compared(reader, reuse, plan.segment_frames)
     return LeadIn(
         reader,
         lead_frames=plan.lead_frames,
@@ -237,6 +244,17 @@ def clips_of(plan: Plan, reader: Iterable[Clip], *, given: int = 0) -> Iterable[
         given=given,
         threads=processors(),
     )
+
+
+def _compared(clips: Iterable[Clip], tolerance: int, segment_frames: int) -> Iterator[Clip]:
+    """Clips with what changed in each frame; every segment begins anew."""
+    comparison, count = FrameComparison(tolerance), 0
+    for clip in clips:
+        if count % segment_frames == 0:
+            comparison.forget()
+        planes, changed = comparison.next(clip.planes)
+        yield replace(clip, planes=planes, changed=tuple(changed))
+        count += len(clip.pts)
 
 
 def _checked(clips: Iterable[Clip], task: Task) -> Iterator[Clip]:

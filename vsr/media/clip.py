@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from vsr.color import ColorSpec
@@ -19,8 +21,9 @@ class Clip:
     ``planes`` are as decoded: Y (n, h, w), U and V (n, h/sy, w/sx), alpha (n, h, w); or R, G, B and
     alpha (n, h, w) each; uint8, or uint16 above 8 bit. ``pts`` are n presentation times and
     ``durations`` n durations (0 where unknown) in units of ``time_base`` seconds. ``motion`` is
-    known where a network with a memory wants it. Frames that ``lead_in`` are shown to it, and are
-    not written.
+    known where a network with a memory wants it, ``changed`` (cells of each frame that differ from
+    the frame before, None for all of it) where frames were compared. Frames that ``lead_in`` are
+    shown to a network, and are not written.
     """
 
     planes: tuple[Tensor, ...]
@@ -30,6 +33,7 @@ class Clip:
     time_base: Fraction
     motion: Motion | None = None
     lead_in: bool = False
+    changed: tuple[npt.NDArray[np.uint8] | None, ...] | None = None
 
     @property
     def size(self) -> Size:

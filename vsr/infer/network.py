@@ -115,7 +115,7 @@ class Network:
         return torch.cat([enlarged, alpha], dim=1)
 
     def _forward(self, color: Tensor, wanted: Box | None, *, built: bool) -> tuple[Tensor, Tensor]:
-        """``run`` for networks that lay out their pixels themselves, and for compiled code."""
+        """``run`` for networks without sub-pixel output, and for compiled code."""
         trim, least, most = self._trim(color, wanted), -FINITE, FINITE
         given, beyond = color, None
         if self._learned and self.side:  # its base is in what it gives, and may be as far out
@@ -170,7 +170,7 @@ class Network:
         return self._base.scale
 
     def interpolated(self, windows: Tensor, wanted: Box | None = None) -> Tensor:
-        """The windows, or the part of them that is wanted, enlarged by bicubic in float32."""
+        """Enlarge the windows, or the ``wanted`` part of them, by bicubic in float32."""
         with arithmetic(self._place.device):
             return self._base(windows, self._trim(windows, wanted))
 
@@ -179,7 +179,7 @@ class Network:
         return pixels.contiguous(memory_format=torch.channels_last) if last else pixels
 
     def _trim(self, windows: Tensor, wanted: Box | None) -> Trim | None:
-        """For a part of the windows; ``None`` where all of them is wanted."""
+        """The crop schedule of a part of the windows; ``None`` where all of them are wanted."""
         box = _box(windows)
         return None if wanted in (None, box) else Trim(box, wanted, self.step_px)
 

@@ -49,8 +49,8 @@ class PlacedNetwork:
             frames,
         )
 
-    def settle(self, tile: int, batch: int) -> None:
-        """Use these from now on: what an interrupted run began with."""
+    def settle(self, tile: int | None, batch: int | None) -> None:
+        """Use this tile and batch from now on, as if they had been asked for; None to choose."""
         self._sizes.settle(tile, batch)
 
     @torch.inference_mode()

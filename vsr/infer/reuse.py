@@ -151,7 +151,9 @@ def turns(
     spent: int,
     step: int = STEP,
 ) -> list[Turn]:
-    """What to compute of each frame, in windows of at most ``window`` whose sides come in steps.
+    """Plan what is computed of each frame, in windows of at most ``window``. All in source pixels.
+
+    The sides of windows come in multiples of ``step``.
 
     ``context`` is how far around a change its effect reaches, and how far a window extends around
     the part that it is computed for; a change of chroma reaches ``chroma`` pixels farther.

@@ -28,7 +28,7 @@ MOST_ELEMENTS = (1 << 31) - 1
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Bytes that the network takes at its peak: so many for a window, and so many a pixel of it.
+    """The network's peak memory in bytes: so many for each window, and for each of its pixels.
 
     ``elements`` are those of its largest tensor, a pixel; 0 where it does not matter.
     """
@@ -103,8 +103,8 @@ class Sizes:
         """Choose for this network from now on; its memory is measured when first needed."""
         self._module, self._dtype, self._need = module, dtype, None
 
-    def settle(self, tile: int, batch: int) -> None:
-        """Take these from now on, as if they had been asked for."""
+    def settle(self, tile: int | None, batch: int | None) -> None:
+        """Use this tile and batch from now on, as if they had been asked for; None to choose."""
         self._tile, self._batch = tile, batch
 
     def choose(self, output: Output, frames: int) -> tuple[TilePlan, int]:

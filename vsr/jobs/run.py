@@ -70,7 +70,7 @@ def run(
             _warn(on_event, plan.notes)
             _warn(on_event, [f"not in the target: {lost}" for lost in plan.dropped])
             made = Production(plan, engine, chosen, journal, on_event)
-            report = _made(made, executor, should_stop, begun)
+            report = _made(made, executor, should_stop, begun, options)
         on_event(Saved(plan.target))
         journal.remove()
     on_event(Finished(report))
@@ -144,6 +144,7 @@ def _engine_options(
     """With the tiles and the batch: those that an interrupted run began with, where they count."""
     asked = (plan.info.size, plan.encoding.size, plan.encoding.color, plan.clip_frames)
     if sums_depend_on_tiles(kind):
+        engine.settle(options.tile, options.batch)  # not those of the video before
         if not (options.restart or options.fresh):
             match recorded(plan.target, TILING):
                 case [int(tile), int(batch)]:
@@ -156,23 +157,6 @@ def _engine_options(
         engine.settle(chosen.tile, chosen.batch)
         return chosen
     return settled(engine.options, *engine.tiling(*asked))
-
-
-def _joined(
-    made: tuple[Sequence[Segment], MediaInfo, Encoding, Timing, Sequence[Carry]],
-    part: Path,
-    cut: Cut,
-) -> Counter[int]:
-    """Join, and again where the source could not be read for a moment."""
-    waits, ends_at, fault_at = iter(WAITS), None, None
-    while True:
-        try:
-            return join(*made, part, cut, ends_at=ends_at)
-        except ReadFault as fault:
-            wait_until_readable(made[1].path, fault.place, waits)
-            # The same place again, and the system can read it: the file is what breaks off.
-            ends_at = fault.place if fault.place == fault_at else None
-            fault_at = fault.place
 
 
 def _warn(on_event: EventSink, messages: Iterable[str]) -> None:

@@ -6,7 +6,9 @@ asks the system which one it is, so that what one lacks is dealt with here alone
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import re
 import signal
 import stat
@@ -22,6 +24,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import filelock
+
+from vsr.units import clock
 
 WINDOWS = sys.platform == "win32"
 ENDING_SIGNALS = tuple(
@@ -39,10 +43,12 @@ _FORBIDDEN = re.compile(r'[<>:"|?*\\/\x00-\x1f]')
 class Lock:
     """A file that one holder at a time locks, of all processes and threads of the machine.
 
-    A process that dies holds nothing. ``path``'s folder should be there.
+    Who holds it stands in it: host, process, and since when. A process that dies holds nothing.
+    ``path``'s folder should be there.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         # Any thread may release what another one took.
         self._lock = filelock.FileLock(path, thread_local=False)
 
@@ -56,7 +62,30 @@ class Lock:
             self._lock.acquire(timeout=-1 if patience_seconds == inf else patience_seconds)
         except filelock.Timeout:
             return False
+        self._sign()
         return True
+
+    def holder(self) -> str:
+        """Who holds it, for people: "process 12 on alpha, for 3.4 s"; or "somebody"."""
+        try:
+            with os.fdopen(open_own(self._path, os.O_RDONLY), "rb") as file:
+                note = json.loads(file.read(4096))
+            seconds = max(0.0, time.time() - float(note["since"]))
+            return f"process {int(note['process'])} on {note['host']}, for {clock(seconds)}"
+        except (OSError, ValueError, KeyError, TypeError):  # Windows reads no file that is locked
+            return "somebody"
+
+    def _sign(self) -> None:
+        """Say in the file who holds it now; not where filelock keeps a note of its own in it."""
+        note = {"host": platform.node(), "process": os.getpid(), "since": round(time.time(), 3)}
+        with (
+            suppress(OSError),
+            os.fdopen(open_own(self._path, os.O_RDWR), "r+b") as file,
+        ):
+            if file.read(8) in (b"", b'{"host":'):
+                file.seek(0)
+                file.write(json.dumps(note).encode())
+                file.truncate()
 
     def release(self) -> None:
         """Let others have it. Nothing happens where it is not held."""

@@ -25,7 +25,8 @@ import torch
 import vsr
 import vsr.api
 from vsr.jobs import plan as planning
-from vsr.jobs.journal import folder_of, read_rows
+from vsr.jobs.journal import read_rows
+from vsr.jobs.work_folder import folder_of
 
 Stamp = dict[str, tuple[int, int]]
 STEPS = ("fsync", "replace", "unlink", "rmdir", "mkdir")

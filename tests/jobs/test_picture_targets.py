@@ -13,7 +13,8 @@ import pytest
 import vsr
 from tests.conftest import MakeClip
 from tests.jobs.test_run import debris, options
-from vsr.errors import MediaError
+from vsr.errors import MediaError, OptionsError
+from vsr.jobs.work_folder import held
 from vsr.media import atomic
 
 
@@ -78,6 +79,43 @@ def test_a_rename_that_fails_leaves_the_old_folder_as_it_was(
     assert not debris(tmp_path)
 
 
+def test_where_no_rename_works_any_more_the_old_folder_is_kept_for_the_next_run(
+    frames: Path, old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "_exchanged", no_exchange)
+    rename, calls = os.rename, 0
+
+    def fails(source: Any, target: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fails)
+    with pytest.raises(MediaError, match="cannot write"):
+        vsr.upscale(frames, old, options(overwrite=True))
+    monkeypatch.undo()
+    assert names(tmp_path / ".large.vsr" / "pictures.old") == ["old.png"]
+    vsr.upscale(frames, old, options(overwrite=True))
+    assert names(old) == NEW
+    assert not debris(tmp_path)
+
+
+def test_a_second_run_on_a_target_of_pictures_is_refused_and_told_who_has_it(
+    frames: Path, old: Path, tmp_path: Path
+) -> None:
+    """Two runs had filled one folder beside the target, and one removed it under the other."""
+    still = tmp_path / "still.png"
+    for source, target in ((frames, old), (frames / "000001.png", still)):
+        with held(target):
+            said = rf"another run is writing .*{target.name}: process {os.getpid()} on .+, for "
+            with pytest.raises(OptionsError, match=said):
+                vsr.upscale(source, target, options(overwrite=True))
+    assert names(old) == ["old.png"]
+    assert not debris(tmp_path)
+
+
 def test_an_exchange_that_fails_leaves_the_old_folder_as_it_was(
     frames: Path, old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,8 +131,8 @@ def test_an_exchange_that_fails_leaves_the_old_folder_as_it_was(
 def test_a_folder_that_a_killed_run_had_moved_aside_gets_its_name_again(
     frames: Path, old: Path, tmp_path: Path
 ) -> None:
-    old.rename(tmp_path / ".large.part.old")
-    (tmp_path / ".large.part").mkdir()
+    (tmp_path / ".large.vsr" / "pictures").mkdir(parents=True, mode=0o700)
+    old.rename(tmp_path / ".large.vsr" / "pictures.old")
     (frames / "000002.png").write_bytes(b"no picture")
     with pytest.raises(MediaError):
         vsr.upscale(frames, old, options(overwrite=True))

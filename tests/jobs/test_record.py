@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from vsr.errors import MediaError, StorageError
+from vsr.jobs import record_lines
 from vsr.jobs.record import NAME, Record, identify
 from vsr.jobs.record_lines import RecordLines
 from vsr.options import UpscaleOptions
+from vsr.system import Lock
 
 OPTIONS = UpscaleOptions()
 
@@ -96,3 +103,54 @@ def test_a_torn_line_is_none_and_the_next_begins_behind_it(tmp_path: Path) -> No
     assert set(lines.latest("a")) == {"finished"}
     (tmp_path / NAME).write_bytes(whole + b'[1]\n{"version": 2, "target": "a"}\n\xff\n')
     assert set(lines.latest("a")) == {"begun"}
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from vsr.jobs.record_lines import RecordLines
+lines = RecordLines(Path(sys.argv[1]))
+for number in range(200):
+    row = {"version": 1, "target": f"{sys.argv[2]}-{number}", "state": "begun", "identity": {}}
+    lines.append({**row, "pad": "x" * 20000}, synced=False)
+lines.close()
+"""
+
+
+def test_several_commands_on_one_record_do_not_tear_it(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path), name]) for name in ("a", "b")
+    ]
+    assert [writer.wait(120) for writer in writers] == [0, 0]
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert sorted(row["target"] for row in rows) == sorted(
+        f"{name}-{number}" for name in ("a", "b") for number in range(200)
+    )
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]  # no lock stays
+
+
+def test_a_lock_that_does_not_come_free_says_who_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = RecordLines(tmp_path / NAME)
+    monkeypatch.setattr(record_lines, "PATIENCE_SECONDS", 0.0)
+    other = Lock(tmp_path / NAME.replace("jsonl", "lock"))
+    assert other.take()
+    said = f"is locked by process {os.getpid()} on {re.escape(platform.node())}, for "
+    with pytest.raises(StorageError, match=said):
+        lines.append({"version": 1}, synced=True)
+    other.release()
+    lines.append({"version": 1}, synced=True)
+
+
+def test_a_link_in_place_of_a_record_or_its_lock_is_not_followed(tmp_path: Path) -> None:
+    for name in (NAME, NAME.replace("jsonl", "lock")):
+        precious = tmp_path / "precious"
+        precious.write_text("precious")
+        (tmp_path / name).symlink_to(precious)
+        with pytest.raises(MediaError, match="cannot write"):
+            RecordLines(tmp_path / NAME).append({"version": 1}, synced=True)
+        assert precious.read_text() == "precious"
+        for path in tmp_path.iterdir():
+            path.unlink()

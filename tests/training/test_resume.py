@@ -22,6 +22,7 @@ from vsr.errors import DataError, OptionsError
 from vsr.models.catalog import ARCHS
 from vsr.training import checkpoint
 from vsr.training.checkpoint import Checkpoint
+from vsr.training.folder import LOCK
 from vsr.training.journal import read
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions
@@ -58,6 +59,32 @@ def same_weights(one: Path, two: Path) -> bool:
     return first.keys() == second.keys() and all(
         torch.equal(first[key], second[key]) for key in first
     )
+
+
+def test_a_second_training_into_one_folder_is_refused(frames: Path, tmp_path: Path) -> None:
+    """Both had ended with exit code 0, and a log of both."""
+    out = tmp_path / "run"
+    refused: list[str] = []
+
+    def second() -> bool:
+        if not refused:
+            with pytest.raises(OptionsError, match="another training is writing to") as error:
+                train(options(frames, out))
+            refused.append(error.value.message)
+        return False
+
+    report = train(options(frames, out, steps=3), should_stop=second)
+    assert f"process {os.getpid()} on" in refused[0]
+    assert report.step == 3
+    assert [line["step"] for line in read(out) if "losses" in line] == [3]
+    assert LOCK not in [path.name for path in out.iterdir()]
+
+
+def test_a_training_that_fails_before_it_begins_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(DataError):
+        train(options(tmp_path / "no pictures", tmp_path / "there" / "new" / "run"))
+    assert list((tmp_path / "there").iterdir()) == []
 
 
 def test_killed_at_any_moment_it_ends_with_the_same_weights(frames: Path, tmp_path: Path) -> None:

@@ -31,13 +31,14 @@ from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.jobs.forecast import check_room, forecast
 from vsr.jobs.items import Item
-from vsr.jobs.journal import is_saved, sweep
+from vsr.jobs.journal import is_saved
 from vsr.jobs.pictures import upscale_picture
 from vsr.jobs.plan import check_target, make_plan
 from vsr.jobs.record import Record, identify
 from vsr.jobs.rehearsal import Measured, rehearse
 from vsr.jobs.run import run
 from vsr.jobs.together import all_together
+from vsr.jobs.work_folder import sweep
 from vsr.jobs.workers.executor import Executor
 from vsr.media.alone import alone
 from vsr.media.images import is_picture, picture_size
@@ -104,7 +105,7 @@ class Batch:
     def finish(self) -> BatchReport:
         """Tell what was done."""
         with suppress(MediaError):  # a disk that fails has failed the files, too
-            self._record.sync()
+            self._record.close()
         seconds = time.perf_counter() - self._begun
         report = BatchReport(self.out, tuple(self.outcomes), self.others, seconds)
         self.on_event(BatchFinished(report))

@@ -9,9 +9,9 @@ from pathlib import Path
 from vsr.errors import MediaError
 from vsr.events import Forecast
 from vsr.infer.engine import Engine
-from vsr.jobs.journal import folder_of
 from vsr.jobs.plan import Plan
 from vsr.jobs.rehearsal import Measured, rehearse
+from vsr.jobs.work_folder import folder_of
 from vsr.units import amount
 
 MARGIN = 1.1  # twenty frames are not all of them

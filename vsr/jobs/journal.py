@@ -9,19 +9,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from vsr.errors import MediaError, OptionsError, StorageError
+from vsr.errors import MediaError, OptionsError
 from vsr.events import Report
+from vsr.jobs.work_folder import folder_of, is_ours, locked
 from vsr.media.atomic import put
 from vsr.media.files import stamp, translated
 from vsr.media.writer import Segment
-from vsr.system import Lock, is_private, replace_file, sync_file, sync_folder
+from vsr.system import Lock, replace_file, sync_file, sync_folder
 
 VERSION = 2
 VERSIONS = ("vsr", "torch", "PyAV", "encoder_library")
@@ -53,7 +52,8 @@ class Journal:
 
     def __enter__(self) -> Journal:
         with translated(self._target, "write"):
-            self._lock = _locked(self._target)
+            self._lock = locked(self._target)
+            sync_folder(self.folder.parent)
         try:
             self._begin()
         except BaseException:
@@ -80,7 +80,7 @@ class Journal:
         keep = {self._path, self.folder / "lock", *(segment.path for segment in segments)}
         with translated(self.folder, "write"):
             for path in self.folder.iterdir():
-                if path not in keep and _ours(path):
+                if path not in keep and is_ours(path):
                     path.unlink()
             rows = [self._head, *map(_row, segments)]
             put(self._path, "".join(json.dumps(row) + "\n" for row in rows).encode())
@@ -114,7 +114,7 @@ class Journal:
         """Delete the work folder: the run is over. The journal goes last: it says what this was."""
         with contextlib.suppress(OSError):
             for path in self.folder.iterdir():
-                if path not in (self.folder / "lock", self._path) and _ours(path):
+                if path not in (self.folder / "lock", self._path) and is_ours(path):
                     path.unlink()
             if self._lock is not None:
                 self._lock.remove()
@@ -161,23 +161,12 @@ def recorded(target: Path, key: str) -> object:
     return rows[0].get(key) if rows else None
 
 
-def folder_of(target: Path) -> Path:
-    """Where the state of a run lies: beside its target, hidden."""
-    return target.with_name(f".{target.name}.vsr")
-
-
 def is_saved(target: Path) -> bool:
     """Whether the file at ``target`` is what an interrupted run had just put there."""
     rows = read_rows(folder_of(target) / "journal.jsonl")
     with contextlib.suppress(MediaError):
         return bool(rows) and rows[-1].get("saved") == list(stamp(target))
     return False
-
-
-def sweep(target: Path) -> None:
-    """Remove the empty folder of a run that died at its very last step, its target in place."""
-    with contextlib.suppress(OSError):
-        folder_of(target).rmdir()
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -196,49 +185,6 @@ def _parsed_lines(text: str) -> Iterator[Row]:
         if not isinstance(row, dict):
             return
         yield cast("dict[str, Any]", row)
-
-
-def _locked(target: Path) -> Lock:
-    """The lock of a target's folder, which is made where it is not there."""
-    folder = folder_of(target)
-    while True:
-        _own(folder)
-        lock = Lock(folder / "lock")
-        try:
-            taken = lock.take()
-        except FileNotFoundError:
-            continue  # the run that held it has just removed the folder
-        if not taken:
-            raise OptionsError(f"another run is writing {target}", hint="wait for it, or stop it")
-        sync_folder(folder.parent)
-        return lock
-
-
-def _own(folder: Path) -> None:
-    """Make a work folder for this user alone, or make sure that it is one that a run made.
-
-    Whatever else has its name, or holds a link or a folder, is not touched: what lies there is
-    written to and deleted. Raises :class:`StorageError`.
-    """
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-        return
-    fact = folder.lstat()
-    strange = not stat.S_ISDIR(fact.st_mode) or not is_private(fact)
-    if not strange:
-        kinds = (item.lstat().st_mode for item in folder.iterdir())
-        strange = not all(map(stat.S_ISREG, kinds))
-    if strange:
-        raise StorageError(
-            f"{folder} is not a work folder of a run of yours: nothing in it is touched",
-            hint="remove it, or give another target",
-        )
-
-
-def _ours(path: Path) -> bool:
-    """Whether a file of a work folder has a name that a run gives."""
-    names = r"lock|journal\.jsonl(\.part)?|(joined|carried)\.\w+|\d{6}.*"
-    return re.fullmatch(names, path.name) is not None
 
 
 def _row(segment: Segment) -> dict[str, Any]:

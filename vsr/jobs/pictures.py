@@ -17,6 +17,7 @@ from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.jobs.plan import cut_of, deinterlacing, reader_for
+from vsr.jobs.work_folder import held
 from vsr.media.atomic import exchange, restored, sync_folder
 from vsr.media.files import check_unchanged
 from vsr.media.images import is_picture, pictures_in, read_picture, spec_for, write_picture
@@ -57,7 +58,8 @@ def upscale_picture(
         )
     first = _read(source, target, options)
     job = _Job(source, target, engine, options, on_event)
-    return _run(job, iter([first]), first, 1)
+    with held(target):
+        return _run(job, iter([first]), first, 1)
 
 
 def upscale_folder(
@@ -188,16 +190,14 @@ def _filled(target: Path) -> Generator[Path]:
 
     What had the name goes only once the new folder has it, and stays where that fails.
     """
-    part = target.with_name(f".{target.name}.part")
-    _checked(target, lambda: restored(part, target))
-    shutil.rmtree(part, ignore_errors=True)
-    _checked(part, part.mkdir)
-    try:
+    with held(target) as folder:
+        part = folder / "pictures"
+        _checked(target, lambda: restored(part, target))
+        shutil.rmtree(part, ignore_errors=True)
+        _checked(part, part.mkdir)
         yield part
         sync_folder(part)
         _checked(target, lambda: exchange(part, target))
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _checked(path: Path, action: Callable[[], object]) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from vsr.color import ColorSpec
 from vsr.errors import MediaError, OptionsError
 from vsr.infer.device import pick
-from vsr.jobs.journal import is_saved, recorded, sweep
+from vsr.jobs.journal import is_saved, recorded
+from vsr.jobs.work_folder import sweep
 from vsr.media.carry import Carry, plan_carry
 from vsr.media.deinterlace import looks_interlaced
 from vsr.media.encoding import Encoding, choose

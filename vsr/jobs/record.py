@@ -110,9 +110,9 @@ class Record:
         """Note that a begun target was not made: what lies there later is somebody else's."""
         self._append("failed", target, identity, {})
 
-    def sync(self) -> None:
-        """Have every note on the disk."""
-        self._lines.sync()
+    def close(self) -> None:
+        """Have every note on the disk, at the end of a batch."""
+        self._lines.close()
 
     def _latest(self, target: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """A target's last begin, if nothing came of it, and its last end."""

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from vsr.errors import MediaError
-from vsr.system import open_own, read_at, sync_file
+from vsr.errors import MediaError, StorageError
+from vsr.system import Lock, open_own, read_at, sync_file
 
 VERSION = 1
+PATIENCE_SECONDS = 60.0  # a line takes milliseconds, on storage that sleeps some seconds
 Row = Mapping[str, Any]
 
 
@@ -28,6 +29,7 @@ class RecordLines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = Lock(path.with_suffix(".lock"))
         self._thread_lock = threading.Lock()
         self._file_id: tuple[int, int] | None = None
         self._read_bytes = 0
@@ -48,28 +50,51 @@ class RecordLines:
         return {state: row for state, row in found.items() if row and row["target"] == target}
 
     def append(self, row: Row, *, synced: bool) -> None:
-        """Add a line; ``synced``: it and all before it are on the disk before this returns."""
-        # Behind a line that a crash cut off, a new one begins; links: see naming.placed.
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
-        try:
-            with os.fdopen(open_own(self.path, flags, 0o644), "rb+") as file:
-                torn = file.seek(0, os.SEEK_END) and read_at(file.fileno(), 1, file.tell() - 1)
-                start = "\n" if torn not in (0, b"\n") else ""
-                file.write((start + json.dumps(row) + "\n").encode())
-                if synced:
-                    sync_file(file)
-        except OSError as error:
-            raise MediaError(f"cannot write {self.path}: {error.strerror or error}") from error
+        """Add a line; ``synced``: it and all before it are on the disk before this returns.
 
-    def sync(self) -> None:
-        """Have every line on the disk, where there are any."""
-        try:
-            with os.fdopen(open_own(self.path, os.O_RDWR), "rb+") as file:
+        Whoever else writes waits for it. Raises :class:`MediaError`.
+        """
+        with self._thread_lock:
+            try:
+                self._take_lock()
+                try:
+                    self._write(row, synced=synced)
+                finally:
+                    self._lock.release()
+            except OSError as error:
+                raise MediaError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        """Have every line on the disk, where there are any, and leave no lock behind."""
+        with self._thread_lock:
+            try:
+                with os.fdopen(open_own(self.path, os.O_RDWR), "rb+") as file:
+                    sync_file(file)
+                if self._lock.take(patience_seconds=0):  # else the one who has it removes it
+                    self._lock.remove()
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                raise MediaError(f"cannot write {self.path}: {error.strerror}") from error
+
+    def _take_lock(self) -> None:
+        if not self._lock.take(patience_seconds=PATIENCE_SECONDS):
+            raise StorageError(
+                f"cannot write {self.path}: it is locked by {self._lock.holder()}",
+                hint="is that command stopped, or its machine gone? end it, then run this again",
+            )
+
+    def _write(self, row: Row, *, synced: bool) -> None:
+        # Not by O_APPEND, which over NFS has two machines write to one place. Behind a line that a
+        # crash cut off, a new one begins; links: see naming.placed.
+        with os.fdopen(open_own(self.path, os.O_RDWR | os.O_CREAT, 0o644), "rb+") as file:
+            end = file.seek(0, os.SEEK_END)
+            torn = end and read_at(file.fileno(), 1, end - 1) != b"\n"
+            file.seek(end)
+            file.write((("\n" if torn else "") + json.dumps(row) + "\n").encode())
+            file.flush()
+            if synced:
                 sync_file(file)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise MediaError(f"cannot write {self.path}: {error.strerror}") from error
 
     def _follow(self, descriptor: int) -> None:
         """Note the places of lines that were not there before. A torn last line is no line yet."""

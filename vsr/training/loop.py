@@ -14,6 +14,7 @@ from vsr.infer import device as devices
 from vsr.training import journal
 from vsr.training.events import TrainingSink, TrainingStarted, TrainReport, ignore
 from vsr.training.export import parameters_of
+from vsr.training.folder import owned
 from vsr.training.loader import Loader
 from vsr.training.options import TrainOptions
 from vsr.training.output import Output
@@ -45,11 +46,12 @@ def train(
     with joined(options.device) as ranks:
         sink = on_event if ranks.leads else ignore
         try:
-            before = earlier_run(options)
-            training = prepare(options, recipe, ranks, before, sink)
-            if before is not None and before.finished and not changes(before, options):
-                return _report(training, before.step, True, before.best, before.start, None)
-            return _run(training, sink, should_stop)
+            with owned(options.out, ranks):
+                before = earlier_run(options)
+                training = prepare(options, recipe, ranks, before, sink)
+                if before is not None and before.finished and not changes(before, options):
+                    return _report(training, before.step, True, before.best, before.start, None)
+                return _run(training, sink, should_stop)
         except (RuntimeError, MemoryError) as error:
             if not devices.is_out_of_memory(error):
                 raise

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from vsr.errors import DataError, OptionsError
+from vsr.errors import OptionsError
 from vsr.events import Warned
 from vsr.infer import device as devices
 from vsr.models.arch import make_upscaler
@@ -125,10 +125,6 @@ def prepare(
 ) -> Training:
     """Build or restore all of it. Raises a :class:`vsr.errors.VsrError` that says what is wrong."""
     begun = time.monotonic()
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make {options.out}: {error.strerror}") from error
     origin = start(recipe, options) if before is None else _again(recipe, options, before)
     place = _place(options, ranks, origin.module)
     material = gather(recipe, options, ranks, on_event)

@@ -1,0 +1,93 @@
+"""The hidden folder beside a target where a run works: its owner's alone, locked by one run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vsr.errors import OptionsError, StorageError
+from vsr.media.files import translated
+from vsr.system import Lock, is_private
+
+FOLDERS = ("pictures", "pictures.old")
+"""What a run may have folders for in its work folder; the second where names are not exchanged."""
+
+
+def folder_of(target: Path) -> Path:
+    """Where the state of a run lies: beside its target, hidden."""
+    return target.with_name(f".{target.name}.vsr")
+
+
+def locked(target: Path) -> Lock:
+    """The lock of a target's folder, which is made where it is not there."""
+    folder = folder_of(target)
+    while True:
+        _own(folder)
+        lock = Lock(folder / "lock")
+        try:
+            taken = lock.take()
+        except FileNotFoundError:
+            continue  # the run that held it has just removed the folder
+        if not taken:
+            raise OptionsError(
+                f"another run is writing {target}: {lock.holder()}", hint="wait for it, or stop it"
+            )
+        return lock
+
+
+@contextmanager
+def held(target: Path) -> Generator[Path]:
+    """The folder, for a run that goes on with nothing of an earlier one. It is removed behind."""
+    folder = folder_of(target)
+    with translated(target, "write"):
+        lock = locked(target)
+    try:
+        yield folder
+    finally:
+        for name in FOLDERS if target.exists() else FOLDERS[:1]:  # else the other is the target's
+            shutil.rmtree(folder / name, ignore_errors=True)
+        with suppress(OSError):
+            lock.remove()
+            folder.rmdir()
+        lock.release()
+
+
+def sweep(target: Path) -> None:
+    """Remove the empty folder of a run that died at its very last step, its target in place."""
+    with suppress(OSError):
+        folder_of(target).rmdir()
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file of a work folder has a name that a run gives."""
+    names = r"lock|journal\.jsonl(\.part)?|(joined|carried)\.\w+|\d{6}.*"
+    return re.fullmatch(names, path.name) is not None
+
+
+def _own(folder: Path) -> None:
+    """Make a work folder for this user alone, or make sure that it is one that a run made.
+
+    Whatever else has its name, or holds a link or a strange folder, is not touched: what lies there
+    is written to and deleted. Raises :class:`StorageError`.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        return
+    fact = folder.lstat()
+    strange = not stat.S_ISDIR(fact.st_mode) or not is_private(fact)
+    if not strange:
+        strange = any(_is_strange(item) for item in folder.iterdir())
+    if strange:
+        raise StorageError(
+            f"{folder} is not a work folder of a run of yours: nothing in it is touched",
+            hint="remove it, or give another target",
+        )
+
+
+def _is_strange(item: Path) -> bool:
+    mode = item.lstat().st_mode
+    return not (stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and item.name in FOLDERS))

@@ -30,7 +30,7 @@ FLOORS = [
     },
     {"models", "pipeline", "options"},
     {"media", "infer", "weights"},
-    {"training", "comparing", "evaluation", "inspection"},
+    {"choice", "training", "comparing", "evaluation", "inspection"},
     {"jobs"},
     {"api", "report", "doctor"},
     {"bench"},

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
+from vsr.choice import Choice, Chosen, Kind, choice_for
 from vsr.comparing.footage import Footage
 from vsr.comparing.honest import check_model
 from vsr.comparing.witness import Witness
 from vsr.errors import MediaError, OptionsError
 from vsr.evaluation import Score, scores, sets_in
-from vsr.events import BatchReport, EventSink, Forecast, Report, ignore
+from vsr.events import BatchReport, EventSink, Forecast, Report, Warned, ignore
+from vsr.infer.device import pick
 from vsr.infer.engine import Engine
 from vsr.jobs.dry import dry_run as dry_run_of
 from vsr.jobs.dry import previewed
@@ -60,7 +63,7 @@ def upscale(
     source, target = Path(source), Path(target)
     _check_source(source)
     check_target(source, target, options)
-    upscaler = load_for(options, source, target)
+    upscaler = load_for(options, source, target, on_event)
     if options.preview is not None and (is_picture(source) or not target.suffix):
         raise OptionsError("--preview is for a video that becomes one")
     page = ReportTargets(html=options.compare, overwrite=options.overwrite)
@@ -121,7 +124,7 @@ def upscale_batch(
     return upscale_many(
         [Path(source) for source in sources],
         Path(target),
-        lambda: load_for(options, Path(sources[0]), Path(target)),
+        chooser(options),
         options,
         batch,
         on_event,
@@ -147,12 +150,17 @@ def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = No
     return make_plan(source, target, options, load_for(options, source, target))
 
 
-def dry_run(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Forecast:
+def dry_run(
+    source: PathLike,
+    target: PathLike,
+    options: UpscaleOptions | None = None,
+    on_event: EventSink = ignore,
+) -> Forecast:
     """What :func:`upscale` would do, and take: measured on some frames where it makes a video."""
     options = options or UpscaleOptions()
     source, target = Path(source), Path(target)
     _check_source(source)
-    engine = make_engine(load_for(options, source, target), options)
+    engine = make_engine(load_for(options, source, target, on_event), options)
     return dry_run_of(source, target, options, engine)
 
 
@@ -184,14 +192,19 @@ def evaluate(
         yield from scores(engine, sets, judge)
 
 
-def model_of(options: UpscaleOptions, source: PathLike, target: PathLike) -> str:
-    """The model that these options ask for; ``auto`` is the best for a video or for pictures."""
+def model_of(options: UpscaleOptions, source: PathLike, target: PathLike) -> Choice:
+    """The model that these options ask for; of ``auto``, the one for this source, and why.
+
+    A source that is not there is taken for a usual, compressed one.
+    """
     if options.model != "auto":
-        return options.model
+        return Choice(options.model)
     place, name = Path(source), Path(target)
     folder = place.is_dir() and not name.suffix and not holds_videos(place)
     alone = is_picture(place) or folder or options.then  # a chain remembers nothing
-    return model_for("picture" if alone else "video")
+    on_cpu = options.cluster is None and pick(options.engine.device).type == "cpu"
+    kind: Kind = "picture" if alone else "video"
+    return choice_for(place, kind, on_cpu=on_cpu, allow_huge=options.allow_huge)
 
 
 def list_models() -> list[dict[str, object]]:
@@ -219,10 +232,31 @@ def load(model: str = "auto") -> Upscaler:
     return load_weights(model_for("picture") if model == "auto" else model)
 
 
-def load_for(options: UpscaleOptions, source: Path, target: Path) -> Upscaler:
-    """The upscaler that these options ask for: a model, or several in a chain."""
-    name = model_of(options, source, target)
-    return load_weights(name, then=options.then, denoise=options.denoise)
+def load_for(
+    options: UpscaleOptions, source: Path, target: Path, on_event: EventSink = ignore
+) -> Upscaler:
+    """The upscaler that these options ask for: a model, or several in a chain.
+
+    What was chosen for a person is told.
+    """
+    choice = model_of(options, source, target)
+    if choice.why:
+        on_event(Warned(str(choice)))
+    return load_weights(choice.model, then=options.then, denoise=options.denoise)
+
+
+def chooser(options: UpscaleOptions) -> Callable[[Path], Chosen]:
+    """The upscaler for each of many files, whose names are given. Weights are loaded once."""
+
+    @cache
+    def loaded(model: str) -> Upscaler:
+        return load_weights(model, then=options.then, denoise=options.denoise)
+
+    def chosen(source: Path) -> Chosen:
+        choice = model_of(options, source, "one of many.mkv")
+        return Chosen(loaded(choice.model), choice)
+
+    return chosen
 
 
 def make_engine(

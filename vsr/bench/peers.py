@@ -40,7 +40,7 @@ def bench_peers(
 
     Real-ESRGAN's ncnn package takes part where it is installed.
     """
-    model = api.model_of(options, clip, "out.mkv")
+    model = api.model_of(options, clip, "out.mkv").model
     options = replace(options, overwrite=True, model=model, codec="h264", crf=17, reuse="off")
     preset = options.preset or "medium"
     place = devices.pick(options.device)

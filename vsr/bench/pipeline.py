@@ -77,7 +77,7 @@ def bench_pipeline(
             f"the pipeline has no row {', '.join(unknown)}", hint=f"it has {', '.join(ROWS)}"
         )
     rows = tuple(row for row in ROWS if not only or row in only or row == "network")
-    options = replace(options, overwrite=True, model=api.model_of(options, clip, "out.mkv"))
+    options = replace(options, overwrite=True, model=api.model_of(options, clip, "out.mkv").model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = found_or_made(clip, folder, size, frames)

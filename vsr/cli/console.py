@@ -65,10 +65,6 @@ class Console:
         if last is not None and self._lines is not None:
             self._lines.tell(last, self._progress)
 
-    def say_default(self, model: str) -> None:
-        """One line about the model that was chosen for the person."""
-        self._say(f"model: {model} (the default; see `vsr models list`)")
-
     def say_finishing(self) -> None:
         """One line after the first Ctrl-C."""
         self._say("finishing this segment; press Ctrl-C again to stop at once")

@@ -48,7 +48,7 @@ def plan(
 
     made = plan_library(
         sources,
-        lambda: api.load(api.model_of(options, sources[0], "videos")),
+        api.chooser(options),
         options,
         BatchOptions(recursive=recursive),
         workers or (1, 2, 4, 8),

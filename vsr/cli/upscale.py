@@ -127,8 +127,6 @@ def upscale(
         let_threads_sleep()
         from vsr import api  # torch takes seconds to import: not for --help
 
-        if model == "auto":
-            console.say_default(api.model_of(options, sources[0], target))
         if to is not None or several != BatchOptions() or api.is_batch(sources[0], target):
             with wish_to_end(console.say_finishing) as stop:
                 made = api.upscale_batch(
@@ -137,7 +135,7 @@ def upscale(
             params.check_complete(made, stopped=stop.exit_code if stop() else None)
             return
         if dry_run:
-            forecast = api.dry_run(sources[0], target, options)
+            forecast = api.dry_run(sources[0], target, options, console.on_event)
             console.on_event(Planned(forecast))
             if not force:
                 api.check_enough(forecast)

@@ -32,7 +32,7 @@ def labelled(models: Sequence[str], load: Callable[[str], Upscaler]) -> dict[str
     loaded = {model: load(model) for model in models}
     paths = [
         Path(
-            upscaler.name
+            f"auto ({upscaler.name})"
             if model == "auto"
             else model.removesuffix(".safetensors").removesuffix(".pth")
         )

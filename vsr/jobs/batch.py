@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+from vsr.choice import Chosen
 from vsr.errors import MediaError, OptionsError, VsrError
 from vsr.events import (
     BatchFinished,
@@ -26,6 +27,7 @@ from vsr.events import (
     Planned,
     Report,
     Skipped,
+    Warned,
 )
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
@@ -55,29 +57,30 @@ class Batch:
     def __init__(
         self,
         out: Path,
-        upscaler: Upscaler,
+        chosen: Callable[[Path], Chosen],
         options: UpscaleOptions,
         on_event: EventSink,
         *,
         others: int = 0,
         should_stop: Callable[[], bool] = lambda: False,
-        executor: Executor | None = None,
+        executor_for: Callable[[Upscaler], Executor] | None = None,
     ) -> None:
-        self.out, self.upscaler, self.options = out, upscaler, options
+        self.out, self.chosen, self.options = out, chosen, options
         self.on_event, self.others, self.should_stop = on_event, others, should_stop
-        self._executor = executor
+        self._executor_for = executor_for
         self.outcomes: list[Outcome] = []
         self.forecasts: list[Forecast] = []
         self._measured: dict[object, Measured] = {}
         self._begun = time.perf_counter()
         self._record = Record(out)
-        self._fingerprint = upscaler.fingerprint
 
-        def place(size: Size) -> Engine:
+        self._upscalers: dict[str, Upscaler] = {}
+
+        def place(model: str, size: Size) -> Engine:
             del size
-            return Engine(self.upscaler, self.options.engine, self.on_event)
+            return Engine(self._upscalers[model], self.options.engine, self.on_event)
 
-        self._engine_for: Callable[[Size], Engine] = lru_cache(SHAPES)(place)
+        self._engine: Callable[[str, Size], Engine] = lru_cache(SHAPES)(place)
 
     def work_off(self, items: Sequence[Item], *, stop_on_error: bool, dry: bool = False) -> bool:
         """Go through ``items``; whether the end was reached. An interruption passes through.
@@ -85,14 +88,50 @@ class Batch:
         A ``dry`` run tells what each would take, and makes none. Where workers make the segments,
         several files are under way at once, so that none of them waits while another is joined.
         """
-        if self._executor is not None and len(items) > 1 and not dry:
-            return self._together(items, self._executor, stop_on_error=stop_on_error)
+        if self._executor_for is None or dry:
+            return self._one_by_one(items, None, stop_on_error=stop_on_error, dry=dry)
+        groups = self._groups(items)
+        for number, (upscaler, group) in enumerate(groups):
+            executor = self._executor_for(upscaler)
+            work = self._together if len(group) > 1 else self._one_by_one
+            if not work(group, executor, stop_on_error=stop_on_error):
+                why = "interrupted" if self.should_stop() else "an earlier file failed"
+                self._leave([item for _, left in groups[number + 1 :] for item in left], why)
+                return False
+        return True
+
+    def _groups(self, items: Sequence[Item]) -> list[tuple[Upscaler, list[Item]]]:
+        """Items by their model, for workers have one at a time; in the order of their first."""
+        groups: dict[int, tuple[Upscaler, list[Item]]] = {}
+        unread: list[Item] = []
+        for item in items:
+            try:
+                upscaler = self.chosen(item.source).upscaler
+            except VsrError:  # it fails in its turn, and says so then
+                unread.append(item)
+            else:
+                groups.setdefault(id(upscaler), (upscaler, []))[1].append(item)
+        found = list(groups.values())
+        if unread and found:
+            found[0][1].extend(unread)
+        elif unread:
+            self._one_by_one(unread, None, stop_on_error=False)
+        return found
+
+    def _one_by_one(
+        self,
+        items: Sequence[Item],
+        executor: Executor | None,
+        *,
+        stop_on_error: bool,
+        dry: bool = False,
+    ) -> bool:
         for place, item in enumerate(items):
             if self.should_stop():
                 self._leave(items[place:], "interrupted")
                 return False
             try:
-                outcome = self._outcome(item, self.on_event, dry=dry)
+                outcome = self._outcome(item, self.on_event, executor, dry=dry)
             except BaseException:
                 self._leave(items[place:], "interrupted")
                 raise
@@ -116,7 +155,6 @@ class Batch:
 
     def _together(self, items: Sequence[Item], executor: Executor, *, stop_on_error: bool) -> bool:
         """Several files at a time, each by a thread of its own that plans, joins and verifies."""
-
         first, lock = len(self.outcomes) + 1, threading.Lock()
 
         def make(place: int) -> Outcome | None:
@@ -124,7 +162,7 @@ class Batch:
                 with lock:
                     self.on_event(OfFile(first + place, event))
 
-            return None if self.should_stop() else self._outcome(items[place], on_event)
+            return None if self.should_stop() else self._outcome(items[place], on_event, executor)
 
         outcomes, raised = all_together(
             len(items),
@@ -144,10 +182,12 @@ class Batch:
             raise raised
         return None not in outcomes
 
-    def _outcome(self, item: Item, on_event: EventSink, *, dry: bool = False) -> Outcome:
+    def _outcome(
+        self, item: Item, on_event: EventSink, executor: Executor | None, *, dry: bool = False
+    ) -> Outcome:
         begun = time.perf_counter()
         try:
-            return self._one(item, on_event, dry=dry)
+            return self._one(item, on_event, executor, dry=dry)
         except VsrError as error:
             on_event(Failed(error.message, error.hint, error.exit_code, item.source, item.target))
             return Outcome(
@@ -155,12 +195,16 @@ class Batch:
                 message=error.message, hint=error.hint, exit_code=error.exit_code,
             )  # fmt: skip
 
-    def _one(self, item: Item, on_event: EventSink, *, dry: bool) -> Outcome:
+    def _one(
+        self, item: Item, on_event: EventSink, executor: Executor | None, *, dry: bool
+    ) -> Outcome:
         if item.problem is not None:
             raise item.problem
         source, target = item.source, item.target
         assert target is not None, "an item has a target or a problem"
-        identity = identify(source, self.options, self._fingerprint)
+        chosen = self.chosen(source)
+        upscaler = chosen.upscaler
+        identity = identify(source, self.options, upscaler.fingerprint)
         state, why = self._record.judge(target, identity)
         if is_saved(target):
             state = "new"  # the run that made it stopped at the very end: to be gone on with
@@ -173,13 +217,15 @@ class Batch:
         if state not in ("new", "stale") and not self.options.overwrite:
             raise OptionsError(why, hint="give --overwrite to replace it, or another folder")
         options = replace(self.options, overwrite=self.options.overwrite or state == "stale")
+        if chosen.choice.why:
+            on_event(Warned(f"{source.name}: {chosen.choice}"))
         if dry:
-            return self._foreseen(source, target, options)
+            return self._foreseen(source, target, upscaler, options)
         make_folder(target.parent)
         check_target(source, target, options)
         self._record.begin(target, identity)
         try:
-            report = self._make(source, target, options, on_event)
+            report = self._make(source, target, upscaler, options, on_event, executor)
         except VsrError:
             with suppress(MediaError):  # a full disk takes no note; what failed first is told
                 self._record.give_up(target, identity)
@@ -187,16 +233,23 @@ class Batch:
         self._record.finish(target, identity, report.frames, report.seconds)
         return Outcome(source, target, "finished", report.frames, report.seconds, report.bytes)
 
-    def _foreseen(self, source: Path, target: Path, options: UpscaleOptions) -> Outcome:
+    def _engine_for(self, upscaler: Upscaler, size: Size) -> Engine:
+        self._upscalers[upscaler.name] = upscaler
+        return self._engine(upscaler.name, size)
+
+    def _foreseen(
+        self, source: Path, target: Path, upscaler: Upscaler, options: UpscaleOptions
+    ) -> Outcome:
         """What a file would take; the speed is measured once for all of one kind."""
         if is_picture(source):
             low = picture_size(source, allow_huge=self.options.allow_huge)
-            high = options.target_size(low, self.upscaler.scale)
+            high = options.target_size(low, upscaler.scale)
             told = Forecast(source, target, low, high, 1)
         else:
-            plan = make_plan(source, target, options, self.upscaler)
-            engine = self._engine_for(plan.info.size)
-            kind = (plan.info.size, plan.encoding.size, str(plan.encoding), plan.deinterlace)
+            plan = make_plan(source, target, options, upscaler)
+            engine = self._engine_for(upscaler, plan.info.size)
+            sizes = plan.info.size, plan.encoding.size
+            kind = (upscaler.name, *sizes, str(plan.encoding), plan.deinterlace)
             if kind not in self._measured:
                 self._measured[kind] = rehearse(plan, engine)
             told = forecast(plan, engine, self._measured[kind])
@@ -206,18 +259,25 @@ class Batch:
         return Outcome(source, target, "planned", frames or 0, seconds or 0.0, size or 0)
 
     def _make(
-        self, source: Path, target: Path, options: UpscaleOptions, on_event: EventSink
+        self,
+        source: Path,
+        target: Path,
+        upscaler: Upscaler,
+        options: UpscaleOptions,
+        on_event: EventSink,
+        executor: Executor | None,
     ) -> Report:
         if is_picture(source):
             with alone:
                 size = picture_size(source, allow_huge=self.options.allow_huge)
-                return upscale_picture(source, target, self._engine_for(size), options, on_event)
+                engine = self._engine_for(upscaler, size)
+                return upscale_picture(source, target, engine, options, on_event)
         with alone:
-            plan = make_plan(source, target, options, self.upscaler)
-            engine = self._engine_for(plan.info.size)
+            plan = make_plan(source, target, options, upscaler)
+            engine = self._engine_for(upscaler, plan.info.size)
             if not options.force:
                 check_room(plan, engine)
-        return run(plan, engine, options, on_event, self.should_stop, self._executor)
+        return run(plan, engine, options, on_event, self.should_stop, executor)
 
 
 def make_folder(folder: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vsr.choice import Chosen
 from vsr.errors import OptionsError, VsrError
 from vsr.geometry import Size
 from vsr.jobs.inputs import Found
@@ -13,7 +14,6 @@ from vsr.jobs.naming import check_template, named, needs_size, placed, suffix_fo
 from vsr.media.encoding import choose
 from vsr.media.images import is_picture, picture_size
 from vsr.media.probe import probe
-from vsr.models.arch import Upscaler
 from vsr.options import BatchOptions, UpscaleOptions
 from vsr.system import same_name_key
 
@@ -32,25 +32,32 @@ def named_items(
     out: Path,
     options: UpscaleOptions,
     batch: BatchOptions,
-    upscaler: Upscaler,
+    chosen: Callable[[Path], Chosen],
 ) -> list[Item]:
     """The inputs with their targets, in the order asked for."""
     check_template(batch.name)
-    items = [_named(found, out, options, batch.name, upscaler) for found in files]
+    items = [_named(found, out, options, batch.name, chosen) for found in files]
     if batch.order == "name":
         return items  # as they were found
     return sorted(items, key=lambda item: _rank(item.source, batch.order))
 
 
 def _named(
-    found: Found, out: Path, options: UpscaleOptions, template: str, upscaler: Upscaler
+    found: Found,
+    out: Path,
+    options: UpscaleOptions,
+    template: str,
+    chosen: Callable[[Path], Chosen],
 ) -> Item:
     try:
         low = high = Size(1, 1)
+        model = ""
         if needs_size(template):
+            upscaler = chosen(found.path).upscaler
             low, high = _sizes(found.path, options, upscaler.scale)
+            model = upscaler.name
         suffix = suffix_for(found.path, options)
-        name = named(template, found.path, suffix=suffix, low=low, high=high, model=upscaler.name)
+        name = named(template, found.path, suffix=suffix, low=low, high=high, model=model)
         return Item(found.path, placed(out, found.tree, name))
     except VsrError as error:
         return Item(found.path, None, error)

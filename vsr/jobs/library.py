@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from vsr.choice import Chosen
 from vsr.errors import OptionsError
 from vsr.events import Event, EventSink, Forecast, Planned, ignore
 from vsr.jobs.plan import SEGMENT_SECONDS
 from vsr.jobs.queue import upscale_many
 from vsr.jobs.simulation import Conditions, Film, play
-from vsr.models.arch import Upscaler
 from vsr.options import BatchOptions, UpscaleOptions
 
 # What one process does alone for each file: probing, the pass over the packets, joining, verifying.
@@ -50,7 +50,7 @@ class LibraryPlan:
 
 def plan_library(
     sources: Sequence[Path],
-    load: Callable[[], Upscaler],
+    chosen: Callable[[Path], Chosen],
     options: UpscaleOptions,
     batch: BatchOptions,
     workers: Sequence[int],
@@ -79,7 +79,7 @@ def plan_library(
     with tempfile.TemporaryDirectory(prefix="vsr-") as folder:
         nowhere = Path(folder) / "large"
         report = upscale_many(
-            sources, nowhere, load, options, batch, listen, lambda: False, dry=True
+            sources, nowhere, chosen, options, batch, listen, lambda: False, dry=True
         )
     films = [(forecast, film) for forecast in told if (film := _film(forecast)) is not None]
     if not films:

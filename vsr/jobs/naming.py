@@ -35,7 +35,7 @@ def check_template(template: str) -> None:
 
 def needs_size(template: str) -> bool:
     """Whether a source has to be opened to know its target's name."""
-    return any(f"{{{name}}}" in template for name in ("width", "height", "scale"))
+    return any(f"{{{name}}}" in template for name in ("width", "height", "scale", "model"))
 
 
 def suffix_for(source: Path, options: UpscaleOptions) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from vsr.choice import Chosen
 from vsr.comparing.honest import check_model
 from vsr.errors import MediaError, OptionsError
 from vsr.events import BatchReport, BatchStarted, EventSink, Warned
@@ -14,7 +16,9 @@ from vsr.jobs.inputs import Finding, find
 from vsr.jobs.items import named_items, refuse_clashes
 from vsr.jobs.watch import watch
 from vsr.jobs.workers.choice import open_executor
+from vsr.jobs.workers.executor import Executor
 from vsr.media.codecs import CONTAINERS
+from vsr.media.files import stamp
 from vsr.models.arch import Upscaler
 from vsr.options import BatchOptions, UpscaleOptions
 
@@ -22,7 +26,7 @@ from vsr.options import BatchOptions, UpscaleOptions
 def upscale_many(
     inputs: Sequence[Path],
     out: Path,
-    load: Callable[[], Upscaler],
+    choose: Callable[[Path], Chosen],
     options: UpscaleOptions,
     several: BatchOptions,
     on_event: EventSink,
@@ -32,27 +36,35 @@ def upscale_many(
 ) -> BatchReport:
     """Upscale every input into ``out``; files that fail are outcomes of the report.
 
-    A ``dry`` run tells what each would take, and raises where the disk would not hold them all.
+    ``choose`` tells the model of each. A ``dry`` run tells what each would take, and raises where
+    the disk would not hold them all.
     """
     finding = checked(inputs, out, options, several)
-    upscaler = load()
-    items = named_items(finding.files, out, options, several, upscaler)
+    known: dict[tuple[Path, tuple[int, ...]], Chosen] = {}
+
+    def chosen(source: Path) -> Chosen:
+        key = source, stamp(source)
+        if key not in known:
+            known[key] = choose(source)
+        return known[key]
+
+    items = named_items(finding.files, out, options, several, chosen)
     refuse_clashes(items)
     if not dry:
         make_folder(out)
     on_event(BatchStarted(out, None if several.watch and not dry else len(items), finding.others))
     for item in items:
         try:
-            check_model(upscaler, item.source, options, on_event)
+            check_model(chosen(item.source).upscaler, item.source, options, on_event)
             break
         except MediaError:  # that file fails in its turn, and says so then
             continue
     for note in finding.notes:
         on_event(Warned(note))
-    with open_executor(upscaler, options, on_event) as executor:
+    with _executors(options, on_event) as executor_for:
         batch = Batch(
-            out, upscaler, options, on_event,
-            others=finding.others, should_stop=should_stop, executor=executor,
+            out, chosen, options, on_event,
+            others=finding.others, should_stop=should_stop, executor_for=executor_for,
         )  # fmt: skip
         try:
             if several.watch and not dry:
@@ -64,6 +76,29 @@ def upscale_many(
     if not options.force:
         check_room_for_all(batch.forecasts)
     return report
+
+
+@contextmanager
+def _executors(
+    options: UpscaleOptions, on_event: EventSink
+) -> Generator[Callable[[Upscaler], Executor] | None]:
+    """The workers for a model, where the options ask for any; those of another are let go."""
+    if options.cluster is None and options.devices is None:
+        yield None
+        return
+    now: list[tuple[Upscaler, Executor]] = []
+    with ExitStack() as stack:
+
+        def executor_for(upscaler: Upscaler) -> Executor:
+            if not now or now[0][0] is not upscaler:
+                now.clear()
+                stack.close()
+                executor = stack.enter_context(open_executor(upscaler, options, on_event))
+                assert executor is not None
+                now.append((upscaler, executor))
+            return now[0][1]
+
+        yield executor_for
 
 
 def checked(

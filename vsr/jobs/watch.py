@@ -38,7 +38,7 @@ def watch(batch: Batch, inputs: Sequence[Path], options: BatchOptions) -> None:
         if ready:
             told = False
             done |= {found.path: seen[found.path] for found in ready}
-            items = named_items(ready, batch.out, batch.options, options, batch.upscaler)
+            items = named_items(ready, batch.out, batch.options, options, batch.chosen)
             if not batch.work_off(items, stop_on_error=options.on_error == "stop"):
                 return
             continue

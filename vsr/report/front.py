@@ -6,7 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from vsr.choice import Kind, choice_for, choose
 from vsr.comparing.files import compare_files
+from vsr.comparing.footage import Footage
 from vsr.comparing.labels import labelled
 from vsr.comparing.models import compare_models
 from vsr.comparing.options import COMMON, CompareOptions
@@ -14,9 +16,10 @@ from vsr.comparing.result import Comparison
 from vsr.comparing.witness import Witness
 from vsr.errors import OptionsError
 from vsr.events import EventSink, Report, Saved, Warned, ignore
+from vsr.infer.device import pick
+from vsr.media.condition import Condition, h264_step
 from vsr.models.arch import Upscaler
 from vsr.report.targets import ReportTargets
-from vsr.weights import default_model
 from vsr.weights import load as load_weights
 
 PathLike = str | os.PathLike[str]
@@ -52,7 +55,7 @@ def compare(
     if models is None:
         comparison = compare_files(source, others, options, on_event)
     else:
-        made = labelled(models, _load)
+        made = labelled(models, lambda name: _load(name, source, options))
         comparison = compare_models(source, made, options, on_event)
     targets.write(comparison, whole_sheet=options.crop not in (None, COMMON))
     return comparison
@@ -75,5 +78,16 @@ def write_page(
     on_event(Saved(page.paths[0]))
 
 
-def _load(name: str) -> Upscaler:
-    return load_weights(default_model("video") if name == "auto" else name)
+def _load(name: str, source: Path, options: CompareOptions) -> Upscaler:
+    """A model; ``auto`` is what would be chosen for what is upscaled here."""
+    if name != "auto":
+        return load_weights(name)
+    on_cpu = pick(options.device).type == "cpu"
+    kind: Kind = "video" if Footage(source).kind == "video" else "picture"
+    if options.shrink:  # nothing of its codec is left; of the one that follows, the step is known
+        step = 1.0 if options.crf is None else h264_step(options.crf)
+        codec = "shrunk" if options.crf is None else "h264"
+        choice = choose(kind, Condition(codec, 0, 0, step, None, 1.0, 0.0), on_cpu=on_cpu)
+    else:
+        choice = choice_for(source, kind, on_cpu=on_cpu)
+    return load_weights(choice.model)

@@ -1,0 +1,120 @@
+"""What is seen of a source before a run: its quantiser, its blocks, its noise."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.conftest import MakeClip, picture
+from vsr.media.condition import Condition, condition_of, h264_step, jpeg_step, noise_of
+
+
+def seen(path: Path) -> Condition:
+    found = condition_of(path)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("codec", "weak", "strong"),
+    [
+        ("libx264", {"crf": "8"}, {"crf": "30"}),
+        ("mpeg2video", {"qmin": "2", "qmax": "2"}, {"qmin": "20", "qmax": "20"}),
+        (
+            "libvpx-vp9",
+            {"crf": "8", "deadline": "realtime", "cpu-used": "8"},
+            {"crf": "45", "deadline": "realtime", "cpu-used": "8"},
+        ),
+    ],
+)
+def test_the_quantiser_is_read_where_the_stream_tells_it(
+    make_clip: MakeClip, codec: str, weak: dict[str, str], strong: dict[str, str]
+) -> None:
+    low, high = (
+        seen(
+            make_clip(
+                f"{number}.mkv",
+                codec=codec,
+                size=(96, 64),
+                options=options,
+                time_base=Fraction(1, 25),
+                step=1,
+            )
+        )
+        for number, options in enumerate((weak, strong))
+    )
+    assert low.step is not None
+    assert high.step is not None
+    assert 0.3 < low.step < 5 < 8 < high.step
+    assert low.share is None
+    assert low.frames == 12
+    assert low.pixels == 96 * 64
+
+
+def test_ten_bits_have_steps_of_eight(make_clip: MakeClip) -> None:
+    options = {"crf": "24"}
+    eight = seen(make_clip("8.mkv", size=(96, 64), options=options)).step
+    ten = seen(make_clip("10.mkv", size=(96, 64), options=options, pix_fmt="yuv420p10le")).step
+    assert eight is not None
+    assert ten is not None
+    assert h264_step(20) < eight < h264_step(34)
+    assert ten == pytest.approx(eight, rel=0.2)
+
+
+def test_of_codecs_that_tell_nothing_key_frames_are_weighed(make_clip: MakeClip) -> None:
+    def share(crf: int) -> float:
+        options = {"crf": str(crf), "x265-params": "log-level=none"}
+        found = seen(make_clip(f"{crf}.mkv", codec="libx265", size=(128, 96), options=options))
+        assert found.step is None
+        assert found.share is not None
+        return found.share
+
+    assert share(8) > 1.1 > 0.8 > share(28)
+
+
+def test_lossless_codecs_are_clean_and_a_seek_changes_nothing(make_clip: MakeClip) -> None:
+    lossless = seen(make_clip("a.mkv", codec="ffv1", size=(96, 64)))
+    assert (lossless.step, lossless.share) == (1.0, None)
+    long = make_clip("long.mp4", size=(96, 64), frames=100)
+    assert seen(long) == seen(long)
+    assert seen(long).frames == 12
+
+
+def test_pictures_blocks_and_noise(tmp_path: Path) -> None:
+    clean = picture(160, 120, 0.0)
+    rng = np.random.default_rng(0)
+    noisy = np.clip(clean + rng.normal(0, 12, clean.shape), 0, 255).astype(np.uint8)
+    for name, pixels, options in (
+        ("clean.png", clean, []),
+        ("noisy.png", noisy, []),
+        ("fine.jpg", clean, [cv2.IMWRITE_JPEG_QUALITY, 95]),
+        ("poor.jpg", clean, [cv2.IMWRITE_JPEG_QUALITY, 15]),
+    ):
+        cv2.imwrite(str(tmp_path / name), pixels, options)
+    found = {name: seen(tmp_path / name) for name in ("clean.png", "noisy.png")}
+    assert found["noisy.png"].noise > 9 > found["clean.png"].noise
+    assert found["clean.png"].step is None
+    fine, poor = (jpeg_step((tmp_path / name).read_bytes()) for name in ("fine.jpg", "poor.jpg"))
+    assert fine is not None
+    assert poor is not None
+    assert fine < 4 < 30 < poor
+    assert seen(tmp_path / "poor.jpg").blockiness > 1.5 > seen(tmp_path / "clean.png").blockiness
+    assert jpeg_step(b"\xff\xd8\xff\xdb\x00") is None  # cut off
+    assert seen(tmp_path).frames == 4
+
+
+def test_noise_is_a_standard_deviation() -> None:
+    noise = np.random.default_rng(1).normal(0, 5, (200, 200)).astype(np.float32)
+    slope = np.add.outer(np.arange(200), np.arange(200)).astype(np.float32)
+    assert noise_of(slope + noise) == pytest.approx(5, rel=0.05)
+
+
+def test_what_cannot_be_looked_at_is_nothing(make_clip: MakeClip, tmp_path: Path) -> None:
+    (tmp_path / "broken.mkv").write_bytes(b"no frames here" * 99)
+    assert condition_of(tmp_path / "broken.mkv") is None
+    assert condition_of(tmp_path / "missing.mkv") is None
+    assert condition_of(make_clip("tiny.mp4", size=(16, 16))) is None

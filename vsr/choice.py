@@ -1,0 +1,109 @@
+"""Which model ``auto`` means: by what a source is, what its codec left of it, and the device.
+
+The answer follows from the source file and the kind of device alone, so that whoever asks, and
+whoever asks again to go on with a run, gets the same. What was measured to make the tables stands
+in ``docs/guide/models.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vsr.media.condition import Condition, condition_of
+from vsr.models.arch import Upscaler
+from vsr.weights import index
+
+Kind = Literal["video", "picture"]
+State = Literal["clean", "compressed", "noisy", "unknown"]
+
+CLEAN_STEP = {"video": 4.5, "picture": 16.0}
+"""Code values. Below the first (x264 at CRF 12), and above it, other models are nearer to the
+originals; JPEG's is that of the second at quality 50: pictures are single, and little is lost by
+sharpening their blocks."""
+CLEAN_SHARE = 1.1
+"""Of what JPEG of quality 90 takes: the key frames of x265 at CRF 13, which tells no step."""
+BLOCKY = 1.6
+"""Blockiness of what an earlier, stronger compression left in a file that is clean by its own."""
+NOISY = 9.0
+"""Code values: of 143 clean sequences shrunk to 64x64, all texture, none is above it."""
+LARGE_PIXELS = 1280 * 720
+"""Above it, a CPU takes seconds a frame with any but the quickest."""
+
+TABLE: dict[tuple[Kind, bool], tuple[str, ...]] = {
+    ("video", True): ("compact",),
+    ("video", False): ("video",),
+    ("picture", True): ("compact",),
+    ("picture", False): ("compact-video",),
+}
+"""Models by kind of source and whether it is clean: the first that is shipped."""
+QUICK: dict[bool, tuple[str, ...]] = {True: ("tiny",), False: ("video-tiny", "video")}
+"""The same for large videos on a CPU."""
+WORDS = {
+    "clean": "clean",
+    "compressed": "compressed",
+    "noisy": "noisy",
+    "unknown": "of unknown quality",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A model's name, and why it was chosen; ``why`` is empty where a person named it."""
+
+    model: str
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"model {self.model}: {self.why} (--model NAME takes another: vsr models list)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """What a choice is, loaded."""
+
+    upscaler: Upscaler
+    choice: Choice
+
+
+def choose(
+    kind: Kind, condition: Condition | None, *, pixels: int = 0, on_cpu: bool = False
+) -> Choice:
+    """By the tables, from what was seen of a source and its size in pixels."""
+    state, told = judged(kind, condition)
+    names: Sequence[str] = TABLE[kind, state == "clean"]
+    what = f"a {kind}, {WORDS[state]} ({told})"
+    if kind == "video" and on_cpu and pixels > LARGE_PIXELS:
+        names = QUICK[state == "clean"]
+        what += ", large for a CPU"
+    shipped = index()
+    return Choice(next((name for name in names if name in shipped), names[-1]), what)
+
+
+def judged(kind: Kind, condition: Condition | None) -> tuple[State, str]:
+    """What state a source is in, and by which figure."""
+    if condition is None:
+        return "unknown", "too little of it can be seen"
+    name = condition.codec
+    if condition.noise > NOISY:
+        return "noisy", f"noise of {condition.noise:.0f} of 255"
+    if condition.step is not None and condition.step > CLEAN_STEP[kind]:
+        return "compressed", f"{name}, quantiser step {condition.step:.0f} of 255"
+    if condition.share is not None and condition.share < CLEAN_SHARE:
+        return "compressed", f"{name}, key frames of {condition.share:.1f} times good JPEG's size"
+    if condition.blockiness > BLOCKY:
+        return "compressed", f"{name}, blocks {condition.blockiness:.1f} times as steep as the rest"
+    if condition.step is not None:
+        return "clean", f"{name}, quantiser step {condition.step:.0f} of 255"
+    if condition.share is not None:
+        return "clean", f"{name}, key frames of {condition.share:.1f} times good JPEG's size"
+    return "clean", f"{name}, no blocks"
+
+
+def choice_for(source: Path, kind: Kind, *, on_cpu: bool, allow_huge: bool = False) -> Choice:
+    """The model for a file or a folder of frames, which is opened and looked at."""
+    condition = condition_of(source, allow_huge=allow_huge)
+    pixels = 0 if condition is None else condition.pixels
+    return choose(kind, condition, pixels=pixels, on_cpu=on_cpu)

@@ -1,0 +1,220 @@
+"""How clean a source is: what its codec left of it, and noise. A dozen frames are looked at.
+
+The answer depends on the file alone: the same frames are decoded, on the CPU, whoever asks.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from statistics import fmean, median
+
+import cv2
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from vsr.errors import MediaError, StorageError, VsrError
+from vsr.media.files import is_storage_fault, opened
+from vsr.media.hdr import side_data
+from vsr.media.images import is_picture, pictures_in, read_picture
+from vsr.media.limits import FFMPEG_PIXELS, SOURCE_PIXELS
+from vsr.media.probe import MediaInfo, probe
+from vsr.media.selection import Plane, blockiness
+
+PLACES, RUN = 4, 3
+"""A dozen frames: so many in a row, at so many places."""
+LONG_SECONDS = 2.0  # shorter ones are looked at from their start
+LEAST_SIDE = 24  # pixels: less has no block but those at its edges
+JPEG_QUALITY = 90
+LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "png", "rawvideo", "qtrle", "v210", "magicyuv")
+INTERMEDIATE = ("prores", "dnxhd", "cfhd", "vc2", "dirac")
+"""Codecs of editing, at rates at which little is lost."""
+
+Gray = NDArray[np.uint8]  # (h, w)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is known of a source's quality; medians over ``frames`` frames.
+
+    ``step`` is that of the codec's quantiser, in code values of 8 bits, where the stream tells it
+    or its codec loses nothing; ``share`` what its key frames take of what JPEG of quality 90 would,
+    where it is compressed and does not tell. ``blockiness`` is as
+    :func:`vsr.media.selection.blockiness` measures it, ``noise`` a standard deviation in code
+    values (Immerkaer, CVIU 1996). ``codec`` is FFmpeg's name of it, ``pixels`` are a frame's.
+    """
+
+    codec: str
+    frames: int
+    pixels: int
+    step: float | None
+    share: float | None
+    blockiness: float
+    noise: float
+
+
+def condition_of(path: Path, *, allow_huge: bool = False) -> Condition | None:
+    """Look at a video, a picture, or a folder of pictures; ``None`` where too little can be seen.
+
+    A file that makes no sense is no error here: whoever enlarges it says so. Raises
+    :class:`StorageError` where the system cannot read it.
+    """
+    try:
+        if path.is_dir() or is_picture(path):
+            return _of_pictures(path, allow_huge=allow_huge)
+        return _of_video(probe(path, allow_huge=allow_huge), allow_huge=allow_huge)
+    except StorageError:
+        raise
+    except VsrError:
+        return None
+
+
+def noise_of(luma: Plane) -> float:
+    """The deviation of what no smooth surface explains, in the unit of (h, w) ``luma``."""
+    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    rest = cv2.filter2D(luma, cv2.CV_32F, mask)[1:-1, 1:-1]
+    return float(np.abs(rest).mean()) * math.sqrt(math.pi / 2) / 6
+
+
+def look(codec: str, lumas: Sequence[Gray], step: float | None, share: float | None) -> Condition:
+    """Of some frames' luma. Raises :class:`MediaError` where there is none large enough."""
+    seen = [luma for luma in lumas if min(luma.shape) >= LEAST_SIDE]
+    if not seen:
+        raise MediaError("nothing to look at")
+    levels: list[Plane] = [luma.astype(np.float32) / np.float32(255) for luma in seen]
+    return Condition(
+        codec,
+        len(seen),
+        seen[0].size,
+        step,
+        share,
+        median(blockiness(level) for level in levels),
+        median(noise_of(level) * 255 for level in levels),
+    )
+
+
+def h264_step(quantiser: float) -> float:
+    """H.264's and HEVC's step: 1 at 4, and twice that at each 6 more (ITU-T H.264, 8.5.8)."""
+    return 2 ** ((quantiser - 4) / 6)
+
+
+def _of_pictures(path: Path, *, allow_huge: bool) -> Condition:
+    paths = pictures_in(path) if path.is_dir() else [path]
+    most = PLACES * RUN
+    chosen = [paths[place * len(paths) // most] for place in range(most)]
+    lumas: list[Gray] = []
+    for one in dict.fromkeys(chosen):
+        planes, color = read_picture(one, allow_huge=allow_huge)
+        plane = planes[1 if color.layout == "rgb" else 0][0].numpy()
+        lumas.append((plane >> max(0, color.depth - 8)).astype(np.uint8))
+    steps = [step for one in dict.fromkeys(chosen) if (step := jpeg_step(one.read_bytes()))]
+    codec = chosen[0].suffix.lower().lstrip(".")
+    return look(codec, lumas, median(steps) if steps else None, None)
+
+
+def jpeg_step(data: bytes) -> float | None:
+    """The mean step of the 16 lowest frequencies of luma in a JPEG file (ITU-T T.81, B.2.4.1)."""
+    place = 2
+    while data[:2] == b"\xff\xd8" and place + 4 <= len(data) and data[place] == 0xFF:
+        kind, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4])
+        table = data[place + 4 : place + 2 + length]
+        if kind == 0xDB and len(table) >= 65 and table[0] == 0:  # 8 bits, the first: luma's
+            return fmean(table[1:17])
+        if kind == 0xDA:  # pixels begin
+            return None
+        place += 2 + length
+    return None
+
+
+def _of_video(info: MediaInfo, *, allow_huge: bool) -> Condition:
+    length = info.duration_seconds or 0.0
+    seen = _Seen(info.codec, [], [], [])
+    if length > LONG_SECONDS:
+        for place in range(PLACES):
+            moment = info.start_seconds + length * (place + 0.5) / PLACES
+            _watch(info, seen, RUN, round(moment / info.time_base), allow_huge=allow_huge)
+    if not seen.lumas:  # it is short, or nothing of it can be sought
+        _watch(info, seen, PLACES * RUN, None, allow_huge=allow_huge)
+    step = median(seen.steps) if seen.steps else None
+    step = 1.0 if info.codec in LOSSLESS else step
+    share = median(seen.shares) if seen.shares and step is None else None
+    return look(info.codec, seen.lumas, step, None if info.codec in INTERMEDIATE else share)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    codec: str
+    lumas: list[Gray]
+    steps: list[float]
+    shares: list[float]
+
+    def add(self, luma: Gray, frame: VideoFrame, key_bytes: int) -> None:
+        self.lumas.append(luma)
+        self.steps.extend(_step(frame, self.codec))
+        if key_bytes:
+            _, coded = cv2.imencode(".jpg", luma, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            self.shares.append(key_bytes / len(coded))
+
+
+def _watch(
+    info: MediaInfo, seen: _Seen, count: int, begin: int | None, *, allow_huge: bool
+) -> None:
+    """Add frames from the key frame ahead of ``begin``, in units of the time base, or the first."""
+    most = FFMPEG_PIXELS if allow_huge else SOURCE_PIXELS
+    with opened(info.path, most_pixels=most) as container:
+        stream = container.streams[info.video]
+        assert isinstance(stream, VideoStream)
+        stream.codec_context.options = {
+            "export_side_data": "venc_params",
+            "max_pixels": str(most),
+        }
+        gray, sizes = VideoReformatter(), list[int]()
+        try:
+            if begin is not None:
+                container.seek(begin, stream=stream)
+            for number, frame in enumerate(islice(_decoded(container, stream, sizes), count)):
+                luma = np.asarray(gray.reformat(frame, format="gray").to_ndarray(), np.uint8)
+                first = number == 0 and frame.key_frame and sizes
+                seen.add(luma, frame, sizes[0] if first else 0)
+        except FFmpegError as error:
+            if is_storage_fault(error):
+                raise
+
+
+def _decoded(
+    container: InputContainer, stream: VideoStream, sizes: list[int]
+) -> Iterable[VideoFrame]:
+    for packet in container.demux(stream):
+        if packet.size and packet.is_keyframe:
+            sizes.append(packet.size)
+        yield from packet.decode()
+
+
+def _step(frame: VideoFrame, codec: str) -> list[float]:
+    """The mean step of a frame's quantiser, where the decoder tells it (AVVideoEncParams)."""
+    told = side_data(frame).get(SideDataType.VIDEO_ENC_PARAMS)
+    if told is None:
+        return []
+    count, offset, size, _, quantiser = struct.unpack_from("=I4xQQIi", told)
+    blocks = [
+        struct.unpack_from("=i", told, offset + number * size + 16)[0] for number in range(count)
+    ]
+    mean = quantiser + (fmean(blocks) if blocks else 0.0)
+    if codec == "h264":  # of its own depth
+        depth = frame.format.components[0].bits
+        return [h264_step(mean) / (1 << max(0, depth - 8))]
+    if codec in ("mpeg1video", "mpeg2video"):
+        return [0.75 * mean]  # times a matrix of which most is between 1 and 2 sixteenths of 16
+    if codec == "vp9":
+        return [mean / 8]  # an index into a table of steps times 8, nearly straight
+    return []

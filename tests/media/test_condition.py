@@ -96,13 +96,13 @@ def test_pictures_blocks_and_noise(tmp_path: Path) -> None:
     ):
         cv2.imwrite(str(tmp_path / name), pixels, options)
     found = {name: seen(tmp_path / name) for name in ("clean.png", "noisy.png")}
-    assert found["noisy.png"].noise > 9 > found["clean.png"].noise
+    assert found["noisy.png"].noise > 7 > found["clean.png"].noise
     assert found["clean.png"].step is None
     fine, poor = (jpeg_step((tmp_path / name).read_bytes()) for name in ("fine.jpg", "poor.jpg"))
     assert fine is not None
     assert poor is not None
     assert fine < 4 < 30 < poor
-    assert seen(tmp_path / "poor.jpg").blockiness > 1.5 > seen(tmp_path / "clean.png").blockiness
+    assert seen(tmp_path / "poor.jpg").blockiness > 1.35 > seen(tmp_path / "clean.png").blockiness
     assert jpeg_step(b"\xff\xd8\xff\xdb\x00") is None  # cut off
     assert seen(tmp_path).frames == 4
 

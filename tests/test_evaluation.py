@@ -17,7 +17,7 @@ import torch
 import vsr
 from tests.conftest import MakeClip, picture
 from vsr.errors import DataError
-from vsr.evaluation import drift, scores, sets_in
+from vsr.evaluation import cell_steps, drift, scores, sets_in
 from vsr.models.interpolation import Interpolation
 from vsr.weights import index
 
@@ -111,3 +111,25 @@ def test_the_command_prints_a_table_or_json(pairs: Path) -> None:
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["bicubic", "nearest"]
     run = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
     assert [json.loads(line)["data"] for line in run.stdout.splitlines()] == ["made", "made"]
+
+
+def test_films_have_flicker_by_frame_and_pictures_none(make_clip: MakeClip, pairs: Path) -> None:
+    clip = make_clip("film.mp4", size=(160, 128), frames=9)
+    film, still = (next(iter(vsr.evaluate(["nearest"], [place]))) for place in (clip, pairs))
+    assert film.flicker is not None
+    assert len(film.frames) == film.pictures
+    assert film.frames[0].flicker is None
+    assert all(frame.flicker is not None for frame in film.frames[1:])
+    known = [frame.flicker for frame in film.frames[1:] if frame.flicker is not None]
+    assert film.flicker == pytest.approx(sum(known) / len(known))
+    assert film.psnr == pytest.approx(sum(frame.psnr for frame in film.frames) / film.pictures)
+    assert still.flicker is None
+    assert still.sharpness == pytest.approx(1)  # it is the original
+
+
+def test_blocks_of_the_cells_that_pixels_became_are_told() -> None:
+    smooth = torch.linspace(0, 1, 64).expand(3, 64, 64)
+    blocks = smooth[:, ::4, ::4].repeat_interleave(4, 1).repeat_interleave(4, 2)
+    assert cell_steps(smooth, 4) == pytest.approx(1, abs=0.1)
+    assert cell_steps(blocks, 4) > 20
+    assert cell_steps(blocks, 1) == 1

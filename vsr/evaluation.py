@@ -22,8 +22,10 @@ from vsr.errors import DataError
 from vsr.infer.engine import Engine
 from vsr.media.probe import probe
 from vsr.media.reader import Reader
-from vsr.metrics.psnr import psnr
+from vsr.metrics.psnr import luma, psnr, rounded
+from vsr.metrics.sharpness import sharpness
 from vsr.metrics.ssim import ssim
+from vsr.metrics.temporal import LEAST, motion, warping_error
 from vsr.training.degrade.base import Frames
 from vsr.training.degrade.chroma import LEFT, LIMITED_RANGE, to_frames, to_planes
 from vsr.training.degrade.resize import bicubic
@@ -52,12 +54,29 @@ class TestSet:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureScore:
+    """One picture, or frame of a film, of one model. ``flicker`` is of a frame and the one before.
+
+    It is the warping error above the original's own, along the original's motion.
+    """
+
+    name: str
+    psnr: float
+    ssim: float
+    perceptual: float | None
+    flicker: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
-    """Means of one model on one set.
+    """Means of one model on one set, and the ``frames`` that they are of.
 
     ``perceptual`` is the distance of VGG features, where there was a VGG. ``drift`` is the largest
     change of a picture's mean colour against its input, over pictures and channels, in code values.
-    ``milliseconds`` are for one picture of 160x90, whatever the set.
+    ``flicker`` is known of films, in code values; below 0 the model is steadier than the original.
+    ``sharpness`` and ``blockiness`` need no original: the variance of the Laplacian, here in parts
+    of the original's own, and how much steeper luma is across the edges of the cells that each
+    pixel of the source became. ``milliseconds`` are for one picture of 160x90, whatever the set.
     """
 
     model: str
@@ -67,7 +86,11 @@ class Score:
     ssim: float
     perceptual: float | None
     drift: float
+    flicker: float | None
+    sharpness: float
+    blockiness: float
     milliseconds: float
+    frames: tuple[PictureScore, ...] = ()
 
 
 def sets_in(
@@ -98,29 +121,76 @@ def scores(engine: Engine, sets: Iterable[TestSet], vgg: Vgg | None = None) -> I
 
 
 def _score(engine: Engine, data: TestSet, vgg: Vgg | None, speed: float) -> Score:
-    rows: list[tuple[float, float, float, float]] = []
+    frames: list[PictureScore] = []
+    others: list[tuple[float, float, float, float]] = []
+    before: tuple[Tensor, Tensor] | None = None
     engine.forget()
     for trial in data.trials():
         made = engine.follow(trial.low).clamp_(0, 1)
         if not data.film:
             engine.forget()
-        rows.append((
-            psnr(made[0], trial.high[0]),
-            ssim(made[0], trial.high[0]),
-            perceived(made, trial.high, vgg) if vgg is not None else math.nan,
+        pair = made[0], trial.high[0]
+        frames.append(
+            PictureScore(
+                trial.name,
+                psnr(*pair),
+                ssim(*pair),
+                perceived(made, trial.high, vgg) if vgg is not None else None,
+                flicker(before, pair) if data.film and before is not None else None,
+            )
+        )
+        before = pair
+        others.append((
             drift(trial.low, made),
+            sharpness(pair[0]),
+            sharpness(pair[1]),
+            cell_steps(pair[0], engine.upscaler.scale),
         ))  # fmt: skip
-    sums = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
+    drifts, mine, theirs, steps = zip(*others, strict=True)
     return Score(
         model=engine.upscaler.name,
         data=data.name,
-        pictures=len(rows),
-        psnr=sums[0],
-        ssim=sums[1],
-        perceptual=sums[2] if vgg is not None else None,
-        drift=max(row[3] for row in rows),
+        pictures=len(frames),
+        psnr=_mean([frame.psnr for frame in frames]) or 0.0,
+        ssim=_mean([frame.ssim for frame in frames]) or 0.0,
+        perceptual=_mean([frame.perceptual for frame in frames]),
+        drift=max(drifts),
+        flicker=_mean([frame.flicker for frame in frames]),
+        sharpness=math.fsum(mine) / max(math.fsum(theirs), 1e-9),
+        blockiness=math.fsum(steps) / len(steps),
         milliseconds=speed,
+        frames=tuple(frames),
     )
+
+
+def flicker(before: tuple[Tensor, Tensor], now: tuple[Tensor, Tensor]) -> float | None:
+    """Warping error of what was made above that of the original; ``None`` where it is too small."""
+    if before[1].shape != now[1].shape or min(now[1].shape[-2:]) < LEAST:
+        return None
+    moved = motion(before[1], now[1])
+    mine, theirs = (warping_error(*pair, moved) for pair in zip(before, now, strict=True))
+    return mine - theirs
+
+
+def cell_steps(picture: Tensor, scale: int) -> float:
+    """Mean step of luma across the edges of ``scale``-sized cells over that inside, 1 for none.
+
+    (3, h, w) RGB 0..1; the larger of rows and columns.
+    """
+    plane = luma(rounded(picture))
+    ratios = [1.0]
+    for axis in (0, 1):
+        steps = plane.diff(dim=axis).abs().mean(1 - axis)  # one for each pair of lines
+        if scale < 2 or len(steps) < scale:
+            continue
+        edge = (torch.arange(1, len(steps) + 1) % scale == 0).to(steps.device)
+        ratios.append(float((steps[edge].mean() + 1e-2) / (steps[~edge].mean() + 1e-2)))
+    return max(ratios)
+
+
+def _mean(values: list[float | None] | list[float]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
 
 
 def drift(low: Tensor, made: Tensor) -> float:

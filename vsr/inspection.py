@@ -24,7 +24,10 @@ from vsr.options import EngineOptions
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """One model. Lengths are in input pixels; ``verdict`` is ``None`` where no video was given."""
+    """One model. Lengths are in input pixels; ``verdict`` is ``None`` where no video was given.
+
+    ``memory_channels`` is what a network with a memory keeps of each pixel of the frame before.
+    """
 
     name: str
     arch: str
@@ -41,6 +44,7 @@ class Inspection:
     placement: str
     foreign: bool
     card: dict[str, str]
+    memory_channels: int = 0
     verdict: Verdict | None = None
 
 
@@ -68,6 +72,7 @@ def inspect(name: str, options: EngineOptions | None = None, on: Path | None = N
         placement=str(engine.placement),
         foreign=upscaler.foreign,
         card=dict(upscaler.card),
+        memory_channels=upscaler.memory,
         verdict=None if on is None else judge(engine, on),
     )
 
@@ -82,6 +87,7 @@ def describe(name: str) -> dict[str, object]:
         "parameters": upscaler.parameters,
         "receptive_field_px": 2 * upscaler.halo + 1 if upscaler.bounded else None,
         "dtypes": [str(dtype).removeprefix("torch.") for dtype in upscaler.dtypes],
+        **({"memory_channels": upscaler.memory} if upscaler.memory else {}),
         **upscaler.card,
     }
 

@@ -13,9 +13,12 @@ import pytest
 import vsr
 from tests.conftest import MakeClip
 from tests.jobs.test_run import options
+from vsr import api
 from vsr.errors import OptionsError
 from vsr.jobs.library import plan_library
 from vsr.jobs.simulation import Conditions, Film, play
+
+NEAREST = api.chooser(options(model="nearest"))
 
 CALM = Conditions(start_seconds=2.0, spread=0.0, stragglers=0.0, one_queue=False)
 QUEUE = Conditions(start_seconds=2.0, spread=0.0, stragglers=0.0, one_queue=True)
@@ -61,7 +64,12 @@ def test_a_real_folder_is_counted_and_priced(make_clip: MakeClip, tmp_path: Path
     (folder / "torn.mp4").write_bytes(b"no video")
     before = sorted(path.name for path in folder.iterdir())
     made = plan_library(
-        [folder], lambda: vsr.load("nearest"), options(), vsr.BatchOptions(), (1, 2), 3600.0
+        [folder],
+        NEAREST,
+        options(),
+        vsr.BatchOptions(),
+        (1, 2),
+        3600.0,
     )
     assert (made.files, made.left_out, made.frames) == (2, 1, 64)
     assert made.hours * 3600 == pytest.approx(64 / 25)
@@ -74,12 +82,17 @@ def test_a_real_folder_is_counted_and_priced(make_clip: MakeClip, tmp_path: Path
 
 def test_what_cannot_be_planned_is_one_error(tmp_path: Path, make_clip: MakeClip) -> None:
     with pytest.raises(OptionsError, match="nothing to do"):
-        plan_library([tmp_path], lambda: vsr.load("nearest"), options(), vsr.BatchOptions(), (1,))
+        plan_library([tmp_path], NEAREST, options(), vsr.BatchOptions(), (1,))
     source = make_clip()
     for workers, price, match in (((0,), None, "workers"), ((1,), -1.0, "price")):
         with pytest.raises(OptionsError, match=match):
             plan_library(
-                [source], lambda: vsr.load("nearest"), options(), vsr.BatchOptions(), workers, price
+                [source],
+                NEAREST,
+                options(),
+                vsr.BatchOptions(),
+                workers,
+                price,
             )
 
 

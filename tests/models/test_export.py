@@ -7,12 +7,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from tests.conftest import picture
 from tests.models import published
 from vsr import weights
+from vsr.color import ColorSpec
 from vsr.errors import OptionsError
+from vsr.infer.engine import Engine
+from vsr.motion import MotionEstimator
+from vsr.options import EngineOptions
 from vsr.weights.export import export
 
 onnxruntime: Any = importlib.import_module("onnxruntime")
@@ -46,6 +52,41 @@ def test_onnx_runtime_computes_the_same_at_any_size(name: str, tmp_path: Path) -
         found = torch.from_numpy(session.run(["enlarged"], {"pixels": pixels.numpy()})[0])
         with torch.inference_mode():
             torch.testing.assert_close(found, network.module(pixels), rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_with_a_memory_takes_and_gives_its_state(tmp_path: Path) -> None:
+    """Ten frames of a moving picture through ONNX Runtime, with motion as it is at run time."""
+    target = tmp_path / "video.onnx"
+    made = export("video", "onnx", target)
+    assert made.difference is not None
+    assert made.difference < 1e-4
+    session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+    assert [one.name for one in session.get_inputs()] == ["pixels", "before", "motion", "state"]
+    upscaler = weights.load("video")
+    engine = Engine(upscaler, EngineOptions(device="cpu", dtype="fp32"))
+    estimator, spec = MotionEstimator(), ColorSpec(layout="rgb", depth=16, shift=(0, 0))
+    before, state = None, np.zeros((1, upscaler.memory, 40, 56), np.float32)
+    remembered = 0.0
+    for number in range(10):
+        frame = torch.from_numpy(picture(56, 40, number / 5))
+        deep = (frame.to(torch.int32) * 257).to(torch.uint16)  # as the engine is given it
+        planes = tuple(plane[None].contiguous() for plane in deep.unbind(2))
+        motion = estimator.next(planes, spec).pixels(0)
+        pixels = (frame.permute(2, 0, 1)[None].float() / 255).numpy()
+        given = {
+            "pixels": pixels,
+            "before": pixels if before is None else before,
+            "motion": motion.numpy(),
+            "state": state,
+        }
+        enlarged, state = session.run(["enlarged", "next_state"], given)
+        ours = engine.follow(torch.from_numpy(pixels))
+        assert float((torch.from_numpy(enlarged).clamp(0, 1) - ours).abs().max()) < 2e-3
+        with torch.inference_mode():
+            alone = upscaler.module(torch.from_numpy(pixels))
+        remembered = max(remembered, float((torch.from_numpy(enlarged) - alone).abs().max()))
+        before = pixels
+    assert remembered > 0.01  # the state is of use: without it frames come out otherwise
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")

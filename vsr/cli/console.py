@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from vsr.cli.lines import Lines, failure
-from vsr.cli.tables import batch_table, forecast_line, forecast_rows, report_lines
+from vsr.cli.tables import (
+    SCORE_HEAD,
+    batch_table,
+    forecast_line,
+    forecast_rows,
+    report_lines,
+    score_row,
+)
 from vsr.event_rows import Progress, follow, plain
 from vsr.events import (
     Advanced,
@@ -182,18 +189,9 @@ def show_report(report: Report) -> None:
 def show_scores(scores: Iterable[Score], *, json: bool) -> None:
     """One line a score as soon as it is there: JSON, or a table that Markdown understands."""
     if not json:
-        print("| model | data | pictures | PSNR | SSIM | perceptual | drift | ms for 160x90 |")
-        print("|---|---|---|---|---|---|---|---|")
+        print(SCORE_HEAD)
     for score in scores:
-        if json:
-            print(as_json(score), flush=True)
-            continue
-        perceptual = "-" if score.perceptual is None else f"{score.perceptual:.3f}"
-        print(
-            f"| {score.model} | {score.data} | {score.pictures} | {score.psnr:.2f} "
-            f"| {score.ssim:.3f} | {perceptual} | {score.drift:.2f} | {score.milliseconds:.0f} |",
-            flush=True,
-        )
+        print(as_json(score) if json else score_row(score), flush=True)
 
 
 def show_models(rows: list[dict[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from vsr.events import BatchReport, Forecast, Outcome, Report
 from vsr.units import amount, clock
 
 if TYPE_CHECKING:
+    from vsr.evaluation import Score
     from vsr.inspection import Inspection
     from vsr.jobs.library import LibraryPlan  # it needs torch, which --help does without
     from vsr.media.probe import MediaInfo
@@ -39,6 +40,23 @@ def batch_table(report: BatchReport) -> str:
     return "\n".join(lines)
 
 
+SCORE_HEAD = (
+    "| model | data | pictures | PSNR | SSIM | perceptual | flicker | sharpness | blocks | drift "
+    "| ms for 160x90 |\n|---|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def score_row(score: Score) -> str:
+    """One model on one set as a row below :data:`SCORE_HEAD`."""
+    perceptual = "-" if score.perceptual is None else f"{score.perceptual:.3f}"
+    flicker = "-" if score.flicker is None else f"{score.flicker:+.2f}"
+    return (
+        f"| {score.model} | {score.data} | {score.pictures} | {score.psnr:.2f} | {score.ssim:.3f} "
+        f"| {perceptual} | {flicker} | {score.sharpness:.2f} | {score.blockiness:.2f} "
+        f"| {score.drift:.2f} | {score.milliseconds:.0f} |"
+    )
+
+
 def inspection_rows(found: Inspection) -> dict[str, object]:
     """What a model is and costs, by rows."""
     megabytes = found.bytes_per_megapixel / (1 << 20)
@@ -57,6 +75,11 @@ def inspection_rows(found: Inspection) -> dict[str, object]:
         "memory": f"{megabytes:,.0f} MB per megapixel of input ({found.placement})",
         "speed": f"{found.milliseconds:.0f} ms for 160x90 ({found.placement})",
     }
+    if found.memory_channels:
+        rows["remembers"] = (
+            f"{found.memory_channels} features a pixel of the frame before, moved along with the "
+            "motion, which counts neither above nor in the speed"
+        )
     if found.verdict is not None:
         verdict = found.verdict
         better = "beats" if verdict.psnr > verdict.bicubic else "does not beat"

@@ -7,7 +7,7 @@ the worse for it; one that loses by :data:`MARGIN` has other weights or other in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vsr.comparing.extremes import lost_on
-from vsr.comparing.footage import Footage, Frame
+from vsr.comparing.footage import Footage
 from vsr.comparing.models import enlarged, shrunk
 from vsr.events import EventSink, Warned
 from vsr.infer.engine import Engine
@@ -30,6 +30,8 @@ MARGIN = 5.0
 ENOUGH = 30.0
 """Decibels that bicubic is counted for at most: on flat footage it reaches any number."""
 PLACES = 3
+REMEMBERED = 6
+"""Frames that a network with a memory sees of a place; the last one counts."""
 SIDE, LEAST = 64, 12  # of a shrunk crop, in pixels
 
 
@@ -97,43 +99,57 @@ def judge(
 ) -> Verdict | None:
     """What a network makes of shrunk crops of ``source``; ``None`` where it is too small."""
     scale, mended = engine.upscaler.scale, engine.mended
+    seen = REMEMBERED if engine.upscaler.memory else 1
     figures: list[tuple[float, float]] = []
-    for frame in _frames(Footage(source), start or 0.0, end):
-        high = _liveliest(frame.rgb(), scale)
-        if high is None:
+    for run in _runs(Footage(source), start or 0.0, end, seen):
+        box = _liveliest(run[-1], scale)
+        if box is None:
             continue
-        low = high if scale == 1 else shrunk(high, scale)
-        made = engine.upscale(low[None])[0].clamp(0, 1)
-        figures.append((psnr(made, high), psnr(enlarged(low, scale), high)))
+        engine.forget()
+        lows = [crop if scale == 1 else shrunk(crop, scale) for crop in (box(one) for one in run)]
+        made = [engine.follow(low[None])[0].clamp(0, 1) for low in lows][-1]
+        high = box(run[-1])
+        figures.append((psnr(made, high), psnr(enlarged(lows[-1], scale), high)))
     if not figures:
         return None
     means = [sum(column) / len(figures) for column in zip(*figures, strict=True)]
     return Verdict(engine.upscaler.name, len(figures), means[0], means[1], engine.mended - mended)
 
 
-def _frames(footage: Footage, start: float, end: float | None) -> Iterator[Frame]:
-    """A frame from the middle of each of a few equal parts."""
+def _runs(footage: Footage, start: float, end: float | None, length: int) -> Iterator[list[Tensor]]:
+    """RGB of so many frames in a row, from the middle of each of a few equal parts.
+
+    Pictures, and videos that do not tell how long they are, give single ones.
+    """
     info = footage.info
     if info is None or info.duration_seconds is None:
-        yield from islice(iter(footage), PLACES)
+        for frame in islice(iter(footage), PLACES):
+            yield [frame.rgb()]
         return
-    length = min(end or info.duration_seconds, info.duration_seconds) - start
+    whole = min(end or info.duration_seconds, info.duration_seconds) - start
     for place in range(PLACES):
-        moment = start + length * (place + 0.5) / PLACES
+        moment = start + whole * (place + 0.5) / PLACES
         begin = footage.first.time + Fraction(moment).limit_denominator(90000)
-        yield from islice(footage.read(begin), 1)
+        run = [frame.rgb() for frame in islice(footage.read(begin), length)]
+        if run:
+            yield [frame for frame in run if frame.shape == run[-1].shape]
 
 
-def _liveliest(picture: Tensor, scale: int) -> Tensor | None:
-    """The one of nine crops of (3, h, w) with the greatest contrast, in whole shrunk pixels."""
+def _liveliest(picture: Tensor, scale: int) -> Callable[[Tensor], Tensor] | None:
+    """The one of nine crops of (3, h, w) with the greatest contrast, in whole shrunk pixels.
+
+    As a function that cuts it from pictures of that size.
+    """
     sides = [min(SIDE, side // scale) * scale for side in picture.shape[-2:]]
     if min(sides) < LEAST * scale:
         return None
     height, width = sides
     down, right = picture.shape[-2] - height, picture.shape[-1] - width
-    crops = [
-        picture[:, y : y + height, x : x + width]
-        for y in (0, down // 2, down)
-        for x in (0, right // 2, right)
-    ]
-    return crops[int(torch.stack([crop.std() for crop in crops]).argmax())]
+    places = [(y, x) for y in (0, down // 2, down) for x in (0, right // 2, right)]
+
+    def cut(one: Tensor, y: int, x: int) -> Tensor:
+        return one[:, y : y + height, x : x + width]
+
+    contrasts = torch.stack([cut(picture, y, x).std() for y, x in places])
+    y, x = places[int(contrasts.argmax())]
+    return lambda one: cut(one, y, x)

@@ -2,7 +2,10 @@
 
 What is written takes (n, 3, h, w) float32 RGB 0..1 of any size as ``pixels`` and gives (n, 3,
 h * scale, w * scale) float32 as ``enlarged``, whatever precision it computes in. Tiling, colour and
-batches are the other program's work.
+batches are the other program's work. Networks with a memory also take ``before``, the frame before;
+``motion``, (n, 2, h, w) in pixels, x then y, from each pixel to its place there; and ``state``, (n,
+memory, h, w), which is the ``next_state`` that came with the frame before. At the first frame, and
+after a cut, ``before`` is the frame itself, and motion and state are zeros.
 """
 
 from __future__ import annotations
@@ -12,16 +15,17 @@ import importlib.util
 import json
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from vsr.errors import MissingExtra, OptionsError, WeightsError
 from vsr.models.arch import Upscaler
+from vsr.models.recurrent import Recurrent, carried
 from vsr.system import replace_file
 from vsr.weights.store import find, load, save_stored
 
@@ -31,6 +35,9 @@ SUFFIXES: dict[str, str] = {"onnx": ".onnx", "torchscript": ".pt", "safetensors"
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
 """The most that a value 0..1 may differ: sums are ordered otherwise; fp16 keeps 11 bits of each."""
 SIZES = ((24, 20), (17, 31), (40, 64))
+FRAMES = 10  # in a row, of networks with a memory
+Inputs = dict[str, Tensor]
+Run = Callable[[Inputs], list[Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,8 @@ class Exported:
 class _Whole(nn.Module):
     """The network with float32 on both sides."""
 
+    outputs = ("enlarged",)
+
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
@@ -53,6 +62,53 @@ class _Whole(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """(n, 3, h, w) to (n, 3, h * scale, w * scale), float32."""
         return self.module(pixels).float()
+
+    def example(self, count: int, size: tuple[int, int], generator: Generator) -> Inputs:
+        """Random inputs of one size, by name."""
+        return {"pixels": torch.rand(count, 3, *size, generator=generator)}
+
+    def following(self, inputs: Inputs, made: Sequence[Tensor], generator: Generator) -> Inputs:
+        """Nothing follows."""
+        del inputs, made, generator
+        return {}
+
+
+class _Step(nn.Module):
+    """One step of a network with a memory, the same way: the motion is applied inside."""
+
+    outputs = ("enlarged", "next_state")
+
+    def __init__(self, module: Recurrent) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(
+        self, pixels: Tensor, before: Tensor, motion: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See the file's beginning."""
+        known, moved = carried(before, state, motion)
+        cells, state = self.module.step(pixels, known, moved)
+        return cells.shuffled().float(), state.float()
+
+    def example(self, count: int, size: tuple[int, int], generator: Generator) -> Inputs:
+        """Those of a first frame. Tensors of their own: of one given twice, tracing makes one."""
+        pixels = torch.rand(count, 3, *size, generator=generator)
+        return {
+            "pixels": pixels,
+            "before": pixels.clone(),
+            "motion": torch.zeros(count, 2, *size),
+            "state": torch.zeros(count, self.module.memory, *size),
+        }
+
+    def following(self, inputs: Inputs, made: Sequence[Tensor], generator: Generator) -> Inputs:
+        """Those of a frame behind ``inputs``, of which ``made`` came; anything may move."""
+        pixels, motion = inputs["pixels"], inputs["motion"]
+        return {
+            "pixels": torch.rand(pixels.shape, generator=generator),
+            "before": pixels,
+            "motion": 6 * torch.rand(motion.shape, generator=generator) - 3,
+            "state": made[1],
+        }
 
 
 def export(
@@ -83,9 +139,12 @@ def export(
             for key, value in stored.state.items()
         }
         save_stored(path, replace(stored, state=state), overwrite=overwrite)
-        return Exported(path, kind, _worst(load(path), load(name).module, dtype))
+        written, ours = (_Whole(load(str(one)).module) for one in (path, name))
+        return Exported(path, kind, _worst(_called(written), ours, dtype))
     upscaler = load(name)
-    module = _Whole(upscaler.module.to(DTYPES[dtype])).eval().requires_grad_(False)
+    network = upscaler.module.to(DTYPES[dtype])
+    module = _Step(network) if isinstance(network, Recurrent) else _Whole(network)
+    module.eval().requires_grad_(False)
     part = path.with_name(path.name + ".part")
     try:
         run = (_onnx if kind == "onnx" else _torchscript)(module, part, _facts(upscaler, dtype))
@@ -105,11 +164,22 @@ def _facts(upscaler: Upscaler, dtype: str) -> dict[str, str]:
     return {**upscaler.card, **facts}
 
 
-def _onnx(module: nn.Module, path: Path, facts: dict[str, str]) -> Callable[..., Any] | None:
+def _called(module: Callable[..., Any]) -> Run:
+    """A module as a function of inputs by name."""
+
+    def run(inputs: Inputs) -> list[Tensor]:
+        made = module(**inputs)
+        return list(made) if isinstance(made, tuple) else [made]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+    return run
+
+
+def _onnx(module: _Whole | _Step, path: Path, facts: dict[str, str]) -> Run | None:
     if any(importlib.util.find_spec(package) is None for package in ("onnx", "onnxscript")):
         raise MissingExtra(
             "ONNX files need the packages onnx and onnxscript", hint="pip install 'vsr[onnx]'"
         )
+    inputs = module.example(1, SIZES[0], Generator().manual_seed(0))
     dims = {0: torch.export.Dim("n"), 2: torch.export.Dim("h"), 3: torch.export.Dim("w")}
     # Its notes are about its own insides.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -118,12 +188,12 @@ def _onnx(module: nn.Module, path: Path, facts: dict[str, str]) -> Callable[...,
             warnings.simplefilter("ignore")
             program: Any = torch.onnx.export(
                 module,
-                (torch.rand(1, 3, *SIZES[0]),),
+                tuple(inputs.values()),
                 dynamo=True,
                 verbose=False,
-                input_names=["pixels"],
-                output_names=["enlarged"],
-                dynamic_shapes=(dims,),
+                input_names=list(inputs),
+                output_names=list(module.outputs),
+                dynamic_shapes=(dims,) * len(inputs),
             )
     except torch.onnx.OnnxExporterError as error:
         raise WeightsError(
@@ -137,20 +207,22 @@ def _onnx(module: nn.Module, path: Path, facts: dict[str, str]) -> Callable[...,
     runtime: Any = importlib.import_module("onnxruntime")
     session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
 
-    def run(pixels: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {"pixels": pixels.numpy()})[0])
+    def run(inputs: Inputs) -> list[Tensor]:
+        given = {name: value.numpy() for name, value in inputs.items()}
+        return [torch.from_numpy(made) for made in session.run(list(module.outputs), given)]
 
     return run
 
 
-def _torchscript(module: nn.Module, path: Path, facts: dict[str, str]) -> Callable[..., Any]:
+def _torchscript(module: _Whole | _Step, path: Path, facts: dict[str, str]) -> Run:
     jit: Any = torch.jit
+    inputs = module.example(1, SIZES[0], Generator().manual_seed(0))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecated, and what other programs still read
-            traced = jit.trace(module, torch.rand(1, 3, *SIZES[0]), check_trace=False)
+            traced = jit.trace(module, tuple(inputs.values()), check_trace=False)
             traced.save(str(path), _extra_files={"vsr.json": json.dumps(facts)})
-            return jit.load(str(path))
+            return _called(jit.load(str(path)))
     except RuntimeError as error:
         raise WeightsError(
             f"this network cannot be written as TorchScript: {str(error).splitlines()[0]}"
@@ -158,17 +230,31 @@ def _torchscript(module: nn.Module, path: Path, facts: dict[str, str]) -> Callab
 
 
 @torch.no_grad()
-def _worst(run: Callable[..., Any] | Upscaler, module: nn.Module, dtype: str) -> float:
-    """The largest difference from ours at three sizes. Raises where it is too large."""
-    compute = run.module if isinstance(run, Upscaler) else run
-    generator = torch.Generator().manual_seed(0)
+def _worst(run: Run, module: _Whole | _Step, dtype: str) -> float:
+    """The largest difference from ours at three sizes, of ten frames in a row where they follow.
+
+    Raises where it is too large.
+    """
+    generator = Generator().manual_seed(0)
+    ours = _called(module)
     worst = 0.0
-    for count, (height, width) in enumerate(SIZES, 1):
-        pixels = torch.rand(count, 3, height, width, generator=generator)
-        made, ours = compute(pixels).float(), module(pixels).float()
-        if made.shape != ours.shape:
-            raise WeightsError(f"what was exported gives {tuple(made.shape)} for {width}x{height}")
-        worst = max(worst, float((made - ours).abs().max() / ours.abs().max().clamp(min=1)))
+    for count, size in enumerate(SIZES, 1):
+        inputs = wanted = module.example(count, size, generator)
+        for _ in range(FRAMES):
+            made, mine = run(inputs), ours(wanted)
+            for one, two in zip(made, mine, strict=True):
+                if one.shape != two.shape:
+                    raise WeightsError(
+                        f"what was exported gives {tuple(one.shape)} for {size[1]}x{size[0]}"
+                    )
+                far = (one.float() - two.float()).abs().max() / two.abs().max().clamp(min=1)
+                worst = max(worst, float(far))
+            after = generator.get_state()
+            wanted = module.following(wanted, mine, generator)
+            generator.set_state(after)
+            inputs = module.following(inputs, made, generator)
+            if not wanted:
+                break
     if not worst <= TOLERANCE[dtype]:
         raise WeightsError(
             f"what was exported differs from ours by {worst:.2g}, more than {TOLERANCE[dtype]:g}",

@@ -15,9 +15,11 @@ import pytest
 import torch
 
 import vsr
+from tests.conftest import MakeClip
 from vsr.bench.clips import KINDS, generate
 from vsr.bench.clock import medians
 from vsr.bench.model import in_tiles
+from vsr.bench.shares import shares
 from vsr.bench.usual import TextbookSRResNet, by_network, textbook, upscale_as_usual
 from vsr.geometry import Box, Size
 from vsr.infer.tiles import plan
@@ -127,6 +129,31 @@ def test_tiles_are_run_as_the_engine_runs_them(monkeypatch: pytest.MonkeyPatch) 
         left.kept,
         Box(width - right.kept.width, 0, right.kept.width, 96),
     ]
+
+
+def test_shares_are_of_parts_that_hold_no_other() -> None:
+    seconds = {"decode": 3.0, "motion": 2.0, "network": 10.0, "enlarge": 14.0, "encode": 5.0}
+    assert shares(seconds) == pytest.approx(
+        {
+            "decode": 1 / 22, "motion": 2 / 22, "network": 10 / 22, "colour": 4 / 22,
+            "encode": 5 / 22,
+        }
+    )  # fmt: skip
+    del seconds["motion"]
+    assert "motion" not in shares(seconds)
+    assert sum(shares(seconds).values()) == pytest.approx(1)
+    assert shares({"network": 1.0}) == {}
+
+
+def test_motion_has_its_share_where_the_network_has_a_memory(make_clip: MakeClip) -> None:
+    rows = [("--only", row) for row in ("decode", "motion", "enlarge", "encode")]
+    flags = [flag for pair in rows for flag in pair]
+    clip = make_clip(frames=3)
+    (row,) = run("pipeline", str(clip), "--model", "video", "--repeats", "1", *flags)
+    found = row["shares"]
+    assert isinstance(found, dict)
+    assert set(found) == {"decode", "motion", "network", "colour", "encode"}
+    assert 0 < found["motion"] < found["network"] < 1
 
 
 def test_the_pipeline_is_measured_by_command(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ from vsr import api
 from vsr.bench.clips import found_or_made, generate
 from vsr.bench.clock import command, medians
 from vsr.bench.model import in_tiles
+from vsr.bench.shares import shares
 from vsr.color import to_rgb
 from vsr.errors import OptionsError
 from vsr.events import Report
@@ -22,7 +24,9 @@ from vsr.infer.engine import Engine
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.segments import clips_of, enlarger, reader_of
 from vsr.media.clip import Clip
+from vsr.media.threads import cores
 from vsr.media.writer import SegmentWriter
+from vsr.motion import MotionEstimator
 from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
 from vsr.weights import load
@@ -33,12 +37,13 @@ class PipelineSpeed:
     """Frames a second of each stage alone and of the whole, on one clip.
 
     ``network`` runs on pixels that lie ready on the device, in the tiles of the others, ``enlarge``
-    on decoded planes on the host, colour and all; ``pipeline`` is `vsr upscale` with every frame
-    computed, ``reused`` as it is by default, ``encoder off`` the pipeline without encoding.
-    ``host_peak`` is the most that the command had resident, in bytes, ``device_peak`` the most that
-    ``enlarge`` takes of a GPU. ``waiting`` is the share of the pipeline's time in which each stage
-    waited for its neighbours. Without the row ``pipeline`` there is no ``host_peak`` and nothing
-    waits.
+    on decoded planes on the host, colour and all; ``motion`` is what networks with a memory are
+    told of it; ``pipeline`` is `vsr upscale` with every frame computed, ``reused`` as it is by
+    default, ``encoder off`` the pipeline without encoding. ``host_peak`` is the most that the
+    command had resident, in bytes, ``device_peak`` the most that ``enlarge`` takes of a GPU.
+    ``waiting`` is the share of the pipeline's time in which each stage waited for its neighbours,
+    ``shares`` what each part takes of a frame's work. Without the row ``pipeline`` there is no
+    ``host_peak`` and nothing waits.
     """
 
     clip: str
@@ -52,11 +57,12 @@ class PipelineSpeed:
     batch: int
     frames_per_second: dict[str, float]
     waiting: dict[str, float]
+    shares: dict[str, float]
     host_peak: int | None
     device_peak: int | None
 
 
-ROWS = ("decode", "network", "enlarge", "encode", "encoder off", "pipeline", "reused")
+ROWS = ("decode", "motion", "network", "enlarge", "encode", "encoder off", "pipeline", "reused")
 
 
 def bench_pipeline(
@@ -148,6 +154,7 @@ def _measured(
     clips = list(clips_of(plan, reader_of(plan)))
     frames = sum(len(clip.pts) for clip in clips if not clip.lead_in)
     place = engine.placement.device
+    planes, moving = [clip.planes for clip in clips], MotionEstimator(cores())
     ready = [to_rgb(tuple(p.to(place) for p in clip.planes), plan.source)[:, :3] for clip in clips]
     large = [made() for made in map(enlarge, clips)] if "encode" in rows else []
     large = [clip for clip in large if not clip.lead_in]
@@ -157,6 +164,7 @@ def _measured(
     reports: list[Report] = []
     actions: dict[str, Callable[[], object]] = {
         "decode": lambda: sum(len(clip.pts) for clip in clips_of(plan, reader_of(plan))),
+        "motion": lambda: _used_up(map(moving.next, planes, itertools.repeat(plan.source))),
         "network": lambda: _used_up(in_tiles(engine, pixels[i : i + batch], tiles)
             for pixels in ready for i in range(0, len(pixels), batch)),
         "enlarge": lambda: _used_up(made() for made in map(enlarge, clips)),
@@ -165,6 +173,8 @@ def _measured(
         "pipeline": lambda: reports.append(api.upscale(source, plan.target, all_of_it)),
         "reused": lambda: api.upscale(source, plan.target, options),
     }  # fmt: skip
+    if not upscaler.memory:
+        rows = tuple(row for row in rows if row != "motion")
     seconds = medians({row: actions[row] for row in rows}, repeats, place)
     return PipelineSpeed(
         clip=clip,
@@ -178,6 +188,7 @@ def _measured(
         batch=batch,
         frames_per_second={row: frames / seconds[row] for row in rows},
         waiting=reports[-1].waiting if whole else {},
+        shares=shares(seconds),
         host_peak=host_peak,
         device_peak=_device_peak(actions["enlarge"], place),
     )

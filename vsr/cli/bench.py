@@ -30,8 +30,8 @@ Only = Annotated[
     list[str] | None,
     typer.Option(
         metavar="ROW",
-        help="Beside network only decode, enlarge, encode, 'encoder off', pipeline or reused; "
-        "repeatable.",
+        help="Beside network only decode, motion, enlarge, encode, 'encoder off', pipeline or "
+        "reused; repeatable.",
     ),
 ]
 Clip = Annotated[

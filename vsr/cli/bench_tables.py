@@ -93,6 +93,9 @@ def show_pipeline(speed: PipelineSpeed, *, json: bool) -> None:
             for name, rate in speed.frames_per_second.items()
         ],
     )
+    if speed.shares:
+        parts = ", ".join(f"{part} {share:.0%}" for part, share in speed.shares.items())
+        print(f"of a frame's work: {parts}")
     if speed.waiting:
         waits = ", ".join(f"{stage} {share:.0%}" for stage, share in speed.waiting.items())
         print(f"waiting in the pipeline: {waits}")

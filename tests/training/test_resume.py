@@ -154,8 +154,9 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(frames: Path, tmp_path: Path)
         {"recipe": "srgan", "net": (("features", 8), ("blocks", 1))},
         {"recipe": "real-esrgan", "arch": "compact", "pixel_first": 0.5},
         {"recipe": "real-esrgan", "arch": "compact", "pixel_first": 0.25},
+        {"recipe": "video-gan"},
     ],
-    ids=["compact", "srgan", "in the first stage", "in the second stage"],
+    ids=["compact", "srgan", "in the first stage", "in the second stage", "video-gan"],
 )
 def test_stopped_and_run_again_it_is_as_if_uninterrupted(
     changes: Mapping[str, Any], frames: Path, tmp_path: Path

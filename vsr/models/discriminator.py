@@ -27,13 +27,13 @@ class Discriminator(nn.Module):
 
     With ``patch``, the side of the pictures in pixels, the paper's head: two dense layers, one
     logit a picture, (n, 1), for that size only. Without, the same layers at every place: a map
-    (n, 1, h / 16, w / 16), for any size.
+    (n, 1, h / 16, w / 16), for any size. Frames side by side have more ``channels`` than 3.
     """
 
-    def __init__(self, patch: int | None = None) -> None:
+    def __init__(self, patch: int | None = None, channels: int = 3) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        before = 3
+        before = channels
         for filters, stride in PLAN:
             first = not layers
             layers.append(nn.Conv2d(before, filters, 3, stride, padding=1, bias=first))

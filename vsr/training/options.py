@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from vsr.errors import OptionsError
 from vsr.options import DtypeName
 
-Degrade = Literal["clean", "video", "real", "stream"]
+Degrade = Literal["clean", "video", "real", "stream", "footage"]
 PixelLoss = Literal["mse", "l1", "charbonnier"]
 Adversarial = Literal["standard", "relativistic", "hinge"]
 Head = Literal["global", "local", "unet"]

@@ -27,7 +27,9 @@ class Recipe:
     the adversary sees plain ones. ``content`` maps a layout of VGG weights to layers and their
     weights, compared by ``content_loss``; ``tone_weight`` holds colour and the grid of cells.
     ``head`` is what the discriminator answers for: the patch, each place of it, or each pixel.
-    ``lengths`` are the frames of a training sequence, from a step on each; none are pictures.
+    ``temporal_weight`` is that of an adversary of three consecutive frames, ``flicker_weight`` that
+    of how what changes between frames differs from the original's. ``lengths`` are the frames of a
+    training sequence, from a step on each; none are pictures.
     ``best`` is the metric that the kept weights are chosen by: the perceptual distance counts only
     while PSNR stays above the start's less ``psnr_floor`` dB.
     """
@@ -62,6 +64,8 @@ class Recipe:
     tone_weight: float = 0.0
     adversarial: Adversarial = "standard"
     adversarial_weight: float = 0.0
+    temporal_weight: float = 0.0
+    flicker_weight: float = 0.0
     head: Head = "local"
     filters: int = 64
     cpu_filters: int = 32

@@ -157,6 +157,29 @@ PRESETS: dict[str, Recipe] = {
             summary="the same, four times as quick",
             generator="video-tiny",
         ),
+        replace(
+            VIDEO,
+            name="video-gan",
+            summary="video for real footage: VGG content and adversaries of frames and of three in "
+            "a row; --init it with video weights",
+            degrade="footage",
+            patch=32,
+            batch=8,
+            cpu_batch=2,
+            lengths=((0, 7),),
+            lr=1e-4,
+            pixel="l1",
+            pixel_weight=0.3,
+            content=CONTENT,
+            content_weight=1.0,
+            tone_weight=2.0,
+            adversarial="relativistic",
+            adversarial_weight=2e-3,
+            temporal_weight=1e-3,
+            flicker_weight=1.0,
+            best="perceptual",
+            validate_every=500,
+        ),
         Recipe(
             "compact-video",
             "compact for compressed video, with a pixel loss; --init it with compact weights",
@@ -243,9 +266,10 @@ def resolve(options: TrainOptions) -> Recipe:
             adversarial_weight=0.0, content_weight=0.0,
         )  # fmt: skip
     if changed.is_sequential:
-        if changed.is_gan:
+        if changed.is_gan and not changed.temporal_weight:
             raise OptionsError(
-                f"{changed.generator} learns from pixels alone yet", hint="--recipe psnr or video"
+                f"{changed.name} judges single frames: {changed.generator} would flicker",
+                hint="--recipe video-gan, or psnr and video for pixels alone",
             )
         lengths = changed.lengths or GROWING
         changed = replace(

@@ -31,6 +31,7 @@ from vsr.training.ranges import to_signed
 from vsr.training.ranks import Ranks
 from vsr.training.recipe import Recipe
 from vsr.training.recipes import named
+from vsr.training.sequence_gan import SequenceGanTask
 from vsr.training.sequence_task import SequenceTask
 from vsr.training.sequences import SequenceSampling, SequenceSource
 from vsr.training.start import Start, start
@@ -39,7 +40,7 @@ from vsr.training.updater import Place
 from vsr.training.vgg import Vgg, load_vgg
 
 SPECKS = Specks()
-REUSE = {"clean": (1, 0), "video": (4, 16), "real": (8, 16), "stream": (4, 16)}
+REUSE = {"clean": (1, 0), "video": (4, 16), "real": (8, 16), "stream": (4, 16), "footage": (4, 16)}
 """Steps that share one spoilt clip, and the low pixels by which it is wider than a patch."""
 
 
@@ -216,6 +217,8 @@ def _task(
         module = branch(module)
     if place.device.type == "cpu":
         module = quicken(module)
+    if recipe.is_sequential and recipe.is_gan:
+        return SequenceGanTask(recipe, module, place, vgg)
     if recipe.is_sequential:
         return SequenceTask(recipe, module, place)
     if recipe.is_gan or recipe.content_weight:

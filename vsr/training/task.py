@@ -143,7 +143,10 @@ class GanTask(PixelTask):
 
         ``real`` is what the adversary takes for real: ``high``, or what it was before sharpening.
         """
-        recipe = self.recipe
+        return self.learn(self.generator_losses(made, high, real), factor)
+
+    def generator_losses(self, made: Tensor, high: Tensor, real: Tensor) -> dict[str, Tensor]:
+        """The same, unweighted: what :meth:`learn` makes small."""
         self.discriminator.requires_grad_(False)
         judged_real, judged_made = self._judged(real, made)
         with self.place.autocast():
@@ -155,18 +158,27 @@ class GanTask(PixelTask):
                 real_logits = made_logits.detach()
             losses = {
                 "pixel": self._pixel(made, high),
-                "tone": tone(made, high, recipe.scale),
+                "tone": tone(made, high, self.recipe.scale),
                 "adversarial": self._adversarial.generator(real_logits, made_logits),
             }
             if self._content is not None:
                 seen, wanted = self._shifted(made, high)
                 losses["content"] = self._content(self._plain(seen), self._plain(wanted))
-        total = (
-            recipe.pixel_weight * losses["pixel"]
-            + recipe.tone_weight * losses["tone"]
-            + recipe.adversarial_weight * losses["adversarial"]
-            + recipe.content_weight * losses.get("content", torch.zeros_like(losses["pixel"]))
-        )
+        return losses
+
+    def learn(self, losses: Mapping[str, Tensor], factor: float) -> Losses:
+        """One update of the generator from losses by the recipe's weights."""
+        recipe = self.recipe
+        weights = {
+            "pixel": recipe.pixel_weight,
+            "tone": recipe.tone_weight,
+            "adversarial": recipe.adversarial_weight,
+            "content": recipe.content_weight,
+            "temporal": recipe.temporal_weight,
+            "flicker": recipe.flicker_weight,
+        }
+        terms = [weight * losses[name] for name, weight in weights.items() if name in losses]
+        total = sum(terms[1:], terms[0])
         if self._updater.update(total, factor, self.guard):
             self.ema.update(self.generator)
         return {name: loss.detach() for name, loss in losses.items()}

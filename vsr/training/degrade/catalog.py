@@ -7,6 +7,7 @@ from dataclasses import replace
 from vsr.training.degrade.base import Degradation
 from vsr.training.degrade.blur import Blur
 from vsr.training.degrade.chroma import ChromaSubsample, RangeError
+from vsr.training.degrade.footage import Interlaced, Oversharpen
 from vsr.training.degrade.jpeg import Jpeg
 from vsr.training.degrade.noise import Noise
 from vsr.training.degrade.resize import Rescale, Shrink
@@ -34,11 +35,26 @@ STREAM: tuple[Degradation, ...] = (
 REAL: tuple[Degradation, ...] = (SecondOrder(), VideoCodec(chance=0.7, frames=3))
 """Real-ESRGAN's, and then our video codecs, which see three frames: each must be spoilt twice."""
 
+FOOTAGE: tuple[Degradation, ...] = (
+    Blur(chance=0.5, most=3.0),
+    Shrink(detour=0.4),
+    Oversharpen(),
+    Noise(chance=0.5, most=10.0),
+    Interlaced(),
+    VideoCodec(chance=0.35, qualities=STREAMS, frames=9, margin=0),
+    Rescale(chance=0.15),
+    ChromaSubsample(chance=0.3),
+    VideoCodec(chance=0.85, qualities=STREAMS, frames=9, margin=0),
+)
+"""Sequences as they come from cameras, tapes and the net: soft, noisy, sharpened, woven of fields,
+and through two generations of codecs, between which the size may have changed."""
+
 CHAINS: dict[str, tuple[Degradation, ...]] = {
     "clean": CLEAN,
     "video": VIDEO,
     "real": REAL,
     "stream": STREAM,
+    "footage": FOOTAGE,
 }
 
 
@@ -52,5 +68,5 @@ def chain(name: str, scale: int) -> tuple[Degradation, ...]:
 
 DEGRADATIONS = (
     Blur, Shrink, Rescale, Noise, Jpeg, RangeError, ChromaSubsample, SecondOrder,
-    VideoCodec,
+    VideoCodec, Oversharpen, Interlaced,
 )  # fmt: skip

@@ -6,7 +6,7 @@ MODELS := .venv-models/$(SCRIPTS)
 VGG = --vgg $$VSR_MEDIA/weights/vgg19_distilled_relu5_1.safetensors
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test models wheel check docs bench cluster faults fuzz quality soak clean
+.PHONY: help setup demo test models wheel check docs bench cluster faults fuzz quality soak train clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ quality: .venv/ready ## measure every model on the test sets of $$VSR_MEDIA
 	@test -n "$$VSR_MEDIA" || { echo "error: VSR_MEDIA names no folder with data/bench" >&2; exit 2; }
 	$(BIN)/vsr eval $(VGG) --data $$VSR_MEDIA/data/bench --data $$VSR_MEDIA/media/calendar
 	$(BIN)/vsr eval $(VGG) --data $$VSR_MEDIA/media/clips --frames 8 --crf 28
+
+train: .venv/ready ## train the shipped weights, from where it stopped: QUEUE='--pictures DIR --sequences DIR --vgg FILE'
+	$(BIN)/python -m tools.queue $(QUEUE)
 
 soak: .venv/ready ## kill two hundred runs at random, and hold what they end in to one left alone
 	$(BIN)/python -m tests.jobs.killing --kills 200 --frames 160

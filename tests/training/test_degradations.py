@@ -16,6 +16,7 @@ from vsr.training.degrade.base import Degradation, run
 from vsr.training.degrade.blur import Blur, gaussian
 from vsr.training.degrade.catalog import CHAINS, DEGRADATIONS
 from vsr.training.degrade.chroma import ChromaSubsample, RangeError
+from vsr.training.degrade.footage import Interlaced, Oversharpen
 from vsr.training.degrade.jpeg import Jpeg
 from vsr.training.degrade.noise import Noise
 from vsr.training.degrade.resize import Rescale, Shrink, bicubic
@@ -186,3 +187,25 @@ def test_rescaling_keeps_the_size_whatever_the_factor(picture: Pixels) -> None:
     frames = film(picture)
     for seed in range(12):
         assert Rescale(chance=1)(frames, default_rng(seed)).shape == frames.shape
+
+
+def test_sharpening_makes_halos_and_leaves_flat_places(picture: Pixels) -> None:
+    frames = film(picture)
+    sharp = Oversharpen(chance=1.0)(frames, default_rng(1))
+    assert all(steepness(a) > 1.1 * steepness(b) for a, b in zip(sharp, frames, strict=True))
+    flat = np.full((2, 20, 20, 3), 90, np.uint8)
+    np.testing.assert_array_equal(Oversharpen(chance=1.0)(flat, default_rng(1)), flat)
+
+
+def test_woven_fields_are_lines_of_the_next_moment() -> None:
+    frames = np.stack([np.full((8, 6, 3), level, np.uint8) for level in (0, 100, 200)])
+    woven = Interlaced(chance=1.0, blended=0.0)(frames, default_rng(2))
+    rows = woven[0, :, 0, 0]
+    assert set(rows[::2]) | set(rows[1::2]) == {0, rows.max()}
+    assert 40 <= rows.max() <= 100
+    assert (rows[::2] == rows[0]).all()
+    assert (rows[1::2] == rows[1]).all()
+    np.testing.assert_array_equal(woven[-1], frames[-1])  # nothing comes after it
+    blended = Interlaced(chance=1.0, blended=1.0)(frames, default_rng(2))
+    assert np.ptp(blended[0, 2:-2]) <= 1  # no comb, but a ghost
+    assert blended[0, 3, 0, 0] > 0

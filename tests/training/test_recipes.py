@@ -81,11 +81,14 @@ def test_every_recipe_learns_exports_and_reports(
     assert [event.step for event in validated] == [0, 4, 6]
     assert any(isinstance(event, Saved) for event in events)
     judged = ["perceptual"] if judge != "none" else []
+    judged += ["flicker"] if ALL[name].is_sequential else []
     assert sorted(report.metrics) == sorted(["psnr", "ssim", *judged])
     steps = [line for line in read(report.out) if "losses" in line]
     expected = {"pixel"}
     if ALL[name].is_gan:
         expected |= {"adversarial", "content", "tone", "discriminator", "real", "made"}
+    if ALL[name].temporal_weight:
+        expected |= {"temporal", "temporal_discriminator", "flicker"}
     assert set(steps[-1]["losses"]) == expected
     for path in (report.last, report.best):
         upscaler = weights.load(path)

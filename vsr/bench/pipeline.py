@@ -24,11 +24,11 @@ from vsr.infer.engine import Engine
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.segments import clips_of, enlarger, reader_of
 from vsr.media.clip import Clip
-from vsr.media.threads import cores
 from vsr.media.writer import SegmentWriter
 from vsr.motion import MotionEstimator
 from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
+from vsr.system import processors
 from vsr.weights import load
 
 
@@ -154,7 +154,7 @@ def _measured(
     clips = list(clips_of(plan, reader_of(plan)))
     frames = sum(len(clip.pts) for clip in clips if not clip.lead_in)
     place = engine.placement.device
-    planes, moving = [clip.planes for clip in clips], MotionEstimator(cores())
+    planes, moving = [clip.planes for clip in clips], MotionEstimator(processors())
     ready = [to_rgb(tuple(p.to(place) for p in clip.planes), plan.source)[:, :3] for clip in clips]
     large = [made() for made in map(enlarge, clips)] if "encode" in rows else []
     large = [clip for clip in large if not clip.lead_in]

@@ -76,7 +76,8 @@ class Output:
         except OSError as error:
             raise DataError(f"cannot make {folder}: {error.strerror}") from error
         write_png(path, sheet)
-        self.journal.write({"step": step, "metrics": metrics, "best": better})
+        seconds = round(training.elapsed(), 2)
+        self.journal.write({"step": step, "seconds": seconds, "metrics": metrics, "best": better})
         self.journal.picture(step, sheet)
         facts = self._facts(step)
         for wanted, target in ((True, self.last_path), (better, self.best_path)):

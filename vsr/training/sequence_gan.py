@@ -112,10 +112,10 @@ class SequenceGanTask(GanTask):
 
 def enlarged(motion: Tensor, scale: int) -> Tensor:
     """(n, t, 2, h, w) in low pixels to (n, t, 2, h * scale, w * scale) in high ones."""
-    large = functional.interpolate(
-        motion.flatten(0, 1), scale_factor=scale, mode="bilinear", align_corners=False
-    )
-    return large.mul_(scale).unflatten(0, motion.shape[:2])
+    count, frames, _, height, width = motion.shape
+    size = height * scale, width * scale
+    large = functional.interpolate(motion.flatten(0, 1), size=size, mode="bilinear")
+    return large.mul_(scale).view(count, frames, 2, *size)
 
 
 def aligned(frames: Tensor, motion: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from vsr.infer.engine import Engine
 from vsr.media.sheet import Pixels, sheet
 from vsr.metrics.catalog import METRICS
 from vsr.metrics.perceptual import perceptual_distance
+from vsr.metrics.temporal import motion, warping_error
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
 from vsr.training.degrade import base
@@ -125,7 +126,10 @@ def pairs_in(folder: Path, scale: int) -> Iterator[Trial]:
 def validate(
     upscaler: Upscaler, held: Sequence[Trial], options: EngineOptions, vgg: Vgg | None
 ) -> tuple[dict[str, float], Pixels]:
-    """Means of PSNR and SSIM on luma and of the perceptual distance, and a contact sheet."""
+    """Means of PSNR and SSIM on luma and of the perceptual distance, and a contact sheet.
+
+    Of films also the flicker, the warping error above the original's, in code values.
+    """
     engine = Engine(upscaler, options)
     sums: dict[str, list[float]] = {}
     rows: list[list[Pixels]] = []
@@ -136,12 +140,25 @@ def validate(
             for metric in METRICS.values():
                 value = metric.measure(made[frame], trial.high[frame])
                 sums.setdefault(metric.name, []).append(value)
+        if len(made) > 1:
+            sums.setdefault("flicker", []).append(_flicker(made, trial.high))
         if vgg is not None:
             sums.setdefault("perceptual", []).append(perceived(made[-1:], trial.high[-1:], vgg))
         if number < SHOWN:
             rows.append(_row(Trial(trial.name, trial.low[-1:], trial.high[-1:]), made[-1:]))
     means = {name: math.fsum(values) / len(values) for name, values in sums.items()}
     return means, sheet(rows, ("low", "bicubic", "generated", "original"))
+
+
+def _flicker(made: Tensor, high: Tensor) -> float:
+    """Of (t, 3, H, W) frames that follow each other, along the original's motion."""
+    found: list[float] = []
+    for frame in range(1, len(made)):
+        before, now = high[frame - 1], high[frame]
+        moved = motion(before, now)
+        mine = warping_error(made[frame - 1], made[frame], moved)
+        found.append(mine - warping_error(before, now, moved))
+    return math.fsum(found) / len(found)
 
 
 def perceived(made: Tensor, high: Tensor, vgg: Vgg) -> float:

@@ -34,7 +34,10 @@ class Oversharpen:
         made = np.empty_like(frames)
         for source, target in zip(frames, made, strict=True):
             pixels = source.astype(np.float32)
-            soft = cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+            soft = np.asarray(
+                cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101),
+                np.float32,
+            )
             target[:] = np.clip(np.rint(pixels + np.float32(share) * (pixels - soft)), 0, 255)
         return made
 

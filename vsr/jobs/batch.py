@@ -92,11 +92,17 @@ class Batch:
             return self._one_by_one(items, None, stop_on_error=stop_on_error, dry=dry)
         groups = self._groups(items)
         for number, (upscaler, group) in enumerate(groups):
-            executor = self._executor_for(upscaler)
-            work = self._together if len(group) > 1 else self._one_by_one
-            if not work(group, executor, stop_on_error=stop_on_error):
+            left = [item for _, others in groups[number + 1 :] for item in others]
+            try:
+                executor = self._executor_for(upscaler)
+                work = self._together if len(group) > 1 else self._one_by_one
+                complete = work(group, executor, stop_on_error=stop_on_error)
+            except BaseException:
+                self._leave(left, "interrupted")
+                raise
+            if not complete:
                 why = "interrupted" if self.should_stop() else "an earlier file failed"
-                self._leave([item for _, left in groups[number + 1 :] for item in left], why)
+                self._leave(left, why)
                 return False
         return True
 

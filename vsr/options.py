@@ -72,6 +72,7 @@ class UpscaleOptions:
     ``preview`` makes so many seconds of the liveliest stretch; ``force`` begins though the disk
     seems too small. ``allow_huge`` believes a source that claims frames beyond ``media/limits.py``;
     ``accept_truncated`` finishes a source that ends long before its own index or duration says.
+    ``stall`` are the seconds after which a source that does not answer is an error, 0 for never.
     ``verify`` "full" decodes the written file as well. What an interrupted run of the same settings
     finished is used again; of other settings it is an error, unless ``restart`` discards it.
     ``fresh`` discards it in any case. ``devices`` are several of one kind that share the segments:
@@ -118,6 +119,7 @@ class UpscaleOptions:
     fresh: bool = False
     allow_huge: bool = False
     accept_truncated: bool = False
+    stall: float = 300.0
     verify: Literal["packets", "full"] = "packets"
     force: bool = False
 
@@ -142,7 +144,8 @@ class UpscaleOptions:
         _one_of("deinterlace", self.deinterlace, get_args(Switch))
         if self.preview is not None and not 0 < self.preview < float("inf"):
             raise OptionsError(f"preview must be above 0 seconds, got {self.preview:g}")
-        for name, value in (("start", self.start), ("end", self.end), ("crf", self.crf)):
+        given = (("start", self.start), ("end", self.end), ("crf", self.crf), ("stall", self.stall))
+        for name, value in given:
             if value is not None and not 0 <= value < float("inf"):
                 raise OptionsError(f"{name} must not be negative, got {value:g}")
         if self.start is not None and self.end is not None and self.end <= self.start:
@@ -202,7 +205,7 @@ class UpscaleOptions:
         """For a journal: everything that could change the result."""
         about_the_run = (
             "compare", "device", "devices", "cluster", "workers", "cores", "ship", "overwrite",
-            "restart", "fresh", "force", "check_model", "accept_truncated", "verify",
+            "restart", "fresh", "force", "check_model", "accept_truncated", "verify", "stall",
         )  # fmt: skip
         return {key: value for key, value in asdict(self).items() if key not in about_the_run}
 

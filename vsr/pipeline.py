@@ -2,7 +2,8 @@
 
 Plain Python: no tensors, no files. The source is iterated on a thread of its own, the sink runs on
 another, the work on the caller's. A failure in any stage stops the other two, every thread is
-joined, and the caller gets the very exception object that was raised.
+joined, and the caller gets the very exception object that was raised. One thread is not waited for:
+that of a source of which ``check`` says that it does not answer.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+CHECK_SECONDS = 1.0
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -67,10 +69,16 @@ class _Channel(Generic[Item]):
             self._items.append(item)
             self._changed.notify_all()
 
-    def get(self) -> Item:
+    def get(self, check: Callable[[], None] | None = None) -> Item:
+        """The next item. ``check`` is called now and then while there is none."""
         begun = time.perf_counter()
         with self._changed:
-            self._changed.wait_for(lambda: self._items or self._ended or self._aborted)
+            while not self._changed.wait_for(
+                lambda: self._items or self._ended or self._aborted,
+                timeout=None if check is None else CHECK_SECONDS,
+            ):
+                if check is not None:
+                    check()
             self.get_seconds += time.perf_counter() - begun
             if self._aborted or not self._items:
                 raise _ClosedError
@@ -91,7 +99,11 @@ class _Channel(Generic[Item]):
 
 
 class Pipeline(Generic[Item, Result]):
-    """The three stages of one run; ``waits()`` may be asked at any time, from any thread."""
+    """The three stages of one run; ``waits()`` may be asked at any time, from any thread.
+
+    ``check`` is called every second in which the work waits for the source. What it raises ends the
+    run, and the source's thread is left behind: it may be in a read that never comes back.
+    """
 
     def __init__(
         self,
@@ -100,7 +112,9 @@ class Pipeline(Generic[Item, Result]):
         sink: Callable[[Result], None],
         *,
         depth: int = 2,
+        check: Callable[[], None] | None = None,
     ) -> None:
+        self._check, self._stuck = check, False
         self._source, self._work, self._sink = source, work, sink
         self._ready: _Channel[Item] = _Channel(depth)
         self._done: _Channel[Result] = _Channel(depth)
@@ -134,7 +148,7 @@ class Pipeline(Generic[Item, Result]):
         except BaseException as failure:  # KeyboardInterrupt too: no thread may outlive this call
             self._fail(failure)
         finally:
-            for thread in threads:
+            for thread in threads[1:] if self._stuck else threads:
                 thread.join()
         if self._failure is not None:
             raise self._failure
@@ -143,12 +157,20 @@ class Pipeline(Generic[Item, Result]):
     def _enlarge(self) -> None:
         while True:
             try:
-                item = self._ready.get()
+                item = self._ready.get(self._check and self._checked)
             except _ClosedError:
                 break
             self._done.put(self._work(item))
             del item  # the frames of one turn must not live on through the next
         self._done.end()
+
+    def _checked(self) -> None:
+        assert self._check is not None
+        try:
+            self._check()
+        except BaseException:
+            self._stuck = True
+            raise
 
     def _read(self) -> None:
         for item in self._source:

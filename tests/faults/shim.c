@@ -4,7 +4,7 @@
    FAULT_UNDER  calls count whose path holds this text
    FAULT_NTH    which of them fails, from 1; 0 for none
    FAULT_FOREVER  1: all from there on
-   FAULT_ERRNO  the number of the error
+   FAULT_ERRNO  the number of the error; 0: the call never comes back
    FAULT_COUNT  a file that the number of calls is written to when the process ends */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -28,6 +28,7 @@ static int strikes(const char *call, const char *path) {
     int forever = getenv("FAULT_FOREVER") && atoi(getenv("FAULT_FOREVER"));
     if (!nth || (forever ? now < nth : now != nth)) return 0;
     errno = atoi(getenv("FAULT_ERRNO") ?: "5");
+    while (!errno) pause();
     return 1;
 }
 

@@ -33,7 +33,7 @@ from vsr.jobs import run
 reader.WAITS = run.WAITS = files.WAITS
 from vsr.__main__ import main
 sys.argv = ["vsr", "upscale", sys.argv[1], sys.argv[2], "--model", "nearest", "--device", "cpu",
-            "--preset", "ultrafast", "--codec", "h264", "-q", "--overwrite"]
+            "--preset", "ultrafast", "--codec", "h264", "-q", "--overwrite", *sys.argv[3:]]
 main()
 """
 ERRORS = {
@@ -99,19 +99,32 @@ def film(path: Path) -> Path:
 
 
 def run(
-    library: Path, source: Path, call: str, nth: int, *, forever: bool, calm: bytes | None
+    library: Path,
+    source: Path,
+    call: str,
+    nth: int,
+    *,
+    forever: bool,
+    calm: bytes | None,
+    number: int | None = None,
+    more: tuple[str, ...] = (),
 ) -> tuple[Outcome, int]:
-    """One run with a fault in a folder of its own; also how many such calls it made."""
+    """One run with a fault in a folder of its own; also how many such calls it made.
+
+    ``number`` is the error's, by default the usual one of that call; 0 lets the call never come
+    back. ``more`` are arguments of the command.
+    """
     under = "in.mp4" if call == "read" else "out.mp4"
     with tempfile.TemporaryDirectory() as name:
         target, count = Path(name) / "out.mp4", Path(name) / "count"
         target.write_bytes(OLD)
         done = subprocess.run(
-            [sys.executable, "-c", RUN, str(source), str(target)],
+            [sys.executable, "-c", RUN, str(source), str(target), *more],
             env={
                 **os.environ, "LD_PRELOAD": str(library), "FAULT_CALL": call, "FAULT_UNDER": under,
                 "FAULT_NTH": str(nth), "FAULT_FOREVER": str(int(forever)),
-                "FAULT_ERRNO": str(ERRORS[call]), "FAULT_COUNT": str(count),
+                "FAULT_ERRNO": str(ERRORS[call] if number is None else number),
+                "FAULT_COUNT": str(count),
                 "PYTHONPATH": str(SHIM.parents[2]),
             },
             capture_output=True,

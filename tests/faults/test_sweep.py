@@ -53,3 +53,15 @@ def test_a_finished_file_that_cannot_be_given_its_name_lies_beside(
     assert outcome.equal  # beside
     assert "it is complete and lies at" in outcome.said
     assert outcome.segments == 3
+
+
+def test_a_source_whose_first_byte_does_not_come_is_an_error(
+    film: tuple[Path, Path, bytes],
+) -> None:
+    library, source, calm = film
+    outcome, _ = sweep.run(
+        library, source, "read", 1, forever=False, calm=calm, number=0, more=("--stall", "3")
+    )
+    assert (outcome.code, outcome.target) == (3, sweep.OLD)
+    assert "does not answer" in outcome.said
+    assert "--stall" in outcome.said

@@ -174,6 +174,23 @@ def test_a_worker_that_is_killed_is_replaced(source: Path, tmp_path: Path, calm:
     assert not debris(tmp_path)
 
 
+def test_a_worker_that_is_stopped_is_replaced(source: Path, tmp_path: Path, calm: bytes) -> None:
+    """It is not dead, and had been waited for for ever."""
+    arguments = parallel(source, tmp_path / "out.mp4")
+    arguments[2] = (
+        "from vsr.jobs.workers import scheduler\nscheduler.SILENCE_SECONDS = 8.0\n" + arguments[2]
+    )
+    with at_work(tmp_path, arguments) as process:
+        victims = workers_of(process)
+        assert victims, "it was over before anything could be stopped"
+        os.kill(victims[0], signal.SIGSTOP)
+        code, said = ended(process)
+        assert gone(victims)
+    assert code == 0, said
+    assert (tmp_path / "out.mp4").read_bytes() == calm
+    assert not debris(tmp_path)
+
+
 def test_a_segment_that_kills_whoever_takes_it_is_one_error(source: Path, tmp_path: Path) -> None:
     """Whoever has begun to write a segment is killed, three times."""
     process, killed = begun(tmp_path, 1, parallel(source, tmp_path / "out.mp4", 1)), 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,8 +17,10 @@ import pytest
 
 import vsr
 from tests.conftest import MakeClip, times_of
-from vsr.errors import MediaError
+from vsr.errors import MediaError, StorageError
 from vsr.events import Advanced, Event
+from vsr.jobs import plan as planning
+from vsr.media.reader import Reader
 
 FAST = vsr.UpscaleOptions(model="nearest", preset="ultrafast")
 OFTEN = {"g": "4", "bf": "0", "preset": "ultrafast"}  # a keyframe every four frames
@@ -163,3 +167,33 @@ def test_frames_of_a_folder_that_change_leave_no_target(tmp_path: Path) -> None:
         vsr.upscale(folder, folder / "out.mkv", FAST, strike)
     assert not (folder / "out.mkv").exists()
     assert vsr.upscale(folder, folder / "out.mkv", FAST).frames == 40
+
+
+def test_a_source_that_stops_answering_is_an_error_that_keeps_the_segments(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read that never comes back, in the middle of the film."""
+    monkeypatch.setattr(planning, "SEGMENT_SECONDS", Fraction(4, 25))
+    source, target = make_clip(frames=40, options={"g": "4"}), tmp_path / "out.mp4"
+    vsr.upscale(source, tmp_path / "calm.mp4", FAST)
+    answers = threading.Event()
+    real = Reader._packets  # pyright: ignore[reportPrivateUsage]  # where a read blocks
+
+    def packets(reader: Reader, *args: Any) -> Iterator[Any]:
+        for number, packet in enumerate(real(reader, *args)):
+            if number == 30:
+                with reader.timer.reading():
+                    answers.wait(60)
+            yield packet
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reader, "_packets", packets)
+        with pytest.raises(StorageError, match="does not answer") as caught:
+            vsr.upscale(source, target, replace(FAST, stall=2.0))
+    answers.set()
+    assert "finished segments are kept" in (caught.value.hint or "")
+    assert not target.exists()
+    events: list[Event] = []
+    vsr.upscale(source, target, FAST, events.append)
+    assert sum(event.frames for event in events if isinstance(event, Advanced)) < 40
+    assert target.read_bytes() == (tmp_path / "calm.mp4").read_bytes()

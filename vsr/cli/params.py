@@ -190,6 +190,12 @@ AcceptTruncated = Annotated[
     bool,
     typer.Option("--accept-truncated", help="Finish a video that ends long before it says."),
 ]
+Stall = Annotated[
+    float,
+    typer.Option(
+        "--stall", metavar="SECONDS", help="Fail when the source does not answer so long. 0: wait."
+    ),
+]
 Verify = Annotated[
     str,
     typer.Option("--verify", metavar="packets|full", help="full decodes the whole target, too."),

@@ -62,6 +62,7 @@ def upscale(
     fresh: params.Fresh = False,
     allow_huge: params.AllowHuge = False,
     accept_truncated: params.AcceptTruncated = False,
+    stall: params.Stall = 300.0,
     verify: params.Verify = "packets",
     force: params.Force = False,
     dry_run: params.DryRun = False,
@@ -111,6 +112,7 @@ def upscale(
             force=force,
             allow_huge=allow_huge,
             accept_truncated=accept_truncated,
+            stall=stall,
             verify=cast(Any, verify),
         )
         several = BatchOptions(

@@ -21,6 +21,7 @@ from vsr.media.limits import check_target_size
 from vsr.media.packets import Cut
 from vsr.media.probe import MediaInfo, probe
 from vsr.media.reader import Reader
+from vsr.media.stall import check_answers
 from vsr.media.writer import Timing, check_opens
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
@@ -55,6 +56,8 @@ class Plan:
     notes: tuple[str, ...]
     hwaccel: str | None = None
     lead_frames: int = 0
+    stall_seconds: float = 0.0
+    """After so long without an answer from the source a run fails; 0 waits for ever."""
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -117,6 +120,7 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
 
 def make_plan(source: Path, target: Path, options: UpscaleOptions, upscaler: Upscaler) -> Plan:
     """Plan a video, or a folder of frames that becomes one."""
+    check_answers(source, options.stall)
     if source.is_dir():
         if options.start is not None or options.end is not None:
             raise OptionsError("--start and --end are for a video", hint="leave frames out instead")
@@ -158,6 +162,7 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, upscaler: Ups
         notes=notes,
         hwaccel=hwaccel,
         lead_frames=LEAD_FRAMES if upscaler.memory else 0,
+        stall_seconds=options.stall,
     )
 
 

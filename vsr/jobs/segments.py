@@ -164,7 +164,10 @@ def make(
     making = Making(task, reader, on_event, on_segment, worker)
     clips = clips_of(plan, reader, given=len(task.lead_in), reuse=engine.options.reuse)
     pipeline = Pipeline(
-        _checked(clips, task), enlarger(plan, engine), lambda made: making.write(made())
+        _checked(clips, task),
+        enlarger(plan, engine),
+        lambda made: making.write(made()),
+        check=lambda: reader.timer.check(plan.info.path, plan.stall_seconds),
     )
     making.waits = pipeline.waits
     try:

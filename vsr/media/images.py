@@ -21,6 +21,7 @@ from vsr.media.files import check_regular, stamp, translated
 from vsr.media.limits import HINT, PICTURE_BYTES, SOURCE_PIXELS, check_claim
 from vsr.media.picture_header import claimed_size
 from vsr.media.probe import FOLDER, MediaInfo
+from vsr.media.stall import ReadTimer
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 _SAVE: dict[str, list[int]] = {
@@ -173,6 +174,7 @@ class FolderReader:
         self._segment_frames = segment_frames
         self._begin, self._before = 0 if after is None else after + 1, before
         self._lead_frames = lead_frames
+        self.timer = ReadTimer()
 
     def __iter__(self) -> Iterator[Clip]:
         paths = pictures_in(self.info.path)[: self._before]
@@ -187,7 +189,8 @@ class FolderReader:
         frames: list[tuple[Tensor, ...]] = []
         huge = self.info.size.pixels > SOURCE_PIXELS  # then that was allowed
         for member in members:
-            planes, color = read_picture(paths[member], allow_huge=huge)
+            with self.timer.reading():
+                planes, color = read_picture(paths[member], allow_huge=huge)
             size = Size(planes[0].shape[-1], planes[0].shape[-2])
             if size != self.info.size or color != self.info.color:
                 raise MediaError(

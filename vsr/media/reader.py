@@ -22,6 +22,7 @@ from vsr.media.hardware import accelerator
 from vsr.media.limits import SOURCE_PIXELS
 from vsr.media.pixels import Unpacker
 from vsr.media.probe import MediaInfo
+from vsr.media.stall import ReadTimer
 from vsr.media.timestamps import Clock
 
 Timed = tuple[av.VideoFrame, int]
@@ -62,6 +63,7 @@ class Reader:
         self._met_corrupt = False
         self._fault_at: int | None = None
         self._broken_at: int | None = None
+        self.timer = ReadTimer()
         self._clock: Clock[av.VideoFrame] = Clock(round(1 / (info.frame_rate * info.time_base)))
 
     @property
@@ -259,7 +261,12 @@ class Reader:
         """Every packet, then ``None`` to flush, also where the file breaks off."""
         place = 0
         try:
-            for packet in container.demux(stream):
+            packets = iter(container.demux(stream))
+            while True:
+                with self.timer.reading():
+                    packet = next(packets, None)
+                if packet is None:
+                    break
                 place = max(place, packet.pos or 0)
                 if packet.size:
                     yield packet

@@ -23,6 +23,8 @@ from vsr.jobs.workers.shipping import (
     source_files,
 )
 from vsr.jobs.workers.worker import (
+    HEARTBEAT_SECONDS,
+    Heartbeat,
     Message,
     SegmentMade,
     TaskDone,
@@ -74,7 +76,11 @@ class Actor:
         thread.start()
         message: Message | None = None
         while not isinstance(message, TaskDone | TaskFailed | WorkerCrashed):
-            message = messages.get()
+            try:
+                message = messages.get(timeout=HEARTBEAT_SECONDS)
+            except queue.Empty:
+                yield Heartbeat()
+                continue
             if isinstance(message, SegmentMade) and self._cache is not None:
                 yield from read_chunks(message.segment.path)
                 message.segment.path.unlink()

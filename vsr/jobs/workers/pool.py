@@ -119,6 +119,7 @@ class WorkerPool:
         """The messages of a run until all its tasks have ended; ``None`` now and then."""
         since, warned = time.monotonic(), False
         while video_run.unfinished:
+            self._scheduler.replace_silent()
             try:
                 message = video_run.messages.get(timeout=POLL_SECONDS)
             except queue.Empty:

@@ -7,6 +7,8 @@ import os
 import pickle
 import signal
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -14,7 +16,9 @@ from multiprocessing.context import SpawnProcess
 from vsr.errors import VsrError
 from vsr.jobs.segments import Task
 from vsr.jobs.workers.worker import (
+    HEARTBEAT_SECONDS,
     Handshake,
+    Heartbeat,
     Message,
     TaskFailed,
     Worker,
@@ -109,6 +113,7 @@ def serve(connection: Connection) -> None:
     try:
         worker = Worker(pickle.loads(connection.recv_bytes()))
         send(worker.handshake)
+        threading.Thread(target=_beat, args=(send,), daemon=True).start()
         while (task := connection.recv()) is not None:
             worker.make(task, send)
         os._exit(0)  # it holds nothing that wants closing, and torch takes its time to go
@@ -119,6 +124,13 @@ def serve(connection: Connection) -> None:
     except BaseException as error:  # the parent reports it; this process ends
         send(WorkerCrashed(f"{type(error).__name__}: {error}"))
         os._exit(1)
+
+
+def _beat(send: Callable[[Message], None]) -> None:
+    with suppress(OSError):  # the parent is gone
+        while True:
+            time.sleep(HEARTBEAT_SECONDS)
+            send(Heartbeat())
 
 
 def _end_with_parent() -> None:

@@ -6,6 +6,7 @@ under one lock, in the thread that brings the news.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -22,6 +23,7 @@ from vsr.jobs.segments import Tally, Task
 from vsr.jobs.workers.video_run import Assignment, SegmentDelivered, TaskEnded, VideoRun
 from vsr.jobs.workers.worker import (
     Handshake,
+    Heartbeat,
     Message,
     SegmentMade,
     TaskDone,
@@ -31,7 +33,10 @@ from vsr.jobs.workers.worker import (
     check_compatible,
 )
 
+log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3  # to start a worker, and to make a segment
+LOOK_SECONDS = 1.0  # between looks for workers that are silent
+SILENCE_SECONDS = 60.0  # thirty heartbeats: then a worker with a task is replaced
 STARTUP_GRACE_SECONDS = 60.0  # then another worker is started in place of one that is not ready
 
 
@@ -70,6 +75,8 @@ class WorkerSlot:
     """Why it is about to end, where it said so."""
     since: float = field(default_factory=time.monotonic)
     """When it was started, in seconds of the monotonic clock."""
+    heard: float = field(default_factory=time.monotonic)
+    """When its last message came, or its task was given, in seconds of the same clock."""
     thread: threading.Thread = field(default_factory=threading.Thread)
     """The thread that listens to it."""
 
@@ -97,6 +104,7 @@ class Scheduler:
         self._threads: set[threading.Thread] = set()
         self._startup_failures: Counter[str] = Counter()  # by the name in the setup
         self._run = secrets.token_hex(3)
+        self._looked = time.monotonic()
         self._attempts = count(1)
 
     @property
@@ -132,6 +140,7 @@ class Scheduler:
             for slot in self.slots:
                 if run.pending and slot.ready and slot.assignment is None:
                     slot.assignment = run.next_assignment(f".{self._run}-{next(self._attempts)}")
+                    slot.heard = time.monotonic()
                     slot.handle.give(slot.assignment.task)
         needed = sum(len(run.pending) for run in self.runs)
         needed += sum(slot.assignment is not None for slot in self.slots)
@@ -154,11 +163,39 @@ class Scheduler:
             self._threads.add(slot.thread)
             slot.thread.start()
 
+    def replace_silent(self) -> None:
+        """Kill workers that have a task and give no sign of life, and give their tasks to others.
+
+        A process that was stopped, or whose machine hangs, is not dead, and would be waited for for
+        ever. Where this process itself did not run meanwhile, nobody is to blame.
+        """
+        with self.lock:
+            now, looked = time.monotonic(), self._looked
+            if now - looked < LOOK_SECONDS:
+                return
+            self._looked = now
+            if now - looked > SILENCE_SECONDS / 4:
+                for slot in self.slots:
+                    slot.heard = now
+            late = now - SILENCE_SECONDS
+            silent = [
+                slot
+                for slot in self.slots
+                if slot.ready and slot.assignment is not None and slot.heard < late
+            ]
+            self.slots = [slot for slot in self.slots if slot not in silent]
+        for slot in silent:
+            log.warning("%s gave no sign of life for %g s: replaced", slot.name, SILENCE_SECONDS)
+            slot.handle.close(kill=True)
+            with self.lock:
+                self._on_worker_death(slot, f"it gave no sign of life for {SILENCE_SECONDS:g} s")
+
     def _listen(self, slot: WorkerSlot) -> None:
         """Handle a worker's messages until it ends; the target of its thread."""
         try:
             while (message := slot.handle.receive()) is not None:
                 with self.lock:
+                    slot.heard = time.monotonic()
                     if slot in self.slots:
                         self._handle(slot, message)
             with self.lock:
@@ -180,6 +217,8 @@ class Scheduler:
         match message:
             case Handshake():
                 self._on_ready(slot, message)
+            case Heartbeat():
+                pass
             case WorkerCrashed():
                 slot.cause = message.cause
             case TaskFailed() if assignment is not None:

@@ -21,6 +21,7 @@ from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
 from vsr.version import __version__
 
+HEARTBEAT_SECONDS = 2.0  # between signs of life, whatever the worker is at
 MAX_ENGINES = 4  # kept, one for each of the engine options that tasks ask for
 
 
@@ -75,7 +76,12 @@ class WorkerCrashed:
     cause: str
 
 
-Message = Handshake | SegmentMade | TaskDone | TaskFailed | WorkerCrashed | Event
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A sign of life: a segment may take minutes, a process that was stopped says nothing."""
+
+
+Message = Handshake | Heartbeat | SegmentMade | TaskDone | TaskFailed | WorkerCrashed | Event
 
 
 class Worker:

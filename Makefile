@@ -2,11 +2,13 @@
 PYTHON ?= python3
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(SCRIPTS)
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+WORKERS ?= 2
 MODELS := .venv-models/$(SCRIPTS)
 VGG = --vgg $$VSR_MEDIA/weights/vgg19_distilled_relu5_1.safetensors
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test models wheel check docs bench cluster faults fuzz quality soak train clean
+.PHONY: help setup demo test test-all models wheel check docs bench cluster faults fuzz quality soak train clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,9 +25,12 @@ demo: .venv/ready ## upscale a sample four times, into demo/
 	$(BIN)/vsr upscale samples/harbour.mkv demo/harbour_4x.mkv --overwrite --preset veryfast
 	$(BIN)/vsr probe demo/harbour_4x.mkv
 
-test: .venv/ready ## run the tests
+test: .venv/ready ## run the tests, but for the extended ones
+	$(PYTEST) -m 'not extended'
+
+test-all: .venv/ready ## run all tests: also cluster, benchmarks, kills by the dozen, and a browser
 	@tests/browser.sh
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 models: .venv-models/ready ## run the tests of the extra vsr[models], in an environment of its own
 	$(MODELS)/python -m pytest tests/third_party

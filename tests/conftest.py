@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from fractions import Fraction
@@ -15,6 +16,8 @@ import pytest
 import torch
 from av.error import InvalidDataError
 
+# Shells start what runs in the background with Ctrl-C ignored, and so would everything it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 MakeClip = Callable[..., Path]
 if sys.platform == "win32":
     # They kill, fork, starve and time processes by what only Unix has.

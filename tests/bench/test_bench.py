@@ -28,6 +28,8 @@ from vsr.models.compact import Compact
 from vsr.models.srresnet import SRResNet
 from vsr.options import EngineOptions
 
+pytestmark = pytest.mark.extended
+
 
 def run(*arguments: str) -> list[dict[str, object]]:
     """The rows that a bench command prints."""

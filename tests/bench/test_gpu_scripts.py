@@ -17,6 +17,7 @@ from benchmarks.steps import Skipped, Steps
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
 
+pytestmark = pytest.mark.extended
 ROOT = Path(__file__).parent.parent.parent
 
 

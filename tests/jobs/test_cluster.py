@@ -27,9 +27,12 @@ from vsr.events import Event, SegmentDone
 from vsr.jobs import plan as planning
 from vsr.jobs.record import NAME
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="the extra vsr[ray] is not installed"
-)
+pytestmark = [
+    pytest.mark.extended,
+    pytest.mark.skipif(
+        importlib.util.find_spec("ray") is None, reason="the extra vsr[ray] is not installed"
+    ),
+]
 Row = dict[str, Any]
 MAY_UNSHARE = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("unshare") is not None
 

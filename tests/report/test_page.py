@@ -23,6 +23,7 @@ from vsr.comparing.options import CompareOptions
 from vsr.comparing.result import Comparison
 from vsr.report.page import to_html
 
+pytestmark = pytest.mark.extended
 SAMPLE = Path(__file__).parent.parent.parent / "samples" / "harbour.mkv"
 
 

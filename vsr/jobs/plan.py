@@ -73,7 +73,7 @@ class Plan:
     def dropped(self) -> tuple[str, ...]:
         """What of the source the target will not hold, for people."""
         streams = [str(carry) for carry in self.carries if carry.action == "drop"]
-        return (*streams, *self.encoding.notes, *self.info.lost_side_data)
+        return (*streams, *self.encoding.notes, *self.info.lost)
 
     @property
     def frames(self) -> int | None:

@@ -142,10 +142,14 @@ def _is_chapter_track(stream: Stream, source: InputContainer) -> bool:
 
 
 def fate(info: MediaInfo) -> dict[str, list[str]]:
-    """What an upscale of ``info`` would do with each stream, for each kind of target."""
+    """What an upscale of ``info`` would do with each stream, for each kind of target.
+
+    What of its frames no target holds is among what is dropped.
+    """
     rows: dict[str, list[str]] = {}
     for suffix, container in (("mp4", "mp4"), ("mkv", "matroska")):
         carries = plan_carry(info, container)
         for action in ("keep", "convert", "drop"):
             rows[f"{action}_in_{suffix}"] = [str(c) for c in carries if c.action == action]
+        rows[f"drop_in_{suffix}"] += info.lost
     return rows

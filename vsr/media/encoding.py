@@ -96,6 +96,9 @@ def choose(info: MediaInfo, target: Path, size: Size, options: UpscaleOptions) -
         )
     if info.rotation % 90 and container in QUARTER_TURNS:
         notes.append(f"rotation by {info.rotation} degrees ({container} holds quarter turns)")
+    shifts = info.display_matrix, enlarged_matrix(info, size)
+    if [any(matrix[6:8]) for matrix in shifts if matrix is not None] == [True, False]:
+        notes.append("shift of the display matrix (enlarged, it is more than 32 bits hold)")
     return Encoding(
         codec=name,
         container=container,
@@ -107,6 +110,21 @@ def choose(info: MediaInfo, target: Path, size: Size, options: UpscaleOptions) -
         tag="hvc1" if name.startswith("hevc") and container in ("mp4", "mov") else None,
         notes=tuple(notes),
     )
+
+
+def enlarged_matrix(info: MediaInfo, size: Size) -> tuple[int, ...] | None:
+    """The display matrix with its shift, which is in pixels (16.16), enlarged too.
+
+    Without a shift where 32 bits do not hold it; ``None`` where there is no matrix.
+    """
+    if info.display_matrix is None:
+        return None
+    matrix = list(info.display_matrix)
+    matrix[6] = matrix[6] * size.width // info.size.width
+    matrix[7] = matrix[7] * size.height // info.size.height
+    if not all(-(1 << 31) <= shift < 1 << 31 for shift in matrix[6:8]):
+        matrix[6] = matrix[7] = 0
+    return tuple(matrix)
 
 
 def _best_codec(info: MediaInfo, container: str, size: Size) -> str:

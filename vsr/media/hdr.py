@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import cast
 
-import av
-from av.sidedata.sidedata import SideData, Type
+from av.sidedata.sidedata import Type
 
 Point = tuple[Fraction, Fraction]
+BRIGHTEST = 10000  # cd/m2: the most that PQ can say
+MOST_LIGHT = 65535  # cd/m2: CTA-861.3 has 16 bits
+_SENSELESS = "HDR10 metadata that makes no sense"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,32 +30,42 @@ class Hdr:
     max_fall: int | None
 
 
-def side_data(frame: av.VideoFrame) -> dict[Type, bytes]:
-    """A frame's side data by kind. PyAV's container iterates its items, not their names."""
-    items = cast("list[SideData]", list(frame.side_data.keys()))
-    return {item.type: bytes(item) for item in items}
+def read_hdr(found: Mapping[Type, bytes]) -> tuple[Hdr | None, tuple[str, ...]]:
+    """What a decoded frame's side data says, and what of it makes no sense, for people."""
+    display, lost = _display(found.get(Type.MASTERING_DISPLAY_METADATA))
+    light = found.get(Type.CONTENT_LIGHT_LEVEL, b"")
+    cll, fall = struct.unpack("<2I", light[:8]) if len(light) >= 8 else (None, None)
+    if max(cll or 0, fall or 0) > MOST_LIGHT:
+        cll = fall = None
+        lost += (f"{_SENSELESS} (light levels)",)
+    if display is None and cll is None:
+        return None, lost
+    return Hdr(*(display or (None, None, None)), cll, fall), lost
 
 
-def read_hdr(frame: av.VideoFrame) -> Hdr | None:
-    """Returns a decoded frame's HDR10 metadata, or ``None``."""
-    found = side_data(frame)
-    display = found.get(Type.MASTERING_DISPLAY_METADATA)
-    light = found.get(Type.CONTENT_LIGHT_LEVEL)
+Display = tuple[tuple[Point, Point, Point] | None, Point | None, tuple[Fraction, Fraction] | None]
+
+
+def _display(data: bytes | None) -> tuple[Display | None, tuple[str, ...]]:
+    """Primaries, white and luminance of an ``AVMasteringDisplayMetadata`` of libavutil."""
+    if data is None or len(data) < 88:
+        return None, ()
+    numbers = struct.unpack("<20i2i", data[:88])  # ten rationals, then two flags
+    values = [
+        Fraction(top, bottom or 1)
+        for top, bottom in zip(numbers[:20:2], numbers[1:20:2], strict=True)
+    ]
     primaries = white = luminance = None
-    if display is not None:
-        # AVMasteringDisplayMetadata of libavutil: ten rationals, then two flags.
-        numbers = struct.unpack("<20i2i", display[:88])
-        values = [
-            Fraction(top, bottom or 1)
-            for top, bottom in zip(numbers[:20:2], numbers[1:20:2], strict=True)
-        ]
-        if numbers[20]:
-            points = [(values[at], values[at + 1]) for at in range(0, 8, 2)]
-            primaries, white = (points[0], points[1], points[2]), points[3]
-        if numbers[21]:
-            luminance = values[8], values[9]
-    cll, fall = struct.unpack("<2I", light[:8]) if light is not None else (None, None)
-    return Hdr(primaries, white, luminance, cll, fall) if found.keys() & _KINDS else None
+    if numbers[20]:
+        points = [(values[at], values[at + 1]) for at in range(0, 8, 2)]
+        primaries, white = (points[0], points[1], points[2]), points[3]
+    if numbers[21]:
+        luminance = values[8], values[9]
+    sensible = all(0 <= value <= 1 for value in values[:8]) or not numbers[20]
+    sensible &= 0 <= values[8] < values[9] <= BRIGHTEST or not numbers[21]
+    if not sensible:
+        return None, (f"{_SENSELESS} (mastering display)",)
+    return (primaries, white, luminance), ()
 
 
 def x265_params(hdr: Hdr) -> list[str]:
@@ -86,6 +98,3 @@ def svtav1_params(hdr: Hdr) -> list[str]:
 
 def _units(value: Fraction) -> int:
     return round(value * 50000)
-
-
-_KINDS = {Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL}

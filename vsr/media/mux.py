@@ -17,7 +17,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from vsr.media.carry import Carry, add_stream
-from vsr.media.encoding import Encoding
+from vsr.media.encoding import Encoding, enlarged_matrix
 from vsr.media.files import open_file, translated, url
 from vsr.media.packets import Cut, TimedPacket, carried_packets, text_packets, video_packets
 from vsr.media.probe import MediaInfo
@@ -110,8 +110,9 @@ def _add_video(
         video.codec_context.codec_tag = encoding.tag
     video.time_base = timing.time_base
     video.rate = timing.frame_rate
-    if info.display_matrix is not None:
-        video.set_display_matrix(_scaled_matrix(info, encoding))
+    matrix = enlarged_matrix(info, encoding.size)
+    if matrix is not None:
+        video.set_display_matrix(matrix)
     if source is None:
         return video
     origin = source.streams[info.video]
@@ -121,14 +122,6 @@ def _add_video(
         {k: text for k, text in origin.metadata.items() if not k.lower().startswith(dropped)}
     )
     return video
-
-
-def _scaled_matrix(info: MediaInfo, encoding: Encoding) -> tuple[int, ...]:
-    """The display matrix with its shift, which is in pixels (16.16), enlarged too."""
-    matrix = list(info.display_matrix or ())
-    matrix[6] = matrix[6] * encoding.size.width // info.size.width
-    matrix[7] = matrix[7] * encoding.size.height // info.size.height
-    return tuple(matrix)
 
 
 def _container_options(
@@ -159,7 +152,9 @@ def _chapters(source: InputContainer, cut: Cut) -> list[Chapter]:
         first = None if cut.start is None else max(cut.start, cut.shift)
         if (cut.end is not None and start >= cut.end) or (first is not None and end <= first):
             continue
-        start = max(start, first or start) - cut.shift
+        start = max(0, max(start, first or start) - cut.shift)  # Matroska knows no time below 0
         end = min(end, cut.end or end) - cut.shift
+        if end < start:
+            continue
         chapters.append({**chapter, "start": round(start / base), "end": round(end / base)})
     return chapters

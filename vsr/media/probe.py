@@ -18,9 +18,10 @@ from vsr.color import UNSPECIFIED, ColorSpec
 from vsr.errors import MediaError
 from vsr.geometry import Size
 from vsr.media.files import opened, stamp
-from vsr.media.hdr import Hdr, read_hdr, side_data
+from vsr.media.hdr import Hdr, read_hdr
 from vsr.media.limits import FFMPEG_PIXELS, HINT, SOURCE_PIXELS, check_claim
 from vsr.media.pixels import layout_of, nearest_planar
+from vsr.media.side_data import read_side_data
 from vsr.media.siting import read_siting
 
 FOLDER = "folder of pictures"
@@ -49,8 +50,8 @@ class MediaInfo:
 
     ``pix_fmt`` is what the decoder gives, ``read_as`` the planar format that frames are read in.
     ``frames`` is the container's claim and may be wrong or ``None``. ``display_matrix`` holds nine
-    integers as FFmpeg keeps them; ``rotation`` is the same in degrees, for people. ``stamp`` tells
-    whether the file is still the same.
+    integers as FFmpeg keeps them; ``rotation`` is the same in degrees, for people. ``lost`` names
+    what no target will hold. ``stamp`` tells whether the file is still the same.
     """
 
     path: Path
@@ -73,7 +74,7 @@ class MediaInfo:
     field_order: str
     flagged_interlaced: bool
     hdr: Hdr | None
-    lost_side_data: tuple[str, ...]
+    lost: tuple[str, ...]
     streams: tuple[StreamInfo, ...]
     chapters: int
     metadata: dict[str, str]
@@ -112,13 +113,13 @@ def probe(path: Path, *, allow_huge: bool = False) -> MediaInfo:
             primaries=_tag(context.color_primaries, frame.color_primaries),
             transfer=_tag(context.color_trc, frame.color_trc),
         )
-        extras = side_data(frame)
-        matrix = extras.get(SideDataType.DISPLAYMATRIX)
-        lost = {
-            SideDataType.DOVI_METADATA: "Dolby Vision metadata",
-            SideDataType.DYNAMIC_HDR_PLUS: "HDR10+ dynamic metadata",
-            SideDataType.A53_CC: "closed captions in the video (A53)",
-        }
+        extras = read_side_data(frame)
+        hdr, senseless = read_hdr(extras.known)
+        matrix = _matrix(extras.known.get(SideDataType.DISPLAYMATRIX))
+        rotation = round(frame.rotation)
+        if abs(rotation) > 360:  # FFmpeg's word for a matrix that maps all to a line, or a point
+            matrix, rotation = None, 0
+            senseless += ("display matrix that makes no sense",)
         time_base = stream.time_base
         assert time_base is not None, "a video stream has a time base"
         duration = container.duration
@@ -141,19 +142,25 @@ def probe(path: Path, *, allow_huge: bool = False) -> MediaInfo:
             start_seconds=(container.start_time or 0) / av.time_base,
             duration_seconds=None if duration is None else duration / av.time_base,
             frames=stream.frames or None,
-            rotation=round(frame.rotation),
-            display_matrix=_matrix(matrix) if matrix is not None else None,
+            rotation=rotation,
+            display_matrix=matrix,
             sample_aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio,
             field_order=_field_order(context.field_order),
             flagged_interlaced=bool(frame.interlaced_frame) or context.field_order > 1,
-            hdr=read_hdr(frame),
-            lost_side_data=tuple(text for kind, text in lost.items() if kind in extras),
+            hdr=hdr,
+            lost=extras.lost + senseless + _early_chapters(container),
             streams=tuple(_stream_info(item) for item in container.streams),
             chapters=len(container.chapters()),
             metadata=dict(container.metadata),
             stamp=before,
         )
     return replace(info, color=replace(color, siting=read_siting(path, info.video)))
+
+
+def _early_chapters(container: InputContainer) -> tuple[str, ...]:
+    """Chapters that end before time begins: Matroska's muxer refuses to write any such."""
+    early = sum(chapter["end"] < 0 for chapter in container.chapters())
+    return (f"{early} chapters that end before the beginning",) if early else ()
 
 
 def _main_video(container: InputContainer, path: Path) -> VideoStream:
@@ -210,7 +217,9 @@ def _tag(declared: int, decoded: int, unset: int = UNSPECIFIED) -> int:
     return known[0] if known else unset
 
 
-def _matrix(data: bytes) -> tuple[int, ...]:
+def _matrix(data: bytes | None) -> tuple[int, ...] | None:
+    if data is None:
+        return None
     return tuple(int.from_bytes(data[at : at + 4], "little", signed=True) for at in range(0, 36, 4))
 
 

@@ -1,0 +1,183 @@
+"""Metadata that is odd, unknown to PyAV, or no use: a named loss, and all frames are there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from av.sidedata.sidedata import Type
+
+import vsr
+from tests.conftest import MakeClip, times_of
+from tests.media.odd_files import enhanced, multiview, profiled
+from vsr import api
+from vsr.media import side_data
+from vsr.media.extract import extract
+from vsr.media.hdr import read_hdr
+from vsr.media.selection import ExtractOptions
+from vsr.media.side_data import read_side_data
+
+FAST = vsr.UpscaleOptions(model="nearest", preset="ultrafast", device="cpu", codec="h264")
+
+
+@pytest.mark.parametrize(
+    ("make", "suffix", "lost"),
+    [
+        (multiview, "mp4", "MV-HEVC"),
+        (multiview, "mkv", "MV-HEVC"),
+        (enhanced, "mp4", "LCEVC"),
+        (enhanced, "mkv", "LCEVC"),
+        (profiled, "mov", "ICC profile"),
+    ],
+)
+def test_side_data_that_pyav_stumbles_over_is_a_named_loss(
+    tmp_path: Path, make: Callable[[Path], Path], suffix: str, lost: str
+) -> None:
+    source = make(tmp_path / f"in.{suffix}")
+    info = vsr.probe(source)
+    assert [text for text in info.lost if lost in text]
+    assert all(lost in " ".join(row) for key, row in api.fate(info).items() if "drop" in key)
+    report = vsr.upscale(source, tmp_path / "out.mkv", FAST)
+    assert [text for text in report.dropped if lost in text]
+    assert times_of(tmp_path / "out.mkv") == times_of(source)
+    found = extract(ExtractOptions((source,), tmp_path / "frames"))
+    assert found.frames
+
+
+def test_a_profile_in_png_frames_does_not_end_the_process(tmp_path: Path) -> None:
+    source = profiled(tmp_path / "in.mov")
+    done = subprocess.run(
+        [sys.executable, "-m", "vsr", "probe", str(source)], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_known_is_read_beside_what_is_not(tmp_path: Path) -> None:
+    plain = enhanced(tmp_path / "plain.mp4")
+    turned = tmp_path / "turned.mp4"
+    with av.open(str(plain)) as source, av.open(str(turned), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        stream.set_display_rotation(90)
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                output.mux(packet)
+    info = vsr.probe(turned)
+    assert (info.rotation, info.lost) == (90, ("LCEVC enhancement data",))
+    assert info.display_matrix is not None
+    vsr.upscale(turned, tmp_path / "out.mp4", FAST)
+    assert vsr.probe(tmp_path / "out.mp4").rotation == 90
+
+
+def test_side_data_that_cannot_be_read_at_all_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side_data, "MOST_KINDS", 0)  # so that the unknown kind is not found
+    with av.open(str(enhanced(tmp_path / "in.mp4"))) as source:
+        found = read_side_data(next(source.decode(video=0)))
+    assert found.known == {}
+    assert found.lost == ("all side data of its frames",)
+
+
+def test_a_matrix_whose_shift_cannot_be_enlarged_keeps_its_turn(tmp_path: Path) -> None:
+    """16.16 holds 32767 pixels, and four times a shift may be more."""
+    source = _with_matrix(tmp_path / "in.mp4", (0, 65536, 0, -65536, 0, 0, 1 << 30, 7, 1 << 30))
+    report = vsr.upscale(source, tmp_path / "out.mp4", FAST)
+    assert "shift of the display matrix" in " ".join(report.dropped)
+    assert vsr.probe(tmp_path / "out.mp4").rotation == vsr.probe(source).rotation != 0
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_matrix_that_turns_nothing_is_a_named_loss(tmp_path: Path, suffix: str) -> None:
+    source = _with_matrix(tmp_path / "in.mp4", (0,) * 9)
+    report = vsr.upscale(source, tmp_path / f"out.{suffix}", FAST)
+    assert report.dropped == ("display matrix that makes no sense",)
+    assert vsr.probe(tmp_path / f"out.{suffix}").rotation == 0
+
+
+def test_light_that_no_display_gives_is_a_named_loss() -> None:
+    def rationals(*values: int) -> bytes:
+        return b"".join(v.to_bytes(4, "little", signed=True) + b"\1\0\0\0" for v in values)
+
+    sensible = rationals(1, 0, 0, 1, 0, 0, 0, 0, 0, 1000) + b"\1\0\0\0" * 2
+    for data in (
+        rationals(5, 0, 0, 1, 0, 0, 0, 0, 0, 1000) + b"\1\0\0\0" * 2,
+        rationals(1, 0, 0, 1, 0, 0, 0, 0, 1000, 1) + b"\1\0\0\0" * 2,
+        rationals(1, 0, 0, 1, 0, 0, 0, 0, 0, (1 << 31) - 1) + b"\1\0\0\0" * 2,
+    ):
+        found, lost = read_hdr({Type.MASTERING_DISPLAY_METADATA: data})
+        assert found is None
+        assert "makes no sense" in lost[0]
+    found, lost = read_hdr({Type.MASTERING_DISPLAY_METADATA: sensible})
+    assert found is not None
+    assert (found.luminance, lost) == ((Fraction(0), Fraction(1000)), ())
+    light = (70000).to_bytes(4, "little") * 2
+    found, lost = read_hdr(
+        {Type.MASTERING_DISPLAY_METADATA: sensible, Type.CONTENT_LIGHT_LEVEL: light}
+    )
+    assert found is not None
+    assert (found.max_cll, len(lost)) == (None, 1)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_chapters_before_the_beginning_are_a_named_loss(
+    make_clip: MakeClip, tmp_path: Path, suffix: str
+) -> None:
+    """Matroska's muxer refuses times below zero: the job was computed, and could not be joined."""
+    source = _with_chapters(make_clip("plain.mkv", step=512), [(0, 40_000_000), (-5, -1)])
+    assert [chapter["start"] for chapter in _chapters(source)] == [0, -5]
+    report = vsr.upscale(source, tmp_path / f"out.{suffix}", FAST)
+    assert report.dropped == ("1 chapters that end before the beginning",)
+    assert [chapter["start"] for chapter in _chapters(tmp_path / f"out.{suffix}")] == [0]
+
+
+def _chapters(path: Path) -> list[dict[str, int]]:
+    with av.open(str(path)) as container:
+        return [dict(chapter) for chapter in container.chapters()]  # pyright: ignore
+
+
+def _with_matrix(path: Path, matrix: tuple[int, ...]) -> Path:
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.set_display_matrix(matrix)
+        for place in range(3):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts, frame.time_base = place, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def _with_chapters(source: Path, times: list[tuple[int, int]]) -> Path:
+    """A Matroska file with chapters (ns) put in byte by byte: FFmpeg would refuse to write some."""
+
+    def element(name: str, data: bytes) -> bytes:
+        return bytes.fromhex(name) + b"\x01" + len(data).to_bytes(7, "big") + data
+
+    atoms = [
+        element("73c4", bytes([number]))
+        + element("91", start.to_bytes(8, "big", signed=True))
+        + element("92", end.to_bytes(8, "big", signed=True))
+        for number, (start, end) in enumerate(times, start=1)
+    ]
+    edition = element("45b9", b"".join(element("b6", atom) for atom in atoms))
+    data = source.read_bytes()
+    # Before the first cluster, where a demuxer comes by whatever the index says.
+    cluster = data.index(bytes.fromhex("1f43b675"), 200)
+    while data[cluster + 4] & 0xF0 == 0:  # it is named in the index, too
+        cluster = data.index(bytes.fromhex("1f43b675"), cluster + 4)
+    segment = data.index(bytes.fromhex("18538067"))
+    size_bytes = 9 - data[segment + 4].bit_length()
+    made = data[:cluster] + element("1043a770", edition) + data[cluster:]
+    inside = segment + 4 + size_bytes
+    size = (1 << 7 * size_bytes | len(made) - inside).to_bytes(size_bytes, "big")
+    path = source.with_name("in.mkv")
+    path.write_bytes(made[: segment + 4] + size + made[inside:])
+    return path

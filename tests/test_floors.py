@@ -17,6 +17,7 @@ FLOORS = [
         "runtime",
         "system",
         "errors",
+        "unexpected",
         "events",
         "event_rows",
         "reports",

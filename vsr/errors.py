@@ -78,6 +78,10 @@ class BatchIncomplete(VsrError):
     exit_code = 8
 
 
+class Unexpected(VsrError):
+    """One of several files failed by an exception that nobody foresaw; a log has its traceback."""
+
+
 class VerificationFailed(VsrError):
     """The written file, opened again, is not what it should be. The target was left untouched."""
 

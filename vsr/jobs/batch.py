@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from vsr.choice import Chosen
-from vsr.errors import MediaError, OptionsError, VsrError
+from vsr.errors import MediaError, OptionsError
 from vsr.events import (
     BatchFinished,
     BatchReport,
@@ -46,6 +46,7 @@ from vsr.media.alone import alone
 from vsr.media.images import is_picture, picture_size
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
+from vsr.unexpected import as_failure
 
 AHEAD = 2  # files that are planned or joined while every worker is at another
 SHAPES = 4  # engines kept, one for each size of frames: what one learnt of memory is of no other
@@ -113,7 +114,7 @@ class Batch:
         for item in items:
             try:
                 upscaler = self.chosen(item.source).upscaler
-            except VsrError:  # it fails in its turn, and says so then
+            except Exception:  # it fails in its turn, and says so then
                 unread.append(item)
             else:
                 groups.setdefault(id(upscaler), (upscaler, []))[1].append(item)
@@ -194,7 +195,8 @@ class Batch:
         begun = time.perf_counter()
         try:
             return self._one(item, on_event, executor, dry=dry)
-        except VsrError as error:
+        except Exception as raised:  # the files behind it are tried, whatever went wrong with it
+            error = as_failure(raised, item.source, self.out)
             on_event(Failed(error.message, error.hint, error.exit_code, item.source, item.target))
             return Outcome(
                 item.source, item.target, "failed", seconds=time.perf_counter() - begun,
@@ -232,7 +234,7 @@ class Batch:
         self._record.begin(target, identity)
         try:
             report = self._make(source, target, upscaler, options, on_event, executor)
-        except VsrError:
+        except Exception:
             with suppress(MediaError):  # a full disk takes no note; what failed first is told
                 self._record.give_up(target, identity)
             raise

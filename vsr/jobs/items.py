@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsr.choice import Chosen
-from vsr.errors import OptionsError, VsrError
+from vsr.errors import OptionsError
 from vsr.geometry import Size
 from vsr.jobs.inputs import Found
 from vsr.jobs.naming import check_template, named, needs_size, placed, suffix_for
@@ -24,7 +24,7 @@ class Item:
 
     source: Path
     target: Path | None
-    problem: VsrError | None = None
+    problem: Exception | None = None
 
 
 def named_items(
@@ -59,7 +59,7 @@ def _named(
         suffix = suffix_for(found.path, options)
         name = named(template, found.path, suffix=suffix, low=low, high=high, model=model)
         return Item(found.path, placed(out, found.tree, name))
-    except VsrError as error:
+    except Exception as error:  # raised again in its turn
         return Item(found.path, None, error)
 
 
@@ -79,7 +79,7 @@ def _rank(source: Path, order: str) -> float:
         if order == "duration":
             return 0.0 if is_picture(source) else probe(source).duration_seconds or float("inf")
         stat = source.stat()
-    except (VsrError, OSError):
+    except Exception:
         return float("inf")
     return {"size": stat.st_size, "oldest": stat.st_mtime, "newest": -stat.st_mtime}[order]
 

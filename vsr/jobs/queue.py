@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vsr.choice import Chosen
 from vsr.comparing.honest import check_model
-from vsr.errors import MediaError, OptionsError
+from vsr.errors import MediaError, OptionsError, VsrError
 from vsr.events import BatchReport, BatchStarted, EventSink, Warned
 from vsr.jobs.batch import Batch, make_folder
 from vsr.jobs.forecast import check_room_for_all
@@ -58,6 +58,10 @@ def upscale_many(
             check_model(chosen(item.source).upscaler, item.source, options, on_event)
             break
         except MediaError:  # that file fails in its turn, and says so then
+            continue
+        except VsrError:
+            raise
+        except Exception:  # as above, with a log of its traceback
             continue
     for note in finding.notes:
         on_event(Warned(note))

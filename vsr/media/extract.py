@@ -29,6 +29,7 @@ from vsr.media.selection import (
 from vsr.media.sheet import Pixels, sheet, write_png
 from vsr.media.stills import Picture, luma_of, rgb_of, upright
 from vsr.system import replace_file
+from vsr.unexpected import as_failure
 
 INDEX = "frames.jsonl"
 SHEET = "sheet.png"
@@ -48,17 +49,18 @@ def extract(options: ExtractOptions, on_event: EventSink = ignore) -> ExtractRep
     """Write pictures, ``frames.jsonl`` and a contact sheet to ``options.out``.
 
     Raises :class:`MediaError` for a video that cannot be read, if it is the only one; of several,
-    it is told and left out. Raises :class:`DataError` when no frame is worth learning from.
+    it is told and left out, whatever went wrong with it. Raises :class:`DataError` when no frame is
+    worth learning from.
     """
     _prepare(options)
     films: list[_Film] = []
     for number, path in enumerate(options.videos):
         try:
             films.append(_looked_at(path, number, films, options, on_event))
-        except MediaError as error:
+        except Exception as error:  # what is wrong with one of several films is no other's concern
             if len(options.videos) == 1:
                 raise
-            on_event(Warned(f"left out: {error.message}"))
+            on_event(Warned(f"left out: {as_failure(error, path, options.out).message}"))
     films = _spread(films, options.most)
     lines: list[dict[str, object]] = []
     thumbs: list[Pixels] = []

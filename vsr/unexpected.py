@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 
 from vsr.errors import Unexpected, VsrError
+from vsr.system import open_own
 from vsr.version import __version__
 
 LOG = ".vsr-errors.log"
@@ -39,10 +40,9 @@ def _kept(error: Exception, source: Path, folder: Path) -> Path | None:
     lines = traceback.format_exception(error)
     now = time.strftime("%Y-%m-%d %H:%M:%S %z")
     text = f"{now} vsr {__version__}\n{source}\n{''.join(lines)}\n"
-    # O_NOFOLLOW: nobody's link in a shared folder is to lead it elsewhere.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     try:
-        descriptor, path = os.open(folder / LOG, flags, 0o644), folder / LOG
+        descriptor, path = open_own(folder / LOG, flags, 0o644), folder / LOG
     except OSError:
         try:
             descriptor, name = tempfile.mkstemp(prefix="vsr-errors-", suffix=".log")

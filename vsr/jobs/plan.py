@@ -34,6 +34,8 @@ LEAD_FRAMES = 12
 """What a network with a memory sees before the first frame of a segment."""
 CLIP_PIXELS = {"cpu": 1 << 18}  # frames are handed on in clips of about this many input pixels
 MOST_CLIP_PIXELS = 1 << 22  # on a GPU, which wants many at once; a CPU's start and end are shorter
+LEAD_IN_SECONDS = Fraction(1, 10)
+"""Of sound that an edit list hides, what decoders need to begin: 80 ms of Opus (RFC 7845, 4.6)."""
 DEFAULT_FPS = "25"
 THREADS, TILING = "encoder_threads", "tiling"
 """The journal's names for what a run that goes on elsewhere has to keep."""
@@ -146,6 +148,11 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, upscaler: Ups
     notes += told
     if options.fps is None and info.is_folder:
         notes += (f"no --fps given: {DEFAULT_FPS} frames a second",)
+    cut = cut_of(info, options)
+    if info.hides_early and cut.start is None and encoding.container in ("matroska", "webm"):
+        cut = replace(cut, sound=-LEAD_IN_SECONDS)  # these know no edit lists, to hide it again
+    if cut.shift < 0:
+        notes += (f"its times begin at {float(cut.shift):.3f} s: all are moved to begin at 0",)
     if encoding.size != wanted:
         notes += (f"the size was rounded from {wanted} to {encoding.size} for {encoding.pix_fmt}",)
     return Plan(
@@ -155,7 +162,7 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, upscaler: Ups
         encoding=encoding,
         timing=timing,
         carries=() if info.is_folder else plan_carry(info, encoding.container),
-        cut=cut_of(info, options),
+        cut=cut,
         deinterlace=deinterlace,
         clip_frames=_clip_frames(info, options),
         segment_frames=_segment_frames(info, upscaler),
@@ -199,9 +206,10 @@ def deinterlacing(info: MediaInfo, options: UpscaleOptions) -> tuple[bool, tuple
 
 def cut_of(info: MediaInfo, options: UpscaleOptions) -> Cut:
     """--start and --end count from the first moment of the source, as players show it."""
-    if options.start is None and options.end is None:
-        return Cut()
     zero = Fraction(info.start_seconds).limit_denominator(1000000)
+    begin = _begin(info, zero)
+    if options.start is None and options.end is None:
+        return Cut(shift=begin)
     start = Fraction(options.start).limit_denominator(1000000) if options.start else None
     end = None if options.end is None else Fraction(options.end).limit_denominator(1000000)
     if info.duration_seconds is not None and start is not None and start >= info.duration_seconds:
@@ -209,14 +217,22 @@ def cut_of(info: MediaInfo, options: UpscaleOptions) -> Cut:
             f"--start {float(start):g} lies behind the end, at {info.duration_seconds:.3f} s"
         )
     # One shift for every stream, whole in the video's time base, or frames and sound would part.
-    shift = (
-        Fraction(0) if start is None else round((zero + start) / info.time_base) * info.time_base
-    )
+    shift = begin if start is None else round((zero + start) / info.time_base) * info.time_base
     return Cut(
         start=None if start is None else zero + start,
         end=None if end is None else zero + end,
         shift=shift,
     )
+
+
+def _begin(info: MediaInfo, zero: Fraction) -> Fraction:
+    """What is taken off every time so that none lies below 0, which containers cannot say.
+
+    Times are below 0 where a transport stream's clock wrapped, and FFmpeg counts back from there.
+    """
+    if info.first >= 0 or info.hides_early:
+        return Fraction(0)
+    return min(Fraction(info.first), zero / info.time_base // 1) * info.time_base
 
 
 def _with(pairs: Pairs, key: str, value: str) -> Pairs:

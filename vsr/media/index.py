@@ -40,6 +40,12 @@ def frame_times(
     times = np.asarray(claimed, dtype=np.int64)[order]
     if np.any(np.diff(times) <= 0) or np.any(np.abs(order - np.arange(len(order))) > REORDER):
         return None
-    low = times[0] if first is None and len(times) else first or 0
+    if info.hides_early and len(times) and times[0] < 0:  # as the reader does: timestamps.shown()
+        hidden = int(np.searchsorted(times, 0))
+        at_zero = hidden < len(times) and times[hidden] > 0
+        times = np.concatenate([np.zeros(int(at_zero), np.int64), times[hidden:]])
+    if not len(times):
+        return None
+    low = times[0] if first is None else first
     kept = times[(times >= low) & (times < (times[-1] + 1 if last is None else last))]
     return tuple(int(time) for time in kept)

@@ -25,11 +25,15 @@ FALL_SECONDS = Fraction(1, 4)  # further back than this is another beginning, no
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The stretch of the source that is kept, in seconds, and what is taken off every time."""
+    """The stretch of the source that is kept, in seconds, and what is taken off every time.
+
+    Sound that ends before ``sound`` stays out, wherever the stretch begins.
+    """
 
     start: Fraction | None = None
     end: Fraction | None = None
     shift: Fraction = Fraction(0)
+    sound: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,10 @@ def carried_packets(
             packet.pts = None if packet.pts is None else packet.pts + joins.get(index, 0)
         time = (stamp or 0) * packet.time_base
         if not picture and not _inside(time, cut):
+            continue
+        over = time + (packet.duration or 0) * packet.time_base
+        sound = source.streams[index].type == "audio"
+        if sound and cut.sound is not None and over < cut.sound:
             continue
         shift = 0 if picture else round(cut.shift / packet.time_base)
         packet.pts = None if packet.pts is None else packet.pts - shift

@@ -51,7 +51,8 @@ class MediaInfo:
     ``pix_fmt`` is what the decoder gives, ``read_as`` the planar format that frames are read in.
     ``frames`` is the container's claim and may be wrong or ``None``. ``display_matrix`` holds nine
     integers as FFmpeg keeps them; ``rotation`` is the same in degrees, for people. ``lost`` names
-    what no target will hold. ``stamp`` tells whether the file is still the same.
+    what no target will hold. ``stamp`` tells whether the file is still the same. ``first`` is the
+    first frame's time; where ``hides_early``, frames of times below 0 are not shown.
     """
 
     path: Path
@@ -79,11 +80,20 @@ class MediaInfo:
     chapters: int
     metadata: dict[str, str]
     stamp: tuple[int, ...]
+    first: int = 0
 
     @property
     def is_folder(self) -> bool:
         """Whether this stands for a folder of frames rather than a video file."""
         return self.container == FOLDER
+
+    @property
+    def hides_early(self) -> bool:
+        """Whether an edit list may hide frames: they have times below 0 then.
+
+        FFmpeg's decoders leave such frames out by themselves, but not those of fragmented files.
+        """
+        return _is_mov(self.container)
 
 
 def probe(path: Path, *, allow_huge: bool = False) -> MediaInfo:
@@ -122,9 +132,13 @@ def probe(path: Path, *, allow_huge: bool = False) -> MediaInfo:
             senseless += ("display matrix that makes no sense",)
         time_base = stream.time_base
         assert time_base is not None, "a video stream has a time base"
-        duration = container.duration
-        if duration is None and stream.duration is not None:
-            duration = int(stream.duration * time_base * av.time_base)
+        start, duration = container.start_time or 0, container.duration
+        hidden = min(0, stream.start_time or 0) if _is_mov(container.format.name) else 0
+        if hidden or (duration is None and stream.duration is not None):
+            # The container's duration counts what an edit list hides of any stream.
+            duration = int(((stream.duration or 0) + hidden) * time_base * av.time_base) or None
+        if hidden:
+            start = 0
         rates = (stream.average_rate, stream.base_rate, stream.guessed_rate)
         info = MediaInfo(
             path=path,
@@ -139,9 +153,9 @@ def probe(path: Path, *, allow_huge: bool = False) -> MediaInfo:
             time_base=time_base,
             # Matroska without a rate claims its 1 ms grid; 25 then, for rate control alone.
             frame_rate=next((rate for rate in rates if rate and rate <= 480), Fraction(25)),
-            start_seconds=(container.start_time or 0) / av.time_base,
+            start_seconds=start / av.time_base,
             duration_seconds=None if duration is None else duration / av.time_base,
-            frames=stream.frames or None,
+            frames=_claimed_frames(stream),
             rotation=rotation,
             display_matrix=matrix,
             sample_aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio,
@@ -153,6 +167,7 @@ def probe(path: Path, *, allow_huge: bool = False) -> MediaInfo:
             chapters=len(container.chapters()),
             metadata=dict(container.metadata),
             stamp=before,
+            first=frame.pts or 0,
         )
     return replace(info, color=replace(color, siting=read_siting(path, info.video)))
 
@@ -209,6 +224,18 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
         f"not one frame of {path} can be decoded{problem}",
         hint="it is damaged, cut off or encrypted, or claims frames too large without --allow-huge",
     )
+
+
+def _claimed_frames(stream: VideoStream) -> int | None:
+    """How many frames the container says that it shows, without those that an edit list hides."""
+    if stream.frames and _is_mov(stream.container.format.name) and len(stream.index_entries):
+        return sum(not entry.is_discard for entry in stream.index_entries) or None
+    return stream.frames or None
+
+
+def _is_mov(container: str) -> bool:
+    """MP4, QuickTime and their kin, which have edit lists."""
+    return "mov" in container.split(",")
 
 
 def _tag(declared: int, decoded: int, unset: int = UNSPECIFIED) -> int:

@@ -23,7 +23,7 @@ from vsr.media.limits import SOURCE_PIXELS
 from vsr.media.pixels import Unpacker
 from vsr.media.probe import MediaInfo
 from vsr.media.stall import ReadTimer
-from vsr.media.timestamps import Clock
+from vsr.media.timestamps import Clock, shown
 
 Timed = tuple[av.VideoFrame, int]
 
@@ -214,7 +214,15 @@ class Reader:
             assert isinstance(stream, VideoStream)
             if bound is not None:
                 container.seek(bound, stream=stream)
-            yield from self._clock.order(self._decoded(container, stream))
+            frames = self._clock.order(self._decoded(container, stream))
+            if not self.info.hides_early:
+                yield from frames
+                return
+            first = next(frames_shown := shown(frames), None)
+            if first is None:
+                raise MediaError(f"the edit list of {self.info.path} hides all of its frames")
+            yield first
+            yield from frames_shown
 
     def _decoded(
         self, container: InputContainer, stream: VideoStream

@@ -72,3 +72,19 @@ class Clock(Generic[Frame]):
             time = 0 if last is None else last + step
             self.repaired += 1
         return time
+
+
+def shown(frames: Iterable[tuple[Frame, int]]) -> Iterator[tuple[Frame, int]]:
+    """Without the frames that end before time 0. One that lasts beyond it begins at 0.
+
+    Times rise. A frame lasts until the next one; the last of all is not known to last.
+    """
+    early: Frame | None = None
+    for frame, time in frames:
+        if time < 0:
+            early = frame
+            continue
+        if early is not None and time > 0:
+            yield early, 0
+        early = None
+        yield frame, time

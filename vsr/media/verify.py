@@ -134,7 +134,7 @@ def _segment_times(segments: Sequence[Segment], timing: Timing, cut: Cut) -> Ite
 
 
 def _times(path: Path, index: int, others: Mapping[int, Contents]) -> Iterator[Fraction]:
-    """Times of the video's packets in seconds, in the order shown; fills ``others`` by the way."""
+    """Seconds of the video's packets that are shown, in that order; fills ``others`` by the way."""
     with opened(path) as container:
         base = container.streams[index].time_base or Fraction(1)
         for stamp in _sorted(_stamps(container, index, others)):
@@ -144,7 +144,7 @@ def _times(path: Path, index: int, others: Mapping[int, Contents]) -> Iterator[F
 def _stamps(container: InputContainer, index: int, others: Mapping[int, Contents]) -> Iterator[int]:
     for packet in container.demux():
         if packet.stream_index == index:
-            if packet.size and packet.pts is not None:
+            if packet.size and packet.pts is not None and not packet.is_discard:
                 yield packet.pts
         elif packet.stream_index in others:
             others[packet.stream_index].add(packet)

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from vsr.errors import MediaError, StorageError, VsrError
 from vsr.media.files import is_storage_fault, opened
-from vsr.media.hdr import side_data
 from vsr.media.images import is_picture, pictures_in, read_picture
 from vsr.media.limits import FFMPEG_PIXELS, SOURCE_PIXELS
 from vsr.media.probe import MediaInfo, probe
 from vsr.media.selection import Plane, blockiness
+from vsr.media.side_data import read_side_data
 
 PLACES, RUN = 4, 3
 """A dozen frames: so many in a row, at so many places."""
@@ -202,7 +202,7 @@ def _decoded(
 
 def _step(frame: VideoFrame, codec: str) -> list[float]:
     """The mean step of a frame's quantiser, where the decoder tells it (AVVideoEncParams)."""
-    told = side_data(frame).get(SideDataType.VIDEO_ENC_PARAMS)
+    told = read_side_data(frame).known.get(SideDataType.VIDEO_ENC_PARAMS)
     if told is None:
         return []
     count, offset, size, _, quantiser = struct.unpack_from("=I4xQQIi", told)

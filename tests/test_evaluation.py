@@ -7,6 +7,8 @@ import math
 import os
 import subprocess
 import sys
+import types
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,9 +18,11 @@ import torch
 
 import vsr
 from tests.conftest import MakeClip, picture
-from vsr.errors import DataError
+from tests.training.test_losses import published
+from vsr.errors import DataError, MissingExtra
 from vsr.evaluation import cell_steps, drift, scores, sets_in
 from vsr.models.interpolation import Interpolation
+from vsr.training.vgg import from_state
 from vsr.weights import index
 
 
@@ -133,3 +137,46 @@ def test_blocks_of_the_cells_that_pixels_became_are_told() -> None:
     assert cell_steps(smooth, 4) == pytest.approx(1, abs=0.1)
     assert cell_steps(blocks, 4) > 20
     assert cell_steps(blocks, 1) == 1
+
+
+def test_lpips_is_an_extra_that_is_asked_for(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its library is not among the tests': what is given to it, and what is made of its answer."""
+    seen: list[tuple[int, ...]] = []
+
+    class Judge(torch.nn.Module):
+        def __init__(self, net_type: str, normalize: bool) -> None:
+            super().__init__()
+            assert (net_type, normalize) == ("alex", True)  # of pictures 0..1
+
+        def forward(self, made: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
+            assert 0 <= made.min() <= made.max() <= 1
+            seen.append(tuple(made.shape))
+            return (made - original).abs().mean()
+
+    library = types.ModuleType("torchmetrics.image.lpip")
+    vars(library)["LearnedPerceptualImagePatchSimilarity"] = Judge
+    monkeypatch.setitem(sys.modules, "torchmetrics.image.lpip", library)
+    nearest, bicubic = vsr.evaluate(["nearest", "bicubic"], [pairs], lpips=True)
+    assert nearest.lpips == pytest.approx(0, abs=1e-6)
+    assert bicubic.lpips is not None
+    assert bicubic.lpips > 0
+    assert seen[0] == (1, 3, 80, 96)
+
+
+def test_without_its_extra_lpips_says_what_to_install(
+    pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchmetrics.image.lpip", None)
+    with pytest.raises(MissingExtra, match="LPIPS needs the packages"):
+        list(vsr.evaluate(["nearest"], [pairs], lpips=True))
+
+
+def test_a_judge_that_taught_is_marked(pairs: Path) -> None:
+    vgg = from_state(published(), "a test")
+    engine = vsr.Engine(vsr.load("nearest"))
+    engine.upscaler = replace(engine.upscaler, card={"content loss": f"VGG19 ({vgg.layout})"})
+    (score,) = scores(engine, sets_in([pairs], 4), vgg)
+    assert score.taught
+    engine.upscaler = replace(engine.upscaler, card={"content loss": "VGG19 (another)"})
+    (score,) = scores(engine, sets_in([pairs], 4), vgg)
+    assert not score.taught

@@ -31,7 +31,7 @@ FLOORS = [
     },
     {"models", "pipeline", "options"},
     {"media", "infer", "weights"},
-    {"choice", "training", "comparing", "evaluation", "inspection"},
+    {"choice", "lpips", "training", "comparing", "evaluation", "inspection"},
     {"jobs"},
     {"api", "report", "doctor"},
     {"bench"},

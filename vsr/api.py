@@ -25,6 +25,7 @@ from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
 from vsr.jobs.plan import Plan, check_target, make_plan
 from vsr.jobs.queue import upscale_many
 from vsr.jobs.run import run
+from vsr.lpips import load_lpips
 from vsr.media.carry import fate as fate
 from vsr.media.codecs import CONTAINERS
 from vsr.media.files import check_regular
@@ -175,6 +176,7 @@ def evaluate(
     options: EngineOptions | None = None,
     *,
     vgg: str = "none",
+    lpips: bool = False,
     crf: float | None = None,
     frames: int = 16,
 ) -> Iterator[Score]:
@@ -182,14 +184,16 @@ def evaluate(
 
     Without ``models``, bicubic and everything that is shipped.
     ``data`` are folders with ``HR`` and ``LR``, pictures or videos; what has no ``LR`` is shrunk,
-    and compressed by x264 where ``crf`` is given. ``vgg`` is "none", "auto" or a path.
+    and compressed by x264 where ``crf`` is given. ``vgg`` is "none", "auto" or a path;
+    ``lpips`` needs the extra of that name.
     """
     judge = load_vgg(vgg)
+    second = load_lpips() if lpips else None
     for model in models or ("bicubic", *index()):
         engine = Engine(load(model), options)
         places = [Path(place) for place in data]
         sets = sets_in(places, engine.upscaler.scale, frames=frames, crf=crf)
-        yield from scores(engine, sets, judge)
+        yield from scores(engine, sets, judge, second)
 
 
 def model_of(options: UpscaleOptions, source: PathLike, target: PathLike) -> Choice:

@@ -20,6 +20,7 @@ from torch import Tensor
 from vsr.color import SMPTE170M, ColorSpec, to_rgb
 from vsr.errors import DataError
 from vsr.infer.engine import Engine
+from vsr.lpips import Lpips
 from vsr.media.probe import probe
 from vsr.media.reader import Reader
 from vsr.metrics.psnr import luma, psnr, rounded
@@ -65,14 +66,17 @@ class PictureScore:
     ssim: float
     perceptual: float | None
     flicker: float | None
+    lpips: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
     """Means of one model on one set, and the ``frames`` that they are of.
 
-    ``perceptual`` is the distance of VGG features, where there was a VGG. ``drift`` is the largest
-    change of a picture's mean colour against its input, over pictures and channels, in code values.
+    ``perceptual`` is the distance of VGG features, where there was a VGG, and ``taught`` whether
+    the network learnt from that very one, so that it judges its own pupil. ``lpips`` is LPIPS,
+    where it was asked for. ``drift`` is the largest change of a picture's mean colour against its
+    input, over pictures and channels, in code values.
     ``flicker`` is known of films, in code values; below 0 the model is steadier than the original.
     ``sharpness`` and ``blockiness`` need no original: the variance of the Laplacian, here in parts
     of the original's own, and how much steeper luma is across the edges of the cells that each
@@ -91,6 +95,8 @@ class Score:
     blockiness: float
     milliseconds: float
     frames: tuple[PictureScore, ...] = ()
+    taught: bool = False
+    lpips: float | None = None
 
 
 def sets_in(
@@ -113,14 +119,18 @@ def sets_in(
     return found
 
 
-def scores(engine: Engine, sets: Iterable[TestSet], vgg: Vgg | None = None) -> Iterator[Score]:
+def scores(
+    engine: Engine, sets: Iterable[TestSet], vgg: Vgg | None = None, lpips: Lpips | None = None
+) -> Iterator[Score]:
     """Enlarge every picture of each set, and compare."""
     speed = milliseconds(engine)
     for data in sets:
-        yield _score(engine, data, vgg, speed)
+        yield _score(engine, data, vgg, lpips, speed)
 
 
-def _score(engine: Engine, data: TestSet, vgg: Vgg | None, speed: float) -> Score:
+def _score(
+    engine: Engine, data: TestSet, vgg: Vgg | None, lpips: Lpips | None, speed: float
+) -> Score:
     frames: list[PictureScore] = []
     others: list[tuple[float, float, float, float]] = []
     before: tuple[Tensor, Tensor] | None = None
@@ -137,6 +147,7 @@ def _score(engine: Engine, data: TestSet, vgg: Vgg | None, speed: float) -> Scor
                 ssim(*pair),
                 perceived(made, trial.high, vgg) if vgg is not None else None,
                 flicker(before, pair) if data.film and before is not None else None,
+                lpips(*pair) if lpips is not None else None,
             )
         )
         before = pair
@@ -160,6 +171,8 @@ def _score(engine: Engine, data: TestSet, vgg: Vgg | None, speed: float) -> Scor
         blockiness=math.fsum(steps) / len(steps),
         milliseconds=speed,
         frames=tuple(frames),
+        taught=vgg is not None and vgg.layout in engine.upscaler.card.get("content loss", ""),
+        lpips=_mean([frame.lpips for frame in frames]),
     )
 
 

@@ -22,6 +22,7 @@ Data = Annotated[
 VggPath = Annotated[
     str, typer.Option("--vgg", help="VGG19 for the perceptual distance: none, auto or PATH.")
 ]
+LpipsWanted = Annotated[bool, typer.Option("--lpips", help="LPIPS, too (the extra vsr[lpips]).")]
 Crf = Annotated[
     float | None, typer.Option(help="Compress what is shrunk here with x264 at this quality.")
 ]
@@ -32,18 +33,20 @@ def evaluate(
     data: Data,
     models: Models = None,
     vgg: VggPath = "none",
+    lpips: LpipsWanted = False,
     crf: Crf = None,
     frames: Frames = 16,
     device: params.Device = "auto",
     dtype: params.Dtype = "auto",
     json: params.Json = False,
 ) -> None:
-    """Measure models on test sets: PSNR, SSIM, perceptual distance, drift of colour."""
+    """Measure models on test sets: nearness, looks, flicker, sharpness, blocks, drift of colour."""
     from vsr import api
     from vsr.cli.console import show_scores
     from vsr.options import EngineOptions
 
     options = EngineOptions(device=device, dtype=cast(Any, dtype))
     show_scores(
-        api.evaluate(models or [], data, options, vgg=vgg, crf=crf, frames=frames), json=json
+        api.evaluate(models or [], data, options, vgg=vgg, lpips=lpips, crf=crf, frames=frames),
+        json=json,
     )

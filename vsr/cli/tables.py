@@ -41,18 +41,20 @@ def batch_table(report: BatchReport) -> str:
 
 
 SCORE_HEAD = (
-    "| model | data | pictures | PSNR | SSIM | perceptual | flicker | sharpness | blocks | drift "
-    "| ms for 160x90 |\n|---|---|---|---|---|---|---|---|---|---|---|"
+    "| model | data | pictures | PSNR | SSIM | perceptual | LPIPS | flicker | sharpness | blocks "
+    "| drift | ms for 160x90 |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
 def score_row(score: Score) -> str:
     """One model on one set as a row below :data:`SCORE_HEAD`."""
     perceptual = "-" if score.perceptual is None else f"{score.perceptual:.3f}"
+    perceptual += "*" if score.taught else ""  # by what taught it
+    lpips = "-" if score.lpips is None else f"{score.lpips:.3f}"
     flicker = "-" if score.flicker is None else f"{score.flicker:+.2f}"
     return (
         f"| {score.model} | {score.data} | {score.pictures} | {score.psnr:.2f} | {score.ssim:.3f} "
-        f"| {perceptual} | {flicker} | {score.sharpness:.2f} | {score.blockiness:.2f} "
+        f"| {perceptual} | {lpips} | {flicker} | {score.sharpness:.2f} | {score.blockiness:.2f} "
         f"| {score.drift:.2f} | {score.milliseconds:.0f} |"
     )
 

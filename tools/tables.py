@@ -88,6 +88,8 @@ def table_of_clips(rows: Sequence[Row]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     found = [row for row in rows if row["data"].startswith("clips")]
+    if not found:
+        return ""
     for data in dict.fromkeys(row["data"] for row in found):
         name = "clean" if data == "clips" else data.removeprefix("clips, ")
         lines += [
@@ -115,7 +117,7 @@ def put(page: Path, text: str) -> bool:
 
 def write(rows: Sequence[Row], page: Path) -> None:
     """Every table into its page: all models into ``page``, each into its card beside bicubic."""
-    if not put(page, f"{table_of_sets(rows)}\n\n{table_of_clips(rows)}"):
+    if not put(page, f"{table_of_sets(rows)}\n\n{table_of_clips(rows)}".strip()):
         raise OptionsError(f"{page} has no place for figures", hint=f"{BEGIN} and {END}")
     for name in index():
         own = [row for row in rows if row["model"] in ("bicubic", name)]
@@ -125,7 +127,7 @@ def write(rows: Sequence[Row], page: Path) -> None:
                 for line in table_of_sets(own).splitlines()
                 if not line.startswith(tuple(f"| {other}" for other in OTHERS))
             )
-            put(folder() / f"{name}.md", f"{sets}\n\n{table_of_clips(own)}")
+            put(folder() / f"{name}.md", f"{sets}\n\n{table_of_clips(own)}".strip())
 
 
 def _keep(path: Path, rows: Sequence[Row]) -> None:

@@ -20,6 +20,7 @@ from vsr.jobs.plan import make_plan
 from vsr.jobs.segments import Task, make
 from vsr.jobs.together import all_together
 from vsr.jobs.workers import shipping
+from vsr.jobs.workers.actor import FileServer
 from vsr.jobs.workers.node_probe import NodeProbe, probe_node
 from vsr.jobs.workers.ray import WorkerLayout, plan_workers
 from vsr.jobs.workers.shipping import (
@@ -145,6 +146,36 @@ def test_what_is_shipped_there_and_back_is_what_was_made_here(
     assert receiver.complete(made) is None, "its beginning is missing"
     cache.close()
     assert not list(tmp_path.glob("vsr-ship-*"))
+
+
+def test_the_file_server_serves_what_is_offered_and_nothing_else(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    """Any path that its node can read had been served to whoever asked."""
+    source, other = make_clip("a.mp4"), make_clip("b.mp4")
+    frames = tmp_path / "frames"
+    vsr.upscale(source, frames, options(scale=1.0))
+    server = FileServer("key")
+    for path in (source, other, Path("/etc/passwd")):
+        for ask in (lambda path=path: server.source_files(path),
+                    lambda path=path: server.read_chunk(path, 0)):  # fmt: skip
+            with pytest.raises(MediaError, match="is not a source of a run"):
+                ask()
+    with pytest.raises(MediaError, match="only the command"):
+        server.offer("another", Path("/etc/passwd"), [(Path("/etc/passwd"), 1)])
+    for place in (source, source, frames):
+        server.offer("key", place, source_files(place))
+    assert server.source_files(source) == [(source, source.stat().st_size)]
+    assert server.read_chunk(source, 0) == source.read_bytes()
+    assert server.read_chunk(frames / "000001.png", 0)
+    for path in (other, frames / "..", tmp_path, frames / "000001.png.part"):
+        with pytest.raises(MediaError, match="is not a source of a run"):
+            server.read_chunk(path, 0)
+    server.withdraw("key", source)
+    assert server.read_chunk(source, 0)  # another run has it still
+    server.withdraw("key", source)
+    with pytest.raises(MediaError, match="is not a source of a run"):
+        server.read_chunk(source, 0)
 
 
 def test_a_source_that_changes_on_its_way_is_an_error(

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from array import array
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -74,6 +75,20 @@ def test_csv_has_a_line_for_each_frame_of_each_film() -> None:
         "psnr": "20.000000", "flicker": "2.000000",
     }  # fmt: skip
     assert rows[0]["flicker"] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [("=1+1", "'=1+1"), ("+1", "'+1"), ("-1", "'-1"), ("@SUM(A1)", "'@SUM(A1)"), ("\t=1", "'\t=1"),
+     ("a\n=1", r"a\n=1"), ("\r=1", r"\r=1"), ("plain", "plain")],
+)  # fmt: skip
+def test_no_name_is_a_formula_in_a_spreadsheet(name: str, cell: str) -> None:
+    comparison = made()
+    track = replace(comparison.tracks[0], name=name)
+    told = replace(comparison, tracks=(track,), names=(name,) * 3)
+    rows = list(csv.DictReader(io.StringIO(to_csv(told))))
+    assert [(row["film"], row["picture"]) for row in rows] == [(cell, cell)] * 3
+    assert rows[2]["flicker"] == "-1.000000"  # a number is a number
 
 
 def test_the_table_marks_the_best_and_shows_the_references_own() -> None:

@@ -17,6 +17,7 @@ from vsr.cli.extract import extract
 from vsr.cli.models import models
 from vsr.cli.plan import plan
 from vsr.cli.probe import probe
+from vsr.cli.streams import one_line
 from vsr.cli.train import train
 from vsr.cli.upscale import upscale
 from vsr.errors import Stopped, VsrError
@@ -31,9 +32,9 @@ class VsrGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except VsrError as error:
-            print(f"error: {error.message}", file=sys.stderr)
+            print(f"error: {one_line(error.message)}", file=sys.stderr)
             if error.hint:
-                print(f"hint: {error.hint}", file=sys.stderr)
+                print(f"hint: {one_line(error.hint)}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
         except Stopped as stop:
             print(f"\n{stop.message}", file=sys.stderr)

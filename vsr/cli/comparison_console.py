@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from vsr.cli.streams import one_line
 from vsr.comparing.result import Comparison
 from vsr.metrics.columns import COLUMNS
 from vsr.report.data import table, verdict
@@ -12,7 +13,7 @@ from vsr.report.targets import ReportTargets
 
 def show_comparison(comparison: Comparison, targets: ReportTargets, *, quiet: bool) -> None:
     """The table, one sentence, what to know, and what was written."""
-    rows = table(comparison)
+    rows = [[one_line(cell) for cell in row] for row in table(comparison)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
@@ -21,7 +22,7 @@ def show_comparison(comparison: Comparison, targets: ReportTargets, *, quiet: bo
         print("  ".join([*left, *right]).rstrip())
     said = verdict(comparison)
     if said:
-        print(said)
+        print(one_line(said))
     if quiet:
         return
     for track in comparison.tracks:
@@ -45,4 +46,4 @@ def _aligned(cell: str, width: int) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(one_line(text), file=sys.stderr)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from vsr.cli.lines import Lines, failure
+from vsr.cli.streams import bar_stream, one_line, printable
 from vsr.cli.tables import (
     SCORE_HEAD,
     batch_table,
@@ -114,24 +115,24 @@ class Console:
                 self._bar.update(event.frames)
                 self._say(f"segment {event.index + 1} was finished by an earlier run")
             case Warned():
-                self._say(f"note: {event.message}")
+                self._say(f"note: {one_line(event.message)}")
             case BackedOff():
                 self._say(
-                    f"note: {event.reason}: going on with tiles of {event.tile}, "
+                    f"note: {one_line(event.reason)}: going on with tiles of {event.tile}, "
                     f"batch {event.batch}, {event.dtype}"
                 )
             case Failed():
                 if not self._together:
                     self._close_bar()
-                self._say(f"{self._place()}{_name(event.source)} failed: {event.message}")
+                self._say(f"{self._place()}{_name(event.source)} failed: {one_line(event.message)}")
                 if event.hint:
-                    self._say(f"hint: {event.hint}")
+                    self._say(f"hint: {one_line(event.hint)}")
             case Finished() if not self._together:
                 self._close_bar()
             case Finished():
-                self._say(f"{self._place()}{event.report.target.name}: finished")
+                self._say(f"{self._place()}{one_line(event.report.target.name)}: finished")
             case Skipped():
-                self._say(f"{self._place()}{event.source.name}: {event.reason}")
+                self._say(f"{self._place()}{one_line(event.source.name)}: {one_line(event.reason)}")
             case BatchFinished():
                 self._close_bar()
                 self._say(batch_table(event.report))
@@ -139,7 +140,7 @@ class Console:
                 self._say(f"{self._place()}{forecast_line(event.forecast)}")
             case Waiting():
                 self._close_bar()
-                self._say(f"waiting for new files in {event.folder} (Ctrl-C ends)")
+                self._say(f"waiting for new files in {one_line(event.folder)} (Ctrl-C ends)")
             case _ if self._verbose:
                 self._say(str(event))
             case _:
@@ -149,18 +150,21 @@ class Console:
         if not self._together:
             self._close_bar()
         larger = "" if event.size == event.target_size else f" to {event.target_size}"
-        self._say(f"{self._place()}{event.source.name}: {event.size}{larger}")
+        self._say(f"{self._place()}{one_line(event.source.name)}: {event.size}{larger}")
         if self._bar is not None:  # one for all that is made at once
             self._bar.total = (self._bar.total or 0) + (event.frames or 0)
             self._bar.refresh()
             return
-        self._bar = tqdm(total=event.frames, unit=" frames", file=sys.stderr, dynamic_ncols=True)
+        self._bar = tqdm(total=event.frames, unit=" frames", file=bar_stream(), dynamic_ncols=True)
 
     def _line_of(self, worker: str) -> tqdm[Any]:
         """A line below the bar for each worker."""
         if worker not in self._workers:
             self._workers[worker] = tqdm(
-                desc=f"  {worker}", unit=" frames", file=sys.stderr, position=len(self._workers) + 1
+                desc=f"  {one_line(worker)}",
+                unit=" frames",
+                file=bar_stream(),
+                position=len(self._workers) + 1,
             )
         return self._workers[worker]
 
@@ -178,7 +182,7 @@ class Console:
 
     def _say(self, text: str) -> None:
         if not self._quiet:
-            tqdm.write(text, file=sys.stderr)
+            tqdm.write(printable(text), file=bar_stream())
 
 
 def show_report(report: Report) -> None:
@@ -212,6 +216,7 @@ def show_rows(rows: dict[str, Any], *, json: bool) -> None:
     if json:
         print(as_json(rows))
         return
+    rows = {one_line(key): value for key, value in rows.items()}
     width = max(map(len, rows))
     for key, value in rows.items():
         items: list[object] = list(value) if isinstance(value, list | tuple) else [value]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
@@ -225,7 +230,7 @@ def as_json(value: object) -> str:
 
 
 def _name(path: Path | None) -> str:
-    return "" if path is None else path.name
+    return "" if path is None else one_line(path.name)
 
 
 def _shown(value: object) -> str:
@@ -233,4 +238,4 @@ def _shown(value: object) -> str:
         return "unknown"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else one_line(value)

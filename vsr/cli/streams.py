@@ -1,26 +1,55 @@
-"""Standard output and error that break no run: whoever listened may go, and a disk may be full."""
+"""Standard output and error that break no run, and through which no file commands a terminal.
+
+Whoever listened may go, and a disk may be full. What a name or a title holds beyond letters is
+written as its number.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Iterable
 from io import TextIOWrapper
 from typing import Any, TextIO, cast
 
+# Controls of ISO 6429 but for tab and line feed, and the signs by which Unicode turns directions
+# (UAX 9) or breaks lines: they move the cursor, set colours and titles, hide and reorder text.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """The text with each control as its number, as ``\\u001b``; tabs and line feeds stay."""
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def one_line(text: object) -> str:
+    """What a file says of itself, such as its name: printable, and no lines of its own."""
+    return printable(str(text)).replace("\n", "\\u000a").replace("\t", "\\u0009")
+
 
 class _Kept:
-    """A text stream whose failures end in silence: what follows one goes nowhere."""
+    """A text stream whose failures end in silence: what follows one goes nowhere.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    ``unfiltered`` is the same stream for what moves the cursor on purpose.
+    """
+
+    def __init__(self, stream: TextIO, *, filtered: bool = True) -> None:
+        self._stream, self._filtered = stream, filtered
+        self.unfiltered = _Kept(stream, filtered=False) if filtered else self
 
     def write(self, text: str) -> int:
         """As a text stream's. All of the text counts as written."""
         try:
-            return self._stream.write(text)
+            self._stream.write(printable(text) if self._filtered else text)
         except (OSError, ValueError):
             self._silence()
-            return len(text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """As a text stream's."""
+        for line in lines:
+            self.write(line)
 
     def flush(self) -> None:
         """As a text stream's."""
@@ -42,8 +71,13 @@ class _Kept:
             self._stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the end
 
 
+def bar_stream() -> TextIO:
+    """Standard error for progress bars, which move the cursor; names in them are `one_line`."""
+    return getattr(sys.stderr, "unfiltered", sys.stderr)
+
+
 def keep_streams() -> None:
-    """Have standard output and error never raise for the rest of the process.
+    """Have standard output and error never raise, and filter them, for the rest of the process.
 
     What their encoding has no letter for, such as cp1252 of a Windows pipe for most names of the
     world, is written as its number.

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vsr.cli.streams import one_line
 from vsr.events import BatchReport, Forecast, Outcome, Report
 from vsr.units import amount, clock
 
@@ -22,7 +23,7 @@ def batch_table(report: BatchReport) -> str:
     """A line for each file of a batch, and one for all of them."""
     common = _common([outcome.source.parent for outcome in report.outcomes])
     rows = [
-        (outcome.state, os.path.relpath(outcome.source, common), _said(outcome))
+        (outcome.state, one_line(os.path.relpath(outcome.source, common)), _said(outcome))
         for outcome in report.outcomes
     ]
     width = max((len(name) for _, name, _ in rows), default=0)
@@ -128,7 +129,7 @@ def forecast_rows(told: Forecast) -> dict[str, object]:
 
 def forecast_line(told: Forecast) -> str:
     """The same for a file among many."""
-    parts = [f"{told.source.name}: {told.size} to {told.target_size}"]
+    parts = [f"{one_line(told.source.name)}: {told.size} to {told.target_size}"]
     if told.expected_seconds is not None:
         parts.append(f"{told.frames} frames in about {clock(told.expected_seconds)}")
     if told.target_bytes is not None:
@@ -162,7 +163,7 @@ def _common(folders: list[Path]) -> Path:
 
 def _said(outcome: Outcome) -> str:
     if outcome.state not in ("finished", "planned"):
-        return outcome.message
+        return one_line(outcome.message)
     return f"{outcome.frames} frames, {clock(outcome.seconds)}, {amount(outcome.bytes)}"
 
 
@@ -170,7 +171,7 @@ def report_lines(report: Report) -> str:
     """What was done, in a few lines."""
     rate = report.frames / report.seconds if report.seconds else 0.0
     lines = [
-        f"wrote {report.target}",
+        f"wrote {one_line(report.target)}",
         f"  {report.frames} frames, {report.size} to {report.target_size}, "
         f"{report.seconds:.1f} s ({rate:.1f} frames a second), {report.bytes / 1e6:.1f} MB",
         f"  {report.model} on {report.device}" + (f", {report.encoder}" if report.encoder else ""),
@@ -186,7 +187,7 @@ def report_lines(report: Report) -> str:
     for title in ("kept", "converted", "dropped", "warnings"):
         items: tuple[str, ...] = getattr(report, title)
         if items:
-            lines.append(f"  {title}: " + "; ".join(items))
+            lines.append(f"  {title}: " + one_line("; ".join(items)))
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from vsr.cli.streams import bar_stream, one_line, printable
 from vsr.events import Advanced, Event, Saved, Started, Warned
 from vsr.media.selection import ExtractReport
 from vsr.training.events import (
@@ -47,7 +48,7 @@ class TrainConsole:
                     f"on {event.device}" + (f", resumed at step {event.step}" if event.step else "")
                 )
                 form = "{percentage:3.0f}%|{bar}| {elapsed}{postfix}"
-                self._bar = tqdm(total=1.0, bar_format=form, file=sys.stderr, leave=False)
+                self._bar = tqdm(total=1.0, bar_format=form, file=bar_stream(), leave=False)
             case Stepped():
                 if self._bar is not None:
                     self._bar.set_postfix_str(
@@ -61,7 +62,7 @@ class TrainConsole:
                 mark = " *" if event.best else ""
                 self._say(f"step {event.step}: {_numbers(event.metrics)}{mark}")
             case Warned():
-                self._say(f"warning: {event.message}")
+                self._say(f"warning: {one_line(event.message)}")
             case Saved():
                 pass  # the line of the validation says it with a star
 
@@ -80,7 +81,7 @@ class TrainConsole:
         )
 
     def _say(self, text: str) -> None:
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(printable(text), file=bar_stream())
 
 
 class ExtractConsole:
@@ -100,15 +101,15 @@ class ExtractConsole:
         """React to one event."""
         match event:
             case Started():
-                title = f"look at {event.source.name}"
-                self._begin(tqdm(total=event.frames, desc=title, unit="frame", file=sys.stderr))
+                title = f"look at {one_line(event.source.name)}"
+                self._begin(tqdm(total=event.frames, desc=title, unit="frame", file=bar_stream()))
             case Advanced():
                 if event.bottleneck == "write" and (self._bar is None or self._bar.desc != "write"):
-                    self._begin(tqdm(desc="write", unit="frame", file=sys.stderr))
+                    self._begin(tqdm(desc="write", unit="frame", file=bar_stream()))
                 if self._bar is not None:
                     self._bar.update(event.frames)
             case Warned():
-                tqdm.write(f"warning: {event.message}", file=sys.stderr)
+                tqdm.write(f"warning: {one_line(event.message)}", file=bar_stream())
             case _:
                 pass
 

@@ -57,10 +57,11 @@ def to_csv(comparison: Comparison) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["film", "frame", "seconds", "picture", *names])
     for track in comparison.tracks:
+        film = _inert(track.name)
         for place, time in enumerate(comparison.times):
             numbers = [_cell(track.values.get(name, ()), place) for name in names]
-            picture = comparison.names[place] if comparison.names else ""
-            writer.writerow([track.name, place, f"{time:.6f}", picture, *numbers])
+            picture = _inert(comparison.names[place]) if comparison.names else ""
+            writer.writerow([film, place, f"{time:.6f}", picture, *numbers])
     return text.getvalue()
 
 
@@ -125,6 +126,15 @@ def _summaries(track: Track, names: Sequence[str], comparison: Comparison) -> di
             for name, s in found.items()
         },
     }
+
+
+def _inert(name: str) -> str:
+    """A name that no spreadsheet takes for a formula, and no reader for several lines.
+
+    After https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    name = name.replace("\r", "\\r").replace("\n", "\\n")
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t")) else name
 
 
 def _known(values: Sequence[float]) -> list[float | None]:

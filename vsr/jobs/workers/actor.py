@@ -6,13 +6,15 @@ import importlib
 import pickle
 import platform
 import queue
+import secrets
 import threading
+from collections import Counter
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from vsr.errors import VsrError
+from vsr.errors import MediaError, VsrError
 from vsr.jobs.segments import Task
 from vsr.jobs.workers.shipping import (
     Chunk,
@@ -103,24 +105,74 @@ class Actor:
 
 
 class FileServer:
-    """Reads sources on the node of the command, for workers without access to its storage."""
+    """Reads sources on the node of the command, for workers without access to its storage.
+
+    It serves what is offered, and nothing else that its node can read. Who offers knows ``key``,
+    which workers do not. Its methods are called from several threads.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._lock = threading.Lock()
+        self._offered: Counter[Path] = Counter()
+        self._files: dict[Path, list[tuple[Path, int]]] = {}
+
+    def offer(self, key: str, source: Path, files: list[tuple[Path, int]]) -> None:
+        """Serve the files of a source, until it is withdrawn as often as offered."""
+        self._check_key(key)
+        with self._lock:
+            self._offered[source] += 1
+            self._files[source] = files
+
+    def withdraw(self, key: str, source: Path) -> None:
+        """Serve a source no longer."""
+        self._check_key(key)
+        with self._lock:
+            self._offered[source] -= 1
+            if self._offered[source] <= 0:
+                del self._offered[source]
+                self._files.pop(source, None)
 
     def source_files(self, source: Path) -> list[tuple[Path, int]]:
-        """See :func:`~vsr.jobs.workers.shipping.source_files`."""
-        return source_files(source)
+        """See :func:`~vsr.jobs.workers.shipping.source_files`. Raises :class:`MediaError`."""
+        with self._lock:
+            files = self._files.get(source)
+        if files is None:
+            raise MediaError(f"{source} is not a source of a run that is under way")
+        return files
 
     def read_chunk(self, path: Path, start: int) -> bytes:
-        """See :func:`~vsr.jobs.workers.shipping.read_chunk`."""
+        """See :func:`~vsr.jobs.workers.shipping.read_chunk`. Raises :class:`MediaError`."""
+        with self._lock:
+            served = any(path == file for files in self._files.values() for file, _ in files)
+        if not served:
+            raise MediaError(f"{path} is not a source of a run that is under way")
         return read_chunk(path, start)
 
+    def _check_key(self, key: str) -> None:
+        if not secrets.compare_digest(key, self._key):
+            raise MediaError("only the command that started it offers files")
 
-def start_file_server(ray: Any) -> Any:
-    """Start a :class:`FileServer` as an actor on this node; returns Ray's handle of it."""
-    node = ray.get_runtime_context().get_node_id()
-    strategies = importlib.import_module("ray.util.scheduling_strategies")
-    strategy = strategies.NodeAffinitySchedulingStrategy(node, soft=False)
-    options = {"num_cpus": 0, "max_concurrency": 8, "scheduling_strategy": strategy}
-    return ray.remote(FileServer).options(**options).remote()
+
+class Offers:
+    """The command's side of a :class:`FileServer`, whose actor ``files`` is Ray's handle of."""
+
+    def __init__(self, ray: Any) -> None:
+        node = ray.get_runtime_context().get_node_id()
+        strategies = importlib.import_module("ray.util.scheduling_strategies")
+        strategy = strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+        options = {"num_cpus": 0, "max_concurrency": 8, "scheduling_strategy": strategy}
+        self._ray, self._key = ray, secrets.token_hex(16)
+        self.files = ray.remote(FileServer).options(**options).remote(self._key)
+
+    @contextmanager
+    def of(self, source: Path) -> Generator[None]:
+        """Have a source served for a while."""
+        self._ray.get(self.files.offer.remote(self._key, source, source_files(source)))
+        try:
+            yield
+        finally:
+            self.files.withdraw.remote(self._key, source)
 
 
 class ActorHandle:

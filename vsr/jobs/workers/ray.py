@@ -14,14 +14,14 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 from vsr.errors import DeviceError, MissingExtra
 from vsr.events import EventSink
 from vsr.jobs.segments import Task
-from vsr.jobs.workers.actor import Actor, ActorHandle, start_file_server
+from vsr.jobs.workers.actor import Actor, ActorHandle, Offers
 from vsr.jobs.workers.executor import Deliver, RunOutcome
 from vsr.jobs.workers.pool import WorkerPool
 from vsr.jobs.workers.preflight import ClusterPreflight
@@ -82,7 +82,8 @@ class RayExecutor:
         self._preflight = ClusterPreflight(ray, needed, storage=not options.ship)
         self._preflight.check()
         weights = ray.put(pickle.dumps(upscaler))  # once for each node, whatever its workers
-        files = start_file_server(ray) if options.ship else None
+        self._offers = Offers(ray) if options.ship else None
+        files = None if self._offers is None else self._offers.files
         kind = ray.remote(Actor).options(
             num_cpus=layout.cores,
             num_gpus=int(layout.gpu),
@@ -120,7 +121,11 @@ class RayExecutor:
         tasks = [_absolute(task) for task in tasks]
         for task in tasks[:1]:
             self._preflight.check(task)
-        return self._pool.run(tasks, deliver, on_event, should_stop)
+        offered = nullcontext()
+        if self._offers is not None and tasks:  # all of one video
+            offered = self._offers.of(tasks[0].plan.info.path)
+        with offered:
+            return self._pool.run(tasks, deliver, on_event, should_stop)
 
     def close(self, *, kill: bool = False) -> None:
         """End every worker."""

@@ -19,8 +19,10 @@ import vsr
 from tests.conftest import MakeClip
 from vsr.bench.clips import KINDS, generate
 from vsr.bench.clock import medians
+from vsr.bench.encoders import bench_encoders
 from vsr.bench.model import in_tiles
 from vsr.bench.shares import shares
+from vsr.bench.train import bench_train
 from vsr.bench.usual import TextbookSRResNet, by_network, textbook, upscale_as_usual
 from vsr.geometry import Box, Size
 from vsr.infer.tiles import plan
@@ -205,3 +207,24 @@ def test_what_cannot_be_measured_is_one_clear_error() -> None:
         assert done.returncode in (1, 2, 3, 4), arguments
         assert done.stderr.startswith("error: "), done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_recipe_is_timed_without_being_measured_or_saved() -> None:
+    (row,) = bench_train(["psnr"], [], device="cpu", seconds=0.01, workers=0, vgg="none")
+    assert row.recipe == "psnr"
+    assert row.steps >= 1
+    assert row.steps_per_second > 0
+    assert 0 < row.waiting < 1  # without threads every pair is waited for
+    assert row.device_peak is None
+
+
+def test_encoders_are_timed_and_those_that_are_not_here_are_told() -> None:
+    rows = bench_encoders(
+        Size(128, 96), [("h264", "ultrafast"), ("av1", "12"), ("av1_nvenc", None)], frames=4
+    )
+    assert [(row.codec, row.preset) for row in rows[:2]] == [("h264", "ultrafast"), ("av1", "12")]
+    for row in rows[:2]:
+        assert not row.refused
+        assert row.megapixels_per_second == pytest.approx(row.frames_per_second * 128 * 96 / 1e6)
+        assert row.bytes_per_frame > 0
+    assert rows[2].refused or torch.cuda.is_available()

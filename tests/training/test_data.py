@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from vsr.errors import DataError
-from vsr.training.data import PatchSource, Sampling
+from vsr.training.data import PatchSource, Sampling, turned
 from vsr.training.degrade.catalog import CHAINS
 from vsr.training.degrade.resize import bicubic
 from vsr.training.loader import Loader
@@ -70,11 +70,8 @@ def test_workers_and_resuming_change_nothing(frames: Path, sampling: Sampling) -
 
 
 def test_turns_are_the_eight_symmetries() -> None:
-    from vsr.training.data import _turn  # pyright: ignore[reportPrivateUsage]
-
     picture = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
-    turned = {_turn(picture, number).tobytes() for number in range(8)}
-    assert len(turned) == 8
+    assert len({turned(picture, number).tobytes() for number in range(8)}) == 8
 
 
 def test_video_pairs_are_aligned_and_damaged(frames: Path) -> None:
@@ -87,8 +84,8 @@ def test_video_pairs_are_aligned_and_damaged(frames: Path) -> None:
         low = batch.low.permute(0, 2, 3, 1).numpy().astype(int)
         for mine, theirs in zip(low, clean.astype(int), strict=True):
             # Damaged, but the same place: nearer than any of the same patch turned around.
-            turned = [np.abs(mine - np.rot90(theirs, quarter)).mean() for quarter in range(4)]
-            assert int(np.argmin(turned)) == 0
+            off = [np.abs(mine - np.rot90(theirs, quarter)).mean() for quarter in range(4)]
+            assert int(np.argmin(off)) == 0
 
 
 def test_sharpened_targets_keep_the_plain_ones_beside_them(frames: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
@@ -149,6 +150,38 @@ def encoders(
 
     rows = bench_encoders(parse_size(size), known_encoders(), frames=frames, repeats=repeats)
     show_encoders(rows, json=json)
+
+
+@bench.command("train")
+def train(
+    recipes: Annotated[
+        list[str] | None, typer.Argument(metavar="[RECIPE...]", help="[default: psnr]")
+    ] = None,
+    frames: Annotated[
+        list[Path] | None,
+        typer.Option("--frames", metavar="DIR", help="Pictures; else some that are made here."),
+    ] = None,
+    device: params.Device = "auto",
+    seconds: Annotated[float, typer.Option(min=0.1, help="For each recipe.")] = 20,
+    workers: Annotated[int | None, typer.Option(min=0, help="Threads that make pairs.")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="With torch.compile.")] = False,
+    vgg: Annotated[str, typer.Option(help="As of `vsr train`.")] = "auto",
+    json: params.Json = False,
+) -> None:
+    """Training: steps a second, and the share of the time in which they waited for pictures."""
+    from vsr.bench.train import bench_train
+    from vsr.cli.bench_tables import show_train
+
+    rows = bench_train(
+        recipes or ["psnr"],
+        frames or [],
+        device=device,
+        seconds=seconds,
+        workers=workers,
+        compiles=compiled,
+        vgg=vgg,
+    )
+    show_train(rows, json=json)
 
 
 @bench.command("sizes")

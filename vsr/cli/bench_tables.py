@@ -11,6 +11,7 @@ from vsr.bench.encoders import EncoderSpeed
 from vsr.bench.model import ModelSpeed
 from vsr.bench.peers import PeerSpeed
 from vsr.bench.pipeline import PipelineSpeed, SizeSpeed
+from vsr.bench.train import TrainSpeed
 from vsr.cli.console import as_json
 from vsr.units import amount
 from vsr.version import __version__
@@ -69,6 +70,29 @@ def show_encoders(rows: list[EncoderSpeed], *, json: bool) -> None:
                 f"{row.megapixels_per_second:.1f}",
                 f"{row.megapixels_per_second / row.cores:.1f}",
                 f"{row.bytes_per_frame / 1000:.0f}",
+            )
+            for row in rows
+        ],
+    )
+
+
+def show_train(rows: list[TrainSpeed], *, json: bool) -> None:
+    """A line for each recipe."""
+    if json:
+        _lines(rows)
+        return
+    print(f"{rows[0].device} {rows[0].dtype}, {machine()}:")
+    _table(
+        ("recipe", "network", "batch", "pairs made", "steps/s", "waiting", "GPU memory"),
+        [
+            (
+                row.recipe,
+                row.network,
+                f"{row.batch} of {row.patch} px",
+                row.data,
+                f"{row.steps_per_second:.2f}",
+                f"{row.waiting:.0%}",
+                "" if row.device_peak is None else amount(row.device_peak),
             )
             for row in rows
         ],

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vsr.errors import DataError
@@ -26,6 +27,8 @@ from vsr.training.pictures import Cache, Picture, Pixels
 
 log = logging.getLogger(__name__)
 
+Taken = TypeVar("Taken")
+Number = TypeVar("Number", bound=np.generic)
 VISITS = 16
 """Crops taken from each picture while it is in memory, where not all fit at once."""
 TRIES = 20
@@ -74,6 +77,16 @@ class Sampling:
         return self.stride or self.batch
 
 
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """Which square of a picture is taken: ``window`` pixels wide, then shrunk to ``side``."""
+
+    top: int
+    left: int
+    window: int
+    side: int
+
+
 class PatchSource:
     """Batches by number, from pictures. ``damaged`` holds those that turned out unreadable."""
 
@@ -119,31 +132,55 @@ class PatchSource:
 
     def _clip(self, rng: Generator, index: int) -> Frames:
         """(t, h, w, 3): a random part of a random picture, or of a film, shrunk a little."""
-        plan = self.sampling
+
+        def cropped(place: int) -> Frames:
+            picture = self.pictures[place]
+            if self._frames > 1 and picture.next:
+                paths = (picture.path, *picture.next)[: self._frames]
+                return self._cropped([self.cache.get(path) for path in paths], rng)
+            return self._cropped([self.cache.get(picture.path)], rng)
+
+        return self.pick(rng, index, cropped)
+
+    def pick(self, rng: Generator, index: int, take: Callable[[int], Taken]) -> Taken:
+        """What ``take`` gives for the number of a random picture; another where that is damaged."""
         shard = self._shard(index)
         for _ in range(TRIES):
-            picture = self.pictures[shard[below(len(shard), rng)]]
+            place = shard[below(len(shard), rng)]
             try:
-                if self._frames > 1 and picture.next:
-                    paths = (picture.path, *picture.next)[: self._frames]
-                    return self._cropped([self.cache.get(path) for path in paths], rng)
-                return self._cropped([self.cache.get(picture.path)], rng)
+                return take(place)
             except DataError as error:
-                with self._lock:
-                    if str(picture.path) not in self.damaged:
-                        log.warning("left out: %s", error.message)
-                    self.damaged[str(picture.path)] = error.message
+                self.leave_out(self.pictures[place], error)
         raise DataError(
             f"{TRIES} pictures in a row could not be read, the last: {self.damaged.popitem()[1]}",
-            hint=f"remove damaged files; {plan.batch} good pictures would do",
+            hint=f"remove damaged files; {self.sampling.batch} good pictures would do",
         )
+
+    def leave_out(self, picture: Picture, error: DataError) -> None:
+        """Note that a picture cannot be read, and say so once."""
+        with self._lock:
+            if str(picture.path) not in self.damaged:
+                log.warning("left out: %s", error.message)
+            self.damaged[str(picture.path)] = error.message
 
     def _cropped(self, film: list[Pixels], rng: Generator) -> Frames:
         """A window of the film through a random extra shrink; one still frame is made to move."""
-        plan = self.sampling
         height, width = film[0].shape[:2]
         if any(frame.shape != film[0].shape for frame in film):
             film = film[:1]
+        crop = self.place(height, width, rng)
+        top, left, window = crop.top, crop.left, crop.window
+        if self._frames > 1 and len(film) == 1:
+            corners = _path(rng, (top, left), (height - window, width - window), self._frames)
+            crops = [film[0][y : y + window, x : x + window] for y, x in corners]
+        else:
+            crops = [frame[top : top + window, left : left + window] for frame in film]
+        clip = np.stack(crops)
+        return clip if window == crop.side else resize.bicubic(clip, crop.side, crop.side)
+
+    def place(self, height: int, width: int, rng: Generator) -> Crop:
+        """A random square of a picture of that size. Raises :class:`DataError` if it is small."""
+        plan = self.sampling
         least = plan.patch * plan.scale
         if min(height, width) < least:
             raise DataError(f"a picture of {width}x{height} px is smaller than its header says")
@@ -155,31 +192,29 @@ class PatchSource:
         factor = rng.uniform(min(plan.shrink[0], room), min(plan.shrink[1], room))
         window = max(side, min(round(side * factor), height, width))
         top = below(height - window + 1, rng)
-        left = below(width - window + 1, rng)
-        if self._frames > 1 and len(film) == 1:
-            corners = _path(rng, (top, left), (height - window, width - window), self._frames)
-            crops = [film[0][y : y + window, x : x + window] for y, x in corners]
-        else:
-            crops = [frame[top : top + window, left : left + window] for frame in film]
-        clip = np.stack(crops)
-        return clip if window == side else resize.bicubic(clip, side, side)
+        return Crop(top, below(width - window + 1, rng), window, side)
+
+    def patch(self, side: int, frames: int, rng: Generator) -> tuple[int, int, int, int]:
+        """A random frame, y and x of a patch in low pixels, and a symmetry: see :func:`turned`.
+
+        Away from the edges of a clip of ``side``, where there is room.
+        """
+        frame = below(frames, rng)
+        edge = min(self._margin, (side - self.sampling.patch) // 2)
+        room = side - self.sampling.patch - 2 * edge + 1
+        y, x = edge + below(room, rng), edge + below(room, rng)
+        return frame, y, x, below(8, rng)
 
     def _cut(self, low: Frames, high: Frames, rng: Generator) -> tuple[Frames, Frames]:
-        """A patch of one frame, away from the clip's edges where there is room, turned."""
-        plan = self.sampling
-        frame = below(len(low), rng)
-        side = low.shape[1]
-        edge = min(self._margin, (side - plan.patch) // 2)
-        room = side - plan.patch - 2 * edge + 1
-        y, x = edge + below(room, rng), edge + below(room, rng)
-        end_y, end_x = y + plan.patch, x + plan.patch
-        scale = plan.scale
+        """A patch of one frame, turned."""
+        scale, patch = self.sampling.scale, self.sampling.patch
+        frame, y, x, turn = self.patch(low.shape[1], len(low), rng)
+        end_y, end_x = y + patch, x + patch
         pair = (
             low[frame, y:end_y, x:end_x],
             high[frame, y * scale : end_y * scale, x * scale : end_x * scale],
         )
-        turn = below(8, rng)
-        return _turn(pair[0], turn), _turn(pair[1], turn)
+        return turned(pair[0], turn), turned(pair[1], turn)
 
     def _shard(self, index: int) -> list[int]:
         """The pictures that sample ``index`` may come from."""
@@ -223,13 +258,13 @@ def below(count: int, rng: Generator) -> int:
 
 def _turned(clip: Frames, rng: Generator) -> Frames:
     turn = below(8, rng)
-    return np.stack([_turn(frame, turn) for frame in clip])
+    return np.stack([turned(frame, turn) for frame in clip])
 
 
-def _turn(picture: Frames, turn: int) -> Frames:
-    """One of the eight symmetries of the square: (h, w, 3) to the same or transposed."""
+def turned(picture: NDArray[Number], turn: int) -> NDArray[Number]:
+    """One of the eight symmetries of the square: (h, w) or (h, w, 3), or transposed."""
     if turn & 4:
-        picture = picture.transpose(1, 0, 2)
+        picture = picture.swapaxes(0, 1)
     return picture[:: -1 if turn & 1 else 1, :: -1 if turn & 2 else 1]
 
 

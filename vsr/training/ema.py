@@ -27,5 +27,7 @@ class Ema:
         mine: list[Tensor] = list(self.average.parameters())
         fresh: list[Tensor] = [parameter.detach() for parameter in module.parameters()]
         torch._foreach_lerp_(mine, fresh, 1 - decay)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]  # no public name
-        for old, new in zip(self.average.buffers(), module.buffers(), strict=True):
-            old.copy_(new)
+        # All at once: on a GPU each copy of its own is a launch, and networks have up to a hundred.
+        kept = list(self.average.buffers())
+        if kept:
+            torch._foreach_copy_(kept, list(module.buffers()))  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
+from torch import Tensor
 
 from vsr.training.data import Batch, PatchSource
 from vsr.training.sequences import SequenceSource
@@ -65,7 +66,12 @@ class Loader:
         batches = self._source.group(group)
         if self._pin:
             return [
-                Batch(*(None if part is None else part.pin_memory() for part in batch))  # pyright: ignore[reportArgumentType]  # low and high are never None
+                Batch(*map(_pinned, batch))  # pyright: ignore[reportArgumentType]  # low and high are never None
                 for batch in batches
             ]
         return batches
+
+
+def _pinned(part: Tensor | None) -> Tensor | None:
+    """Where copies to a GPU need not be waited for; what lies on one stays there."""
+    return part.pin_memory() if part is not None and part.device.type == "cpu" else part

@@ -29,6 +29,8 @@ LOG_STEPS = 50
 TELL_SECONDS = 1.0
 SAVE_SECONDS, SAVE_SHARE = 60.0, 0.02
 """Checkpoints are at least this far apart, and never take more than this share of the time."""
+VALIDATION_SHARE = 0.05
+"""Of the time on a GPU at most, where steps are so quick that pictures take longer to measure."""
 
 
 def train(
@@ -73,7 +75,7 @@ def _run(
     log = journal.Journal(
         options.out, step=step, tensorboard=options.tensorboard, writes=ranks.leads
     )
-    with log, loader, _convolutions(cuda), paced(_free_threads(training)) as took:
+    with log, loader, convolutions(training.place.device), paced(_free_threads(training)) as took:
         output = Output(training, log, on_event, dict(training.best), dict(training.start))
         on_event(_started(training))
         if step == 0:
@@ -81,7 +83,7 @@ def _run(
         tally = Tally(ranks)
         told = saved = time.monotonic()
         apart = SAVE_SECONDS
-        measured, stopped = step, False
+        measured, stopped, next_validation = step, False, 0.0
         for batch in loader:
             done = ranks.agreed(progress(step, recipe.steps, training.elapsed(), budget_seconds))
             if done >= 1:
@@ -98,9 +100,13 @@ def _run(
                 on_event(tally.told(step, done, recipe.lr * rate, loader.waited_seconds))
             if step % LOG_STEPS == 0:
                 log.write(tally.line(step, training.elapsed(), recipe.lr * rate))
-            if step % recipe.validate_every == 0:
+            due = step % recipe.validate_every == 0 and (
+                not cuda or ranks.agreed(float(now >= next_validation)) > 0
+            )
+            if due:
                 output.validate(step)
-                measured = step
+                measured, done_at = step, time.monotonic()
+                next_validation = done_at + (done_at - now) * (1 / VALIDATION_SHARE - 1)
             if step % LOG_STEPS == 0 and now - saved >= apart:  # whole lines: a log resumes too
                 output.save(step, finished=False)
                 saved = time.monotonic()
@@ -125,9 +131,9 @@ def _free_threads(training: Training) -> bool:
     return on_cpu and not place.compile and place.ranks.count == 1
 
 
-def _convolutions(cuda: bool) -> AbstractContextManager[object]:
+def convolutions(device: torch.device) -> AbstractContextManager[object]:
     """Every step has one shape: let cuDNN measure which of its ways is fastest."""
-    if not cuda:
+    if device.type != "cuda":
         return nullcontext()
     return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True)
 

@@ -22,6 +22,7 @@ from vsr.training.checkpoint import Checkpoint
 from vsr.training.data import PatchSource, Sampling
 from vsr.training.degrade.catalog import chain
 from vsr.training.degrade.specks import Specks
+from vsr.training.device_data import DeviceSource
 from vsr.training.events import TrainingSink
 from vsr.training.gather import Material, gather
 from vsr.training.options import TrainOptions
@@ -149,7 +150,7 @@ def prepare(
         task=task,
         origin=origin,
         material=material,
-        source=_source(options, recipe, ranks, material),
+        source=_source(options, recipe, ranks, material, place.device),
         vgg=vgg,
         workers=_workers(options, recipe, place),
         step=before.step if before is not None else 0,
@@ -227,11 +228,18 @@ def _task(
 
 
 def _source(
-    options: TrainOptions, recipe: Recipe, ranks: Ranks, material: Material
+    options: TrainOptions,
+    recipe: Recipe,
+    ranks: Ranks,
+    material: Material,
+    device: torch.device,
 ) -> PatchSource | SequenceSource:
     cache = Cache(options.cache)
     if not recipe.is_sequential:
-        return PatchSource(material.pictures, _sampling(options.seed, recipe, ranks), cache)
+        sampling, pictures = _sampling(options.seed, recipe, ranks), material.pictures
+        if device.type == "cuda" and DeviceSource.suits(pictures, sampling, options.cache):
+            return DeviceSource(pictures, sampling, cache, device)
+        return PatchSource(pictures, sampling, cache)
     sampling = SequenceSampling(
         patch=recipe.patch,
         scale=recipe.scale,

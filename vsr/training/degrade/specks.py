@@ -18,6 +18,15 @@ from vsr.training.degrade.base import Frames, happens
 Mask = NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True, eq=False)  # arrays do not compare with ==
+class Paint:
+    """What is painted: ``colours`` (h, w, 3) where ``mask`` (h, w), on the picture or a ground."""
+
+    mask: Mask
+    colours: NDArray[np.uint8]
+    ground: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Specks:
     """Blocks of black, white and pure colours, scattered or as checks, at the same place in all
@@ -30,9 +39,18 @@ class Specks:
 
     def __call__(self, frames: Frames, rng: Generator) -> Frames:
         """Frames with such blocks, or the very ones that came."""
-        if not happens(self.chance, rng):
+        paint = self.draw(frames.shape[1], frames.shape[2], rng)
+        if paint is None:
             return frames
-        height, width = frames.shape[1:3]
+        ground = paint.ground
+        frames = frames.copy() if ground is None else np.full_like(frames, np.uint8(ground))
+        frames[:, paint.mask] = paint.colours[paint.mask]
+        return frames
+
+    def draw(self, height: int, width: int, rng: Generator) -> Paint | None:
+        """What to paint on frames of that size, mostly nothing."""
+        if not happens(self.chance, rng):
+            return None
         cell = self.scale
         if not happens(0.7, rng):
             cell = int(rng.integers(1, 3 * cell))
@@ -46,13 +64,9 @@ class Specks:
             colours[:] = colours[0, 0]
         elif happens(0.3, rng):  # black and white
             colours[:] = colours[..., :1]
-        if happens(0.5, rng):
-            frames = np.full_like(frames, np.uint8(255 * happens(0.3, rng)))
-        else:
-            frames = frames.copy()
+        ground = 255 * happens(0.3, rng) if happens(0.5, rng) else None
         bottom, right = rng.integers(1, (rows + 1, columns + 1))
         where[bottom:], where[:, right:] = False, False
         mask: Mask = where.repeat(cell, 0).repeat(cell, 1)[:height, :width]
         painted = colours.repeat(cell, 0).repeat(cell, 1)[:height, :width]
-        frames[:, mask] = painted[mask]
-        return frames
+        return Paint(mask, painted, ground)

@@ -68,7 +68,8 @@ class UpscaleOptions:
     of the source's own clock. ``fps`` is for a folder of frames that becomes a video, as a
     fraction: "24000/1001". ``compare`` is a page to write, with some frames before and after.
     ``reuse`` is "exact", "off" or a tolerance in code values, as text. ``hwaccel`` decodes on the
-    GPU that the network runs on, where that works.
+    GPU that the network runs on, where that works. ``encoders`` is how many segments are encoded
+    side by side, or "auto".
     ``preview`` makes so many seconds of the liveliest stretch; ``force`` begins though the disk
     seems too small. ``allow_huge`` believes a source that claims frames beyond ``media/limits.py``;
     ``accept_truncated`` finishes a source that ends long before its own index or duration says.
@@ -103,6 +104,7 @@ class UpscaleOptions:
     reuse: str = "exact"
     compile: Switch = "auto"
     hwaccel: Literal["auto", "off"] = "auto"
+    encoders: str = "auto"
     codec: CodecName = "auto"
     crf: float | None = None
     preset: str | None = None
@@ -161,7 +163,14 @@ class UpscaleOptions:
             raise OptionsError("--workers, --cores and --ship are for a --cluster")
         if self.compare is not None and (self.devices or self.cluster):
             raise OptionsError("--compare needs one --device", hint="leave the others out")
+        if self.encoders != "auto" and not re.fullmatch(r"[1-9]\d?", self.encoders):
+            raise OptionsError(f"encoders must be auto or from 1 to 99, got {self.encoders!r}")
         _ = self.engine  # checks what it shares with the engine's
+
+    @property
+    def encoder_count(self) -> int | None:
+        """How many segments are encoded side by side, if that was said."""
+        return None if self.encoders == "auto" else int(self.encoders)
 
     @property
     def engine(self) -> EngineOptions:
@@ -204,8 +213,9 @@ class UpscaleOptions:
     def as_json(self) -> dict[str, object]:
         """For a journal: everything that could change the result."""
         about_the_run = (
-            "compare", "device", "devices", "cluster", "workers", "cores", "ship", "overwrite",
-            "restart", "fresh", "force", "check_model", "accept_truncated", "verify", "stall",
+            "compare", "device", "devices", "cluster", "encoders", "workers", "cores", "ship",
+            "overwrite", "restart", "fresh", "force", "check_model", "accept_truncated", "verify",
+            "stall",
         )  # fmt: skip
         return {key: value for key, value in asdict(self).items() if key not in about_the_run}
 

@@ -101,6 +101,9 @@ Compile = Annotated[
 HwAccel = Annotated[
     str, typer.Option("--hwaccel", metavar="auto|off", help="Decode on the GPU, where it can.")
 ]
+Encoders = Annotated[
+    str, typer.Option("--encoders", metavar="auto|N", help="Segments encoded side by side.")
+]
 Codec = Annotated[
     str, typer.Option("--codec", metavar="|".join(get_args(CodecName)), help="Video codec.")
 ]

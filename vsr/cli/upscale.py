@@ -38,6 +38,7 @@ def upscale(
     reuse: params.Reuse = "exact",
     compile: params.Compile = "auto",  # noqa: A002  # the flag's name
     hwaccel: params.HwAccel = "auto",
+    encoders: params.Encoders = "auto",
     codec: params.Codec = "auto",
     crf: params.Crf = None,
     preset: params.Preset = None,
@@ -95,6 +96,7 @@ def upscale(
             reuse=reuse,
             compile=cast(Any, compile),
             hwaccel=cast(Any, hwaccel),
+            encoders=encoders,
             codec=cast(Any, codec),
             crf=crf,
             preset=preset,

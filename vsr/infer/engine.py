@@ -51,21 +51,30 @@ class Engine(PlacedNetwork):
         upscaler: Upscaler,
         options: EngineOptions | None = None,
         on_event: EventSink = ignore,
+        *,
+        beside: Engine | None = None,
     ) -> None:
         options = options or EngineOptions()
         self._reuse = Reuse(options.reuse)
-        super().__init__(upscaler, options, on_event)
+        super().__init__(upscaler, options, on_event, beside)
         self._forgot = True
         # A GPU is not waited for: whether a clip is sound is looked at when it has come down.
         self._waits = self.placement.device.type != "cuda"
         self._sound: Tensor | None = None
-        self._lock = threading.RLock()
+        self._lock = threading.RLock() if beside is None else beside._lock
         self._in_flight = InFlight(self._lock)
         self._copies = Copies(self.placement.device)
         self._memory: Memory | None = None
         self._made: Planes = ()
         self._key: object = None
         self._estimator = MotionEstimator()
+
+    def beside(self) -> Engine:
+        """Another engine for other frames in another thread: they share networks and take turns.
+
+        What either makes does not depend on the other.
+        """
+        return Engine(self.upscaler, self.options, self._on_event, beside=self)
 
     def enlarge(
         self, planes: tuple[Tensor, ...], source: ColorSpec, target: ColorSpec, size: Size

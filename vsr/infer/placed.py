@@ -6,6 +6,7 @@ the next wider type takes over; where float32 makes it too, the interpolation is
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -31,7 +32,15 @@ class PlacedNetwork:
     """An upscaler's network in a type on a device, with its tiles; ``mended`` counts frames that
     are interpolated in places."""
 
-    def __init__(self, upscaler: Upscaler, options: EngineOptions, on_event: EventSink) -> None:
+    def __init__(
+        self,
+        upscaler: Upscaler,
+        options: EngineOptions,
+        on_event: EventSink,
+        beside: PlacedNetwork | None = None,
+    ) -> None:
+        # One that works beside another shares its networks, and has its tiles.
+        self._networks: dict[torch.dtype, Network] = {} if beside is None else beside._networks
         self.upscaler, self.options = upscaler, options
         self.placement = devices.resolve(options, upscaler)
         self._on_event = on_event
@@ -39,7 +48,11 @@ class PlacedNetwork:
         self._told: set[torch.dtype] = set()
         self.mended = 0
         self._mends = False
-        self._sizes = Sizes(options, self.placement.device, upscaler)
+        self._sizes: Sizes = (
+            Sizes(options, self.placement.device, upscaler)
+            if beside is None
+            else copy.copy(beside._sizes)
+        )
         self._place(self.placement.dtype)
 
     def tiling(self, low: Size, high: Size, target: ColorSpec, frames: int) -> tuple[TilePlan, int]:
@@ -74,9 +87,10 @@ class PlacedNetwork:
 
     def _place(self, dtype: torch.dtype) -> None:
         self.placement = replace(self.placement, dtype=dtype)
-        self._network = Network(
-            self.upscaler, self.placement, compiles=self.options.compile == "on"
-        )
+        if dtype not in self._networks:
+            compiles = self.options.compile == "on"
+            self._networks[dtype] = Network(self.upscaler, self.placement, compiles=compiles)
+        self._network = self._networks[dtype]
         self._sizes.fit(self._network.module, dtype)
 
     def _insist(self, attempt: Callable[[], Result]) -> Result:

@@ -11,6 +11,7 @@ from vsr.color import ColorSpec
 from vsr.errors import MediaError, OptionsError
 from vsr.infer.device import pick
 from vsr.jobs.journal import is_saved, recorded
+from vsr.jobs.pace import network_fps
 from vsr.jobs.work_folder import sweep
 from vsr.media.carry import Carry, plan_carry
 from vsr.media.deinterlace import looks_interlaced
@@ -137,7 +138,9 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, upscaler: Ups
         info = probe(source, allow_huge=options.allow_huge)
     wanted = options.target_size(info.size, upscaler.scale)
     check_target_size(wanted, allow_huge=options.allow_huge)
-    encoding = choose(info, target, wanted, options)
+    place = pick(options.engine.device)
+    pace = network_fps(upscaler, place, info.size) if place.type == "cuda" else None
+    encoding = choose(info, target, wanted, options, pace=pace)
     threads = recorded(target, THREADS)
     if threads is not None and not options.fresh and not dict(options.encoder_options):
         encoding = replace(encoding, options=_with(encoding.options, "threads", str(threads)))
@@ -146,6 +149,9 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, upscaler: Ups
     deinterlace, notes = deinterlacing(info, options)
     hwaccel, told = _hwaccel(info, options)
     notes += told
+    usual = encoding if pace is None else choose(info, target, wanted, options)
+    if str(encoding) != str(usual):
+        notes += (f"encoded by {encoding}, lest the GPU wait for {usual}: --codec {usual.codec}",)
     if options.fps is None and info.is_folder:
         notes += (f"no --fps given: {DEFAULT_FPS} frames a second",)
     cut = cut_of(info, options)

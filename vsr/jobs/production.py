@@ -36,7 +36,9 @@ class Production:
         settled: EngineOptions,
         journal: Journal,
         on_event: EventSink,
+        encoders: int = 1,
     ) -> None:
+        self._encoders = encoders
         self.plan, self.engine, self.journal, self.on_event = plan, engine, journal, on_event
         self.finished: list[Segment] = []
         self._options = settled
@@ -49,7 +51,7 @@ class Production:
             tasks = self._divided(executor)
         for segment in self.finished:
             self.on_event(SegmentDone(segment.index, segment.frames, resumed=True))
-        who = executor or LocalExecutor(self.engine)
+        who = executor or LocalExecutor(self.engine, self._encoders)
         try:
             todo = [self._rest()] if tasks is None else tasks
             done = who.run(todo, self._deliver, self.on_event, should_stop)
@@ -71,7 +73,7 @@ class Production:
         """A task for each segment that is missing; ``None`` to go through the video in order."""
         begun = unbroken(self.finished)
         several = executor is not None
-        if not several and len(begun) == len(self.finished):
+        if not several and self._encoders == 1 and len(begun) == len(self.finished):
             return None
         tasks = segment_tasks(self.plan, self.journal.folder, self._options)
         if tasks is not None and agree(tasks, self.finished):

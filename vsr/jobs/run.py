@@ -16,6 +16,7 @@ from vsr.events import EventSink, Finished, Report, Saved, Started, Warned
 from vsr.infer.engine import Engine
 from vsr.jobs.devices import kind_of, sums_depend_on_tiles
 from vsr.jobs.journal import Journal, recorded
+from vsr.jobs.pace import encoder_count
 from vsr.jobs.plan import THREADS, TILING, Plan
 from vsr.jobs.production import Production, settled
 from vsr.jobs.segments import STAGES, Tally
@@ -60,6 +61,11 @@ def run(
     size = plan.encoding.size
     kind = (None if executor is None else executor.kind) or kind_of(engine.placement)
     chosen = _engine_options(plan, engine, options, kind)
+    encoders = 1
+    if executor is None and options.compare is None and not plan.deinterlace:
+        asked = options.encoder_count
+        place, source = engine.placement.device, plan.info.size
+        encoders = encoder_count(asked, plan.encoding, engine.upscaler, place, source)
     identity = _identity(plan, engine.upscaler, options, kind)
     if sums_depend_on_tiles(kind):
         identity[TILING] = [chosen.tile, chosen.batch]
@@ -69,7 +75,7 @@ def run(
         if report is None:  # else it died between the renaming and the end
             _warn(on_event, plan.notes)
             _warn(on_event, [f"not in the target: {lost}" for lost in plan.dropped])
-            made = Production(plan, engine, chosen, journal, on_event)
+            made = Production(plan, engine, chosen, journal, on_event, encoders)
             report = _made(made, executor, should_stop, begun, options)
         on_event(Saved(plan.target))
         journal.remove()

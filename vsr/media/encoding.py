@@ -10,13 +10,14 @@ import av
 from vsr.color import BT709, FULL_RANGE, UNSPECIFIED, ColorSpec
 from vsr.errors import OptionsError
 from vsr.geometry import Size
-from vsr.media.codecs import CODECS, CONTAINERS, Codec, x265_limits
+from vsr.media.codecs import CODECS, CONTAINERS, SPEEDS, Codec, x265_limits
 from vsr.media.hdr import svtav1_params, x265_params
 from vsr.media.pixels import layout_of, name_of
 from vsr.media.probe import MediaInfo
 from vsr.media.siting import NAMES as SITINGS
 from vsr.media.threads import encoder_threads
 from vsr.options import UpscaleOptions
+from vsr.system import processors
 
 H264_PIXELS = 36864 * 256  # level 5.2's largest frame (H.264 table A-1), the most that players take
 QUARTER_TURNS = ("matroska", "webm")  # what they can say of a display matrix
@@ -69,10 +70,23 @@ def container_of(target: Path) -> str:
     return found
 
 
-def choose(info: MediaInfo, target: Path, size: Size, options: UpscaleOptions) -> Encoding:
-    """Codec, pixel format, tags and encoder options for frames of ``size``."""
+def choose(
+    info: MediaInfo,
+    target: Path,
+    size: Size,
+    options: UpscaleOptions,
+    *,
+    pace: float | None = None,
+) -> Encoding:
+    """Codec, pixel format, tags and encoder options for frames of ``size``.
+
+    ``pace`` is how many frames a second a GPU makes: codec and preset are to keep up with it, where
+    they were not asked for.
+    """
     container = container_of(target)
-    name = options.codec if options.codec != "auto" else _best_codec(info, container, size)
+    name = options.codec
+    if name == "auto":
+        name = _best_codec(info, container, size, quick=pace is not None)
     codec = CODECS[name]
     if container not in codec.containers:
         raise OptionsError(
@@ -99,6 +113,7 @@ def choose(info: MediaInfo, target: Path, size: Size, options: UpscaleOptions) -
     shifts = info.display_matrix, enlarged_matrix(info, size)
     if [any(matrix[6:8]) for matrix in shifts if matrix is not None] == [True, False]:
         notes.append("shift of the display matrix (enlarged, it is more than 32 bits hold)")
+    preset = _preset(name, size, options, pace)
     return Encoding(
         codec=name,
         container=container,
@@ -106,7 +121,7 @@ def choose(info: MediaInfo, target: Path, size: Size, options: UpscaleOptions) -
         pix_fmt=pix_fmt,
         color=color,
         matrix_tag=_matrix_tag(info, color, size),
-        options=_options(name, codec, info, size, pix_fmt, color, options),
+        options=_options(name, codec, info, size, pix_fmt, color, replace(options, preset=preset)),
         tag="hvc1" if name.startswith("hevc") and container in ("mp4", "mov") else None,
         notes=tuple(notes),
     )
@@ -127,9 +142,23 @@ def enlarged_matrix(info: MediaInfo, size: Size) -> tuple[int, ...] | None:
     return tuple(matrix)
 
 
-def _best_codec(info: MediaInfo, container: str, size: Size) -> str:
+def _preset(name: str, size: Size, options: UpscaleOptions, pace: float | None) -> str | None:
+    """The encoder's speed: as asked; its own; or, where the network makes ``pace`` frames a second,
+    the slowest that keeps up with it. Files by ``ultrafast`` are too large to be anyone's default.
+    """
+    if options.preset is not None or pace is None:
+        return options.preset
+    known = {p: speed for p, speed in SPEEDS.get(name, {}).items() if p != "ultrafast"}
+    rates = {p: speed * 1e6 * processors() / size.pixels for p, speed in known.items()}
+    fast = next((preset for preset, rate in rates.items() if rate >= pace), None)
+    return fast or next(reversed(rates), None)
+
+
+def _best_codec(info: MediaInfo, container: str, size: Size, *, quick: bool) -> str:
     if container == "webm":
         return "av1"
+    if quick and size.pixels > H264_PIXELS and container != "mov":
+        return "av1"  # SVT-AV1 is five times as fast as x265: docs/benchmarks.md
     if size.pixels > HEVC_PIXELS and container != "mov":
         return "av1"
     return "hevc" if info.color.hdr or size.pixels > H264_PIXELS else "h264"

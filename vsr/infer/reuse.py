@@ -50,8 +50,8 @@ class Turn:
 class FrameComparison:
     """Compares each frame with the one that is shown before it, as clips come.
 
-    A cell whose samples all lie within ``tolerance`` code values of the shown ones is held: it
-    keeps the samples that are shown. With a tolerance of 0 the frames themselves are shown.
+    A cell whose samples all lie within ``tolerance`` code values of the last frame's keeps the last
+    frame's samples; with a tolerance of 0 frames stay as decoded.
     """
 
     def __init__(self, tolerance: int) -> None:
@@ -86,7 +86,7 @@ class FrameComparison:
 
 
 class Reuse:
-    """The frame shown last, and the planes that were made of it.
+    """Keeps the last frame that was computed, and the planes that were made of it.
 
     What comes out is exactly what the network makes of the frames that
     :class:`FrameComparison` shows, so nothing drifts. With a ``tolerance`` of None every frame is
@@ -100,7 +100,7 @@ class Reuse:
         self._key: Hashable = None
 
     def forget(self) -> None:
-        """Begin anew: the next frame is computed whole."""
+        """Drop the last frame: the next one is computed as a whole."""
         self._shown, self._made, self._key = (), (), None
 
     def state(self) -> tuple[Planes, Planes, Hashable]:
@@ -114,9 +114,10 @@ class Reuse:
     def held(
         self, planes: Planes, key: Hashable, changed: Sequence[Cells | None] | None = None
     ) -> tuple[Planes, list[Cells | None]]:
-        """The planes to compute with, and what changed in each frame: None for all of it.
+        """Returns the planes to compute with, and each frame's changed cells: ``None`` for all.
 
-        ``key`` is whatever else the result depends on; another one than last time forgets.
+        ``key`` is whatever else the result depends on; where it differs from the last call's, the
+        last frame is dropped.
         ``changed`` is given where frames were compared before.
         """
         if self._comparison is None:
@@ -128,7 +129,7 @@ class Reuse:
         return planes, [*(changed[:1] if self._made else [None]), *changed[1:]]
 
     def keep(self, planes: Planes, made: Planes, key: Hashable) -> None:
-        """Note the last of the frames that were computed with, and the last of what was made."""
+        """Keep the last frame of ``planes``, and the last of the enlarged planes ``made``."""
         if self._comparison is None:
             return
         self._shown = tuple(plane[-1].clone() for plane in planes)
@@ -170,7 +171,7 @@ def turns(
 
 
 def _changed(frame: Planes, shown: Planes, tolerance: int) -> Cells:
-    """Which cells hold a sample that differs by more than the tolerance.
+    """Returns a mask of the cells with a sample that differs by more than the tolerance.
 
     By NumPy, on the caller's thread alone: torch would wake threads beside the engine's.
     """
@@ -191,7 +192,7 @@ def _changed(frame: Planes, shown: Planes, tolerance: int) -> Cells:
             differs = np.pad(differs, ((0, missing[0]), (0, missing[1])))
         words = differs.view(f"u{columns}")  # a cell's line is one number
         folded = np.bitwise_or.reduce(words.reshape(-1, rows, words.shape[1]), 1) != 0
-        # Where something may be held, a cell that is not is fresh in all of its planes.
+        # With a tolerance, a changed cell is replaced in all of its planes.
         kind = LUMA if plane.shape == frame[0].shape and not tolerance else CHROMA
         cells |= folded.astype(np.uint8) * np.uint8(kind)
     return cells

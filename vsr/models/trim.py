@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vsr.geometry import Box, Size
 
 STEP, GPU_STEP = 16, 64
-"""Sides come in steps of so many pixels at least: for each new shape kernels are made or chosen.
+"""Sides are multiples of so many pixels or more, since libraries prepare kernels for each shape.
 
 A GPU computes what a larger step adds in less time than it takes to choose kernels once more.
 """
@@ -78,7 +78,7 @@ def part(x: Tensor, covered: Box, wanted: Box) -> Tensor:
 
 
 def stepped(box: Box, within: Box, most: Size | Box, step: int = STEP) -> Box:
-    """The box with sides of few lengths, ``most`` at most, slid to lie within another."""
+    """Enlarge a box to sides of few lengths, at most ``most``, and move it to lie ``within``."""
     width = min(most.width, _stepped(box.width, step))
     height = min(most.height, _stepped(box.height, step))
     left, top = min(box.x, within.right - width), min(box.y, within.bottom - height)
@@ -86,7 +86,7 @@ def stepped(box: Box, within: Box, most: Size | Box, step: int = STEP) -> Box:
 
 
 def _stepped(side: int, least: int) -> int:
-    """In steps of an eighth to a sixteenth of itself, where it is large."""
+    """Round a side up, in steps of an eighth to a sixteenth of itself where it is large."""
     step = max(least, 1 << side.bit_length() >> 4)
     return max(LEAST, -(-side // step) * step)
 

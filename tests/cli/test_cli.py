@@ -123,7 +123,7 @@ def test_upscale_reports_on_stderr_and_in_json_on_stdout(folder: Path) -> None:
     assert run.stdout == ""
     assert "model video: a video, compressed (h264" in run.stderr
     assert "12 frames, 80x60 to 320x240" in run.stderr
-    assert "waiting: decode" in run.stderr
+    assert "slowest: " in run.stderr
     run = vsr(
         "upscale", "in.mp4", "out.mp4", "--overwrite", "--json", "--quiet", "--preset", "ultrafast",
         folder=folder,

@@ -8,7 +8,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from vsr.cli.text import one_line, pace
+from vsr.cli.streams import bar_stream, one_line, printable
+from vsr.cli.text import pace
 from vsr.units import clock
 
 LINE_SECONDS = 30.0
@@ -21,7 +22,7 @@ def on_terminal() -> bool:
 
 def say(text: str) -> None:
     """A line on standard error, above any bar."""
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(printable(text), file=bar_stream())
 
 
 class Bar:
@@ -46,7 +47,7 @@ class Bar:
         if on_terminal() if drawn is None else drawn:
             form = "{desc}{percentage:3.0f}%|{bar}| {elapsed}{postfix}" if share else None
             self._bar = tqdm(
-                total=total, desc=self.title or None, unit=" frames", file=sys.stderr,
+                total=total, desc=self.title or None, unit=" frames", file=bar_stream(),
                 dynamic_ncols=True, bar_format=form, position=position, leave=not share,
             )  # fmt: skip
 

@@ -11,10 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
+from vsr.cli.bar import Bar, on_terminal, say
 from vsr.cli.lines import Lines, failure
-from vsr.cli.streams import bar_stream, one_line, printable
+from vsr.cli.streams import one_line
 from vsr.cli.tables import (
     SCORE_HEAD,
     batch_table,
@@ -28,12 +27,14 @@ from vsr.events import (
     Advanced,
     BackedOff,
     BatchFinished,
+    BatchStarted,
     Event,
     Failed,
     Finished,
     OfFile,
     Planned,
     Report,
+    Saved,
     SegmentDone,
     Skipped,
     Started,
@@ -54,8 +55,9 @@ class Console:
     def __init__(self, *, json: bool, quiet: bool, verbose: bool) -> None:
         self._lines = Lines() if json else None
         self._quiet, self._verbose = quiet, verbose
-        self._bar: tqdm[Any] | None = None
-        self._workers: dict[str, tqdm[Any]] = {}
+        self._bar: Bar | None = None
+        self._drawn = on_terminal() and not json
+        self._workers: dict[str, Bar] = {}
         self._progress = Progress()
         self._files: dict[int, Progress] = {}  # those that are made at once
         self._together = False
@@ -90,6 +92,8 @@ class Console:
                 show_rows(forecast_rows(event.forecast), json=False)
             if not self._quiet:
                 self._show(event)
+            elif isinstance(event, Failed):  # the error at the end says only how many
+                self._tell_failure(event)
 
     def _turn_to(self, told: OfFile) -> Event:
         """Have the file that an event is about be the one at hand."""
@@ -106,65 +110,72 @@ class Console:
             case Started():
                 self._begin(event)
             case Advanced() if self._bar is not None:
-                if event.bottleneck:
-                    self._bar.set_postfix_str(f"waiting for: {event.bottleneck}", refresh=False)
-                self._bar.update(event.frames)
-                if self._verbose and event.worker:
-                    self._line_of(event.worker).update(event.frames)
+                slowest = f"slowest: {event.bottleneck}" if event.bottleneck else ""
+                self._bar.advance(event.frames, slowest)
+                if self._verbose and event.worker and self._drawn:
+                    self._line_of(event.worker).advance(event.frames)
+            case Advanced():
+                pass
             case SegmentDone(resumed=True) if self._bar is not None:
-                self._bar.update(event.frames)
+                self._bar.advance(event.frames)
                 self._say(f"segment {event.index + 1} was finished by an earlier run")
             case Warned():
-                self._say(f"note: {one_line(event.message)}")
+                self._say(f"note: {event.message}")
             case BackedOff():
                 self._say(
-                    f"note: {one_line(event.reason)}: going on with tiles of {event.tile}, "
+                    f"note: {event.reason}: going on with tiles of {event.tile}, "
                     f"batch {event.batch}, {event.dtype}"
                 )
             case Failed():
                 if not self._together:
                     self._close_bar()
-                self._say(f"{self._place()}{_name(event.source)} failed: {one_line(event.message)}")
-                if event.hint:
-                    self._say(f"hint: {one_line(event.hint)}")
+                self._tell_failure(event)
             case Finished() if not self._together:
-                self._close_bar()
+                self._close_bar(finished=True)
             case Finished():
-                self._say(f"{self._place()}{one_line(event.report.target.name)}: finished")
+                self._say(f"{self._place()}{event.report.target.name}: finished")
             case Skipped():
-                self._say(f"{self._place()}{one_line(event.source.name)}: {one_line(event.reason)}")
+                self._say(f"{self._place()}{event.source.name}: {event.reason}")
             case BatchFinished():
-                self._close_bar()
-                self._say(batch_table(event.report))
+                self._close_bar(finished=not event.report.count("left"))
+                say(batch_table(event.report))
             case Planned() if self._progress.files != 1:
                 self._say(f"{self._place()}{forecast_line(event.forecast)}")
             case Waiting():
                 self._close_bar()
-                self._say(f"waiting for new files in {one_line(event.folder)} (Ctrl-C ends)")
-            case _ if self._verbose:
-                self._say(str(event))
+                self._say(f"waiting for new files in {event.folder} (Ctrl-C ends)")
+            case SegmentDone() if self._verbose:
+                by = f" by {event.worker}" if event.worker else ""
+                self._say(f"segment {event.index + 1} finished{by}: {event.frames} frames")
+            case Saved() if self._verbose:
+                self._say(f"verified and in its place: {event.path}")
+            case BatchStarted() if self._verbose:
+                files = "files as they come" if event.files is None else f"{event.files} files"
+                self._say(f"into {event.target}: {files}, {event.others} others left alone")
             case _:
                 pass
+
+    def _tell_failure(self, event: Failed) -> None:
+        say(one_line(f"{self._place()}{_name(event.source)} failed: {event.message}"))
+        if event.hint:
+            say(one_line(f"hint: {event.hint}"))
 
     def _begin(self, event: Started) -> None:
         if not self._together:
             self._close_bar()
         larger = "" if event.size == event.target_size else f" to {event.target_size}"
-        self._say(f"{self._place()}{one_line(event.source.name)}: {event.size}{larger}")
+        self._say(f"{self._place()}{event.source.name}: {event.size}{larger}")
         if self._bar is not None:  # one for all that is made at once
-            self._bar.total = (self._bar.total or 0) + (event.frames or 0)
-            self._bar.refresh()
+            self._bar.grow(event.frames or 0)
             return
-        self._bar = tqdm(total=event.frames, unit=" frames", file=bar_stream(), dynamic_ncols=True)
+        title = "" if self._drawn or self._together else event.source.name
+        self._bar = Bar(event.frames, title=title, drawn=self._drawn)
 
-    def _line_of(self, worker: str) -> tqdm[Any]:
+    def _line_of(self, worker: str) -> Bar:
         """A line below the bar for each worker."""
         if worker not in self._workers:
-            self._workers[worker] = tqdm(
-                desc=f"  {one_line(worker)}",
-                unit=" frames",
-                file=bar_stream(),
-                position=len(self._workers) + 1,
+            self._workers[worker] = Bar(
+                None, title=f"  {worker}", drawn=True, position=len(self._workers) + 1
             )
         return self._workers[worker]
 
@@ -172,17 +183,17 @@ class Console:
         files = self._progress.files
         return "" if files == 1 else f"[{self._progress.file}{f'/{files}' if files else ''}] "
 
-    def _close_bar(self) -> None:
+    def _close_bar(self, *, finished: bool = False) -> None:
         bar, self._bar = self._bar, None
         workers, self._workers = self._workers, {}
         for line in workers.values():
             line.close()
         if bar is not None:
-            bar.close()
+            bar.close(finished=finished)
 
     def _say(self, text: str) -> None:
         if not self._quiet:
-            tqdm.write(printable(text), file=bar_stream())
+            say(one_line(text))
 
 
 def show_report(report: Report) -> None:
@@ -230,7 +241,7 @@ def as_json(value: object) -> str:
 
 
 def _name(path: Path | None) -> str:
-    return "" if path is None else one_line(path.name)
+    return "" if path is None else path.name
 
 
 def _shown(value: object) -> str:

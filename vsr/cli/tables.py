@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsr.cli.streams import one_line
+from vsr.cli.text import columns, pace, padded
 from vsr.events import BatchReport, Forecast, Outcome, Report
 from vsr.units import amount, clock
 
@@ -23,11 +24,11 @@ def batch_table(report: BatchReport) -> str:
     """A line for each file of a batch, and one for all of them."""
     common = _common([outcome.source.parent for outcome in report.outcomes])
     rows = [
-        (outcome.state, one_line(os.path.relpath(outcome.source, common)), _said(outcome))
+        (outcome.state, one_line(os.path.relpath(outcome.source, common)), one_line(_said(outcome)))
         for outcome in report.outcomes
     ]
-    width = max((len(name) for _, name, _ in rows), default=0)
-    lines = [f"{state:8}  {name:{min(width, 60)}}  {said}" for state, name, said in rows]
+    width = min(60, max((columns(name) for _, name, _ in rows), default=0))
+    lines = [f"{state:8}  {padded(name, width)}  {said}".rstrip() for state, name, said in rows]
     counts = [f"{report.count(state)} {state}" for state in STATES if report.count(state)]
     if report.others:
         counts.append(f"{report.others} other files left alone")
@@ -42,20 +43,18 @@ def batch_table(report: BatchReport) -> str:
 
 
 SCORE_HEAD = (
-    "| model | data | pictures | PSNR | SSIM | perceptual | LPIPS | flicker | sharpness | blocks "
-    "| drift | ms for 160x90 |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
+    "| model | data | pictures | PSNR | SSIM | perceptual | flicker | sharpness | blocks | drift "
+    "| ms for 160x90 |\n|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
 def score_row(score: Score) -> str:
     """One model on one set as a row below :data:`SCORE_HEAD`."""
     perceptual = "-" if score.perceptual is None else f"{score.perceptual:.3f}"
-    perceptual += "*" if score.taught else ""  # by what taught it
-    lpips = "-" if score.lpips is None else f"{score.lpips:.3f}"
     flicker = "-" if score.flicker is None else f"{score.flicker:+.2f}"
     return (
         f"| {score.model} | {score.data} | {score.pictures} | {score.psnr:.2f} | {score.ssim:.3f} "
-        f"| {perceptual} | {lpips} | {flicker} | {score.sharpness:.2f} | {score.blockiness:.2f} "
+        f"| {perceptual} | {flicker} | {score.sharpness:.2f} | {score.blockiness:.2f} "
         f"| {score.drift:.2f} | {score.milliseconds:.0f} |"
     )
 
@@ -114,7 +113,7 @@ def forecast_rows(told: Forecast) -> dict[str, object]:
         stages = told.stage_seconds or {}
         parts = ", ".join(f"{stage} {1000 * seconds:.3g}" for stage, seconds in stages.items())
         rows["speed"] = (
-            f"{told.frames_per_second:.3g} frames a second, measured on {told.measured_frames} "
+            f"{pace(1, 1 / told.frames_per_second)}, measured on {told.measured_frames} "
             f"({parts} ms a frame)"
         )
     if told.expected_seconds is not None:
@@ -129,7 +128,7 @@ def forecast_rows(told: Forecast) -> dict[str, object]:
 
 def forecast_line(told: Forecast) -> str:
     """The same for a file among many."""
-    parts = [f"{one_line(told.source.name)}: {told.size} to {told.target_size}"]
+    parts = [f"{told.source.name}: {told.size} to {told.target_size}"]
     if told.expected_seconds is not None:
         parts.append(f"{told.frames} frames in about {clock(told.expected_seconds)}")
     if told.target_bytes is not None:
@@ -163,32 +162,37 @@ def _common(folders: list[Path]) -> Path:
 
 def _said(outcome: Outcome) -> str:
     if outcome.state not in ("finished", "planned"):
-        return one_line(outcome.message)
+        return outcome.message
     return f"{outcome.frames} frames, {clock(outcome.seconds)}, {amount(outcome.bytes)}"
 
 
 def report_lines(report: Report) -> str:
     """What was done, in a few lines."""
-    rate = report.frames / report.seconds if report.seconds else 0.0
+    waited = ", ".join(f"{stage} {share:.0%}" for stage, share in report.waiting.items())
     lines = [
-        f"wrote {one_line(report.target)}",
+        f"wrote {report.target}",
         f"  {report.frames} frames, {report.size} to {report.target_size}, "
-        f"{report.seconds:.1f} s ({rate:.1f} frames a second), {report.bytes / 1e6:.1f} MB",
+        f"{clock(report.seconds)} ({pace(report.frames, report.seconds)}), {amount(report.bytes)}",
         f"  {report.model} on {report.device}" + (f", {report.encoder}" if report.encoder else ""),
-        "  waiting: "
-        + ", ".join(f"{stage} {share:.0%}" for stage, share in report.waiting.items()),
+        f"  slowest: {slowest(report.waiting)}; waited for others: {waited}",
     ]
     lines += [
         f"  {share.name}: {share.segments} segments, {share.frames} frames, "
-        f"{share.frames / share.seconds if share.seconds else 0:.1f} a second, at work "
-        f"{share.utilisation:.0%} of the time"
+        f"{pace(share.frames, share.seconds)}, at work {share.utilisation:.0%} of the time"
         for share in report.workers
     ]
     for title in ("kept", "converted", "dropped", "warnings"):
         items: tuple[str, ...] = getattr(report, title)
         if items:
-            lines.append(f"  {title}: " + one_line("; ".join(items)))
-    return "\n".join(lines)
+            lines.append(f"  {title}: " + "; ".join(items))
+    return "\n".join(map(one_line, lines))
+
+
+def slowest(waiting: dict[str, float]) -> str:
+    """The stage that the others wait for: as :attr:`vsr.pipeline.Waits.slowest` has it."""
+    if waiting.get("enlarge", 0.0) < 0.3:
+        return "enlarge"
+    return min(("decode", "encode"), key=lambda stage: waiting.get(stage, 0.0))
 
 
 def describe(info: MediaInfo) -> dict[str, Any]:

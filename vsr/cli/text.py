@@ -1,13 +1,8 @@
-"""Text for one line of a terminal or a log: nothing in it breaks the line or a table's columns."""
+"""Text in columns of a terminal, and figures of speed."""
 
 from __future__ import annotations
 
 import unicodedata
-
-
-def one_line(text: object) -> str:
-    """As text without line breaks, control characters and broken bytes: each is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def columns(text: str) -> int:

@@ -6,11 +6,9 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
-from tqdm import tqdm
-
-from vsr.cli.streams import bar_stream, one_line, printable
+from vsr.cli.bar import Bar, say
+from vsr.cli.streams import one_line
 from vsr.events import Advanced, Event, Saved, Started, Warned
 from vsr.media.selection import ExtractReport
 from vsr.training.events import (
@@ -26,7 +24,7 @@ class TrainConsole:
     """One bar in percent, and a line for every validation."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
+        self._bar: Bar | None = None
 
     def __enter__(self) -> TrainConsole:
         return self
@@ -47,22 +45,19 @@ class TrainConsole:
                     f"{event.pictures} pictures, {event.held_out} held out, {end}, "
                     f"on {event.device}" + (f", resumed at step {event.step}" if event.step else "")
                 )
-                form = "{percentage:3.0f}%|{bar}| {elapsed}{postfix}"
-                self._bar = tqdm(total=1.0, bar_format=form, file=bar_stream(), leave=False)
+                self._bar = Bar(1.0, share=True)
             case Stepped():
                 if self._bar is not None:
-                    self._bar.set_postfix_str(
+                    self._bar.advance(
+                        event.done - self._bar.done,
                         f"step {event.step}, {event.steps_per_second:.1f}/s, "
                         f"{_numbers(event.losses)}, waits {event.waiting:.0%}",
-                        refresh=False,
                     )
-                    self._bar.n = round(event.done, 4)
-                    self._bar.refresh()
             case Validated():
                 mark = " *" if event.best else ""
                 self._say(f"step {event.step}: {_numbers(event.metrics)}{mark}")
             case Warned():
-                self._say(f"warning: {one_line(event.message)}")
+                self._say(f"warning: {event.message}")
             case Saved():
                 pass  # the line of the validation says it with a star
 
@@ -81,14 +76,15 @@ class TrainConsole:
         )
 
     def _say(self, text: str) -> None:
-        tqdm.write(printable(text), file=bar_stream())
+        say(one_line(text))
 
 
 class ExtractConsole:
     """A bar of frames for every video that is looked at, and one for writing."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
+        self._bar: Bar | None = None
+        self._writing = False
 
     def __enter__(self) -> ExtractConsole:
         return self
@@ -101,22 +97,22 @@ class ExtractConsole:
         """React to one event."""
         match event:
             case Started():
-                title = f"look at {one_line(event.source.name)}"
-                self._begin(tqdm(total=event.frames, desc=title, unit="frame", file=bar_stream()))
+                self._begin(Bar(event.frames, title=f"look at {event.source.name}"))
             case Advanced():
-                if event.bottleneck == "write" and (self._bar is None or self._bar.desc != "write"):
-                    self._begin(tqdm(desc="write", unit="frame", file=bar_stream()))
+                if event.bottleneck == "write" and not self._writing:
+                    self._begin(Bar(None, title="write"))
+                    self._writing = True
                 if self._bar is not None:
-                    self._bar.update(event.frames)
+                    self._bar.advance(event.frames)
             case Warned():
-                tqdm.write(f"warning: {one_line(event.message)}", file=bar_stream())
+                say(one_line(f"warning: {event.message}"))
             case _:
                 pass
 
-    def _begin(self, bar: tqdm[Any] | None) -> None:
+    def _begin(self, bar: Bar | None) -> None:
         if self._bar is not None:
             self._bar.close()
-        self._bar = bar
+        self._bar, self._writing = bar, False
 
 
 def finish_extraction(report: ExtractReport, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from vsr.errors import OptionsError
 from vsr.geometry import Size
 from vsr.places import check_devices
+from vsr.units import binary
 
 DtypeName = Literal["auto", "fp16", "bf16", "fp32"]
 CodecName = Literal[
@@ -260,7 +261,8 @@ class BatchOptions:
 
 def _at_least(name: str, value: int | None, least: int, shown: str | None = None) -> None:
     if value is not None and value < least:
-        raise OptionsError(f"{name} must be at least {shown or least}, got {value}")
+        got = value if shown is None else binary(value)
+        raise OptionsError(f"{name} must be at least {shown or least}, got {got}")
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -17,6 +17,15 @@ def amount(count: int) -> str:
     return f"{size:.3g} {units[0]}"
 
 
+def binary(count: int) -> str:
+    """ "512MB", in powers of 1024 as memory is asked for: what :func:`parse_bytes` reads."""
+    size, units = float(count), ["", "KB", "MB", "GB", "TB"]
+    while size >= 1024 and len(units) > 1:
+        size /= 1024
+        del units[0]
+    return f"{size:.4g}{units[0] or ' bytes'}"
+
+
 def clock(seconds: float) -> str:
     """ "4.2 s", "12:05 min" or "3:04:05 h"."""
     if seconds < 60:

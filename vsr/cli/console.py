@@ -60,7 +60,7 @@ class Console:
         self._workers: dict[str, Bar] = {}
         self._progress = Progress()
         self._files: dict[int, Progress] = {}  # those that are made at once
-        self._together = False
+        self._together = self._idle = False
         self._lock = threading.Lock()
         if verbose:
             logging.basicConfig(level=logging.INFO, stream=sys.stderr)
@@ -76,12 +76,16 @@ class Console:
             self._lines.tell(last, self._progress)
 
     def say_finishing(self) -> None:
-        """One line after the first Ctrl-C."""
-        self._say("finishing this segment; press Ctrl-C again to stop at once")
+        """One line after the first Ctrl-C, where there is something to finish."""
+        if self._idle:
+            self._say("stopped watching")
+        else:
+            self._say("finishing this segment; press Ctrl-C again to stop at once")
 
     def on_event(self, event: Event) -> None:
         """Show one event, from whatever thread it comes."""
         with self._lock:
+            self._idle = isinstance(event, Waiting)
             if isinstance(event, OfFile):
                 event = self._turn_to(event)
             else:

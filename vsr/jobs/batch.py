@@ -153,7 +153,9 @@ class Batch:
         with suppress(MediaError):  # a disk that fails has failed the files, too
             self._record.close()
         seconds = time.perf_counter() - self._begun
-        report = BatchReport(self.out, tuple(self.outcomes), self.others, seconds)
+        # A watched file may come by again: what became of it is the last that did.
+        last = {(outcome.source, outcome.target): outcome for outcome in self.outcomes}
+        report = BatchReport(self.out, tuple(last.values()), self.others, seconds)
         self.on_event(BatchFinished(report))
         return report
 

@@ -17,6 +17,8 @@ from vsr.jobs.segments import Diverged, Task
 from vsr.jobs.workers.executor import Executor, RunOutcome
 from vsr.jobs.workers.local import LocalExecutor
 from vsr.media.alone import alone
+from vsr.media.index import frame_times
+from vsr.media.probe import MediaInfo
 from vsr.media.writer import Segment
 from vsr.options import EngineOptions
 
@@ -65,7 +67,7 @@ class Production:
         if not self.finished:
             raise MediaError(
                 f"no frame of {self.plan.info.path} lies in the chosen stretch",
-                hint="check --start and --end",
+                hint=_where(self.plan.info),
             )
         return done
 
@@ -108,3 +110,14 @@ def settled(options: EngineOptions, tiles: TilePlan, batch: int) -> EngineOption
     """The options with the tiles and the batch chosen, so that no worker chooses others."""
     side = max(16, tiles.window.width, tiles.window.height)
     return replace(options, tile=side, batch=batch)
+
+
+def _where(info: MediaInfo) -> str:
+    """Where a video's frames lie on the clock of ``--start`` and ``--end``, for people."""
+    times = None if info.is_folder else frame_times(info)
+    if not times:
+        return "check --start and --end"
+    first, last = (
+        float(time * info.time_base) - info.start_seconds for time in (times[0], times[-1])
+    )
+    return f"its frames begin at {first:.3f} s, and the last is at {last:.3f} s"

@@ -109,6 +109,8 @@ def checked(
     inputs: Sequence[Path], out: Path, options: UpscaleOptions, several: BatchOptions
 ) -> Finding:
     """The inputs of a batch that can be: there is something to do, and a place for it."""
+    if several.watch and not any(path.is_dir() for path in inputs):
+        raise OptionsError("--watch needs a folder to watch", hint="vsr upscale FOLDER OUT --watch")
     if out.suffix.lower() in CONTAINERS and not out.is_dir():
         raise OptionsError(
             f"several files cannot become {out}", hint="give a folder as the target, or --to FOLDER"
@@ -125,8 +127,6 @@ def checked(
         raise OptionsError(
             "--preview is for one video", hint="vsr upscale VIDEO TARGET --preview 5"
         )
-    if several.watch and not any(path.is_dir() for path in inputs):
-        raise OptionsError("--watch needs a folder to watch", hint="vsr upscale FOLDER OUT --watch")
     finding = find(inputs, out, several)
     if not finding.files and not several.watch:
         raise OptionsError(

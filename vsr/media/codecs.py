@@ -13,7 +13,8 @@ CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", "
 class Codec:
     """An encoder of FFmpeg, and the names of its options.
 
-    ``quality`` and ``speed`` name its options for ``--crf`` and ``--preset``, with their defaults.
+    ``quality`` and ``speed`` name its options for ``--crf`` and ``--preset``, with their defaults;
+    the first goes from 0 to ``most_quality``, the second takes one of ``speeds``.
     ``segment`` is the container that segments are kept in: NUT keeps any time base exactly, but not
     every codec. ``aspect`` and ``full_range`` tell whether its bitstream can say these.
     """
@@ -28,16 +29,30 @@ class Codec:
     aspect: bool = True
     full_range: bool = True
     max_side: int = 16384
+    most_quality: int = 51
+    speeds: tuple[str, ...] = ()
     fixed: tuple[tuple[str, str], ...] = ()
 
 
+_X26 = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
+    "placebo",
+)  # fmt: skip
+_SVT = tuple(map(str, range(-2, 14)))
+_P = tuple(f"p{number}" for number in range(1, 8))
 _NVENC = (("rc", "vbr"), ("b:v", "0"))
 _COMMON = ("mp4", "mov", "matroska")
 CODECS: dict[str, Codec] = {
-    "h264": Codec("libx264", ("crf", "17"), ("preset", "medium"), _COMMON),
-    "hevc": Codec("libx265", ("crf", "19"), ("preset", "medium"), _COMMON),
+    "h264": Codec("libx264", ("crf", "17"), ("preset", "medium"), _COMMON, speeds=_X26),
+    "hevc": Codec("libx265", ("crf", "19"), ("preset", "medium"), _COMMON, speeds=_X26),
     "av1": Codec(
-        "libsvtav1", ("crf", "24"), ("preset", "8"), ("mp4", "matroska", "webm"), aspect=False
+        "libsvtav1",
+        ("crf", "24"),
+        ("preset", "8"),
+        ("mp4", "matroska", "webm"),
+        aspect=False,
+        most_quality=63,
+        speeds=_SVT,
     ),
     "prores": Codec(
         "prores_ks",
@@ -60,10 +75,22 @@ CODECS: dict[str, Codec] = {
         fixed=(("level", "3"), ("slices", "4")),
     ),
     "h264_nvenc": Codec(
-        "h264_nvenc", ("cq", "19"), ("preset", "p5"), _COMMON, max_side=4096, fixed=_NVENC
+        "h264_nvenc",
+        ("cq", "19"),
+        ("preset", "p5"),
+        _COMMON,
+        max_side=4096,
+        fixed=_NVENC,
+        speeds=_P,
     ),
     "hevc_nvenc": Codec(
-        "hevc_nvenc", ("cq", "21"), ("preset", "p5"), _COMMON, max_side=8192, fixed=_NVENC
+        "hevc_nvenc",
+        ("cq", "21"),
+        ("preset", "p5"),
+        _COMMON,
+        max_side=8192,
+        fixed=_NVENC,
+        speeds=_P,
     ),
     "av1_nvenc": Codec(
         "av1_nvenc",
@@ -73,6 +100,8 @@ CODECS: dict[str, Codec] = {
         aspect=False,
         max_side=8192,
         fixed=_NVENC,
+        most_quality=63,
+        speeds=_P,
     ),
 }
 

@@ -272,6 +272,16 @@ def _options(
             raise OptionsError(f"{name} has no {flag}", hint="use --encoder-option for what it has")
         if option is not None:
             chosen[option[0]] = option[1] if given is None else given
+    if asked.crf is not None and asked.crf > codec.most_quality:
+        raise OptionsError(
+            f"crf must be from 0 to {codec.most_quality} for {name}, got {asked.crf:g}",
+            hint="less is better and larger; by default "
+            + (codec.quality[1] if codec.quality else "none"),
+        )
+    if asked.preset is not None and codec.speeds and asked.preset not in codec.speeds:
+        raise OptionsError(
+            f"{name} has no preset {asked.preset!r}", hint=f"one of {', '.join(codec.speeds)}"
+        )
     params = {"libx265": "x265-params", "libsvtav1": "svtav1-params"}.get(codec.encoder)
     if codec.encoder == "libx265":
         hdr = x265_params(info.hdr) if info.hdr else []

@@ -104,7 +104,10 @@ def probe(path: Path, *, allow_huge: bool = False) -> MediaInfo:
         stream = _main_video(container, path)
         # A context without a codec is one that FFmpeg does not know, whatever the stubs say.
         if stream.codec_context is None or stream.codec_context.codec is None:  # pyright: ignore
-            raise MediaError(f"{path}: no decoder for its video", hint="it may be damaged")
+            raise MediaError(
+                f"{path}: FFmpeg has no decoder for its video",
+                hint="convert it with a program that knows its codec, such as the one it came from",
+            )
         if stream.width > 0 and stream.height > 0:
             check_claim(path, Size(stream.width, stream.height), allow_huge=allow_huge)
         stream.codec_context.options = {"max_pixels": str(most)}  # what its own headers claim

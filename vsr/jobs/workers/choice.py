@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from vsr.events import EventSink
+from vsr.events import EventSink, Warned
 from vsr.jobs.devices import worker_devices
 from vsr.jobs.workers.executor import Executor
 from vsr.jobs.workers.pool import WorkerPool
@@ -15,6 +15,7 @@ from vsr.jobs.workers.ray import RayExecutor, connect
 from vsr.jobs.workers.worker import WorkerSetup
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions, UpscaleOptions
+from vsr.system import processors
 
 
 @contextmanager
@@ -29,6 +30,14 @@ def open_executor(
         ):
             yield executor
     elif options.devices is not None:
+        count = int(options.devices.removeprefix("cpu:")) if "cpu:" in options.devices else 0
+        if count > processors():
+            on_event(
+                Warned(
+                    f"{count} processes share {processors()} processor cores: "
+                    f"--devices cpu:{processors()} is as fast, and takes less memory"
+                )
+            )
         with _closing(_process_pool(upscaler, options.engine, options.devices)) as executor:
             yield executor
     else:

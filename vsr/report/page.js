@@ -257,6 +257,7 @@
   $("split").addEventListener("input", () => setSplit($("split").value / 1000));
 
   // The film strip -----------------------------------------------------------------------------
+  if (data.reference) $("order").textContent = "Frames, the worst first";
   data.frames.forEach((frame, place) => {
     const thumb = make("img", { src: frame.pictures[films.length - 1], alt: "", loading: "lazy" });
     const button = make("button", { type: "button" }, thumb,

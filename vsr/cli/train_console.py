@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -67,11 +68,13 @@ class TrainConsole:
             print(json.dumps(asdict(report), default=str))
             return
         state = "finished" if report.finished else "stopped; run it again to go on"
+        if not report.step:
+            state = "nothing learnt yet" if report.finished else "stopped before the first step"
         print(
             f"{state}: {report.step} steps in {report.seconds / 60:.1f} min, "
             f"{report.steps_per_second:.1f} steps/s, {report.waiting:.1%} waited for data\n"
             f"before: {_numbers(report.start)}\nbest:   {_numbers(report.metrics)}\n"
-            f"use it: vsr upscale VIDEO --model {report.best}",
+            f"use it: vsr upscale VIDEO TARGET --model {shlex.quote(str(report.best))}",
             file=sys.stderr,
         )
 

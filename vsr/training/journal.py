@@ -106,10 +106,10 @@ def _board(folder: Path) -> Any:
 def plot(folder: Path) -> Path:
     """Draw ``loss.png``: the losses above, on a logarithmic scale, and the metrics below."""
     lines = read(folder)
-    losses = _series(lines, "losses")
+    losses = {name: _smooth(curve) for name, curve in _series(lines, "losses").items()}
     metrics = _series(lines, "metrics")
-    panels = [_panel("losses (log10)", losses, math.log10)]
-    panels += [_panel(name, {name: series}, float) for name, series in metrics.items()]
+    panels = [_panel("mean losses, by step, logarithmic", losses, logarithmic=True)]
+    panels += [_panel(f"{name}, by step", {name: series}) for name, series in metrics.items()]
     path = folder / "loss.png"
     write_png(path, np.vstack(panels))
     return path
@@ -123,13 +123,29 @@ def _series(lines: list[Line], group: str) -> dict[str, list[tuple[int, float]]]
     return found
 
 
+def _smooth(curve: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Without a jump at the end: a point is a mean over the steps behind the one before.
+
+    The last one's may be a few, where a run ends between reports: it is taken together with the
+    point before, each by its number of steps.
+    """
+    if len(curve) < 2:
+        return curve
+    (before, value), (last, final) = curve[-2:]
+    usual, few = before - (curve[-3][0] if len(curve) > 2 else 0), last - before
+    if few * 2 > usual:
+        return curve
+    return [*curve[:-2], (last, (value * usual + final * few) / max(1, usual + few))]
+
+
 def _panel(
-    title: str, curves: Mapping[str, list[tuple[int, float]]], scale: Callable[[float], float]
+    title: str, curves: Mapping[str, list[tuple[int, float]]], *, logarithmic: bool = False
 ) -> Pixels:
+    scale: Callable[[float], float] = math.log10 if logarithmic else float
     width, height = PANEL
     paper = np.full((height, width, 3), 255, dtype=np.uint8)
     points = {
-        name: [(step, scale(value)) for step, value in curve if scale is float or value > 0]
+        name: [(step, scale(value)) for step, value in curve if value > 0 or not logarithmic]
         for name, curve in curves.items()
     }
     everything = [point for curve in points.values() for point in curve]
@@ -149,7 +165,8 @@ def _panel(
         value = low + share * span
         left = place(0, value)
         cv2.line(paper, left, (width - 16, left[1]), (225, 225, 225), 1)
-        _words(paper, f"{value:.4g}", (4, left[1] + 4), (90, 90, 90))
+        shown = 10**value if logarithmic else value
+        _words(paper, f"{shown:.3g}", (4, left[1] + 4), (90, 90, 90))
         _words(
             paper,
             f"{round(last * share)}",
@@ -161,7 +178,7 @@ def _panel(
         line = np.array([place(*point) for point in curve], dtype=np.int32).reshape(-1, 1, 2)
         cv2.polylines(paper, [line], False, colour, 1, cv2.LINE_AA)
         if len(points) > 1:
-            _words(paper, name, (MARGIN + 130 + 95 * index, 18), colour)
+            _words(paper, name, (MARGIN + 240 + 95 * index, 18), colour)
     return paper
 
 

@@ -28,6 +28,8 @@ _RUNTIME: tuple[str, ...] = (
     "out",
 )
 """Fields that do not change what is learnt, so a run may be resumed with others."""
+TEST_SETS = ("set5", "set14", "bsd100", "bsds100")
+"""Sets on which models are reported, by the names of their folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,14 @@ class TrainOptions:
             raise OptionsError(f"pixel_weight must not be negative, got {self.pixel_weight:g}")
         if self.pixel_first is not None and not 0 <= self.pixel_first <= 1:
             raise OptionsError(f"pixel_first must be from 0 to 1, got {self.pixel_first:g}")
+        for place in (*self.frames, *(() if self.val is None else (self.val,))):
+            tested = [part for part in place.absolute().parts if part.lower() in TEST_SETS]
+            if tested:
+                raise OptionsError(
+                    f"{tested[0]} is a test set: what is learnt or chosen on it is not measured on "
+                    f"it, got {place}",
+                    hint="leave --val away to hold out some of the material; `vsr eval` reports",
+                )
 
     def as_json(self) -> dict[str, object]:
         """Every field as JSON has it; a checkpoint keeps this."""

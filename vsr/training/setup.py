@@ -164,8 +164,13 @@ def prepare(
 def _again(recipe: Recipe, options: TrainOptions, before: Checkpoint) -> Start:
     """A network as the earlier run built it: the weights that it began with may be gone."""
     given = before.options.get("arch")
-    arch = named(str(before.options["recipe"]), str(given) if given else None).arch
+    was = named(str(before.options["recipe"]), str(given) if given else None)
+    arch, had = was.arch, {**ARCHS[was.arch].defaults, **before.hparams}
     other = [f"{name}={value}" for name, value in options.net if before.hparams.get(name) != value]
+    if options.arch is not None and was.generator != recipe.generator:  # one class, other numbers
+        other = [
+            f"{name}={value}" for name, value in recipe.network.items() if had.get(name) != value
+        ]
     if arch != recipe.arch or other:
         raise OptionsError(
             f"the run in {options.out} trains {arch} with {before.hparams}: "

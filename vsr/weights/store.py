@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]  # no stubs
+from safetensors.torch import save as as_bytes  # pyright: ignore[reportUnknownVariableType]  # no stubs
 from torch import nn
 
 from vsr.errors import OptionsError, WeightsError
@@ -168,7 +168,8 @@ def save(
     metadata = {"format": FORMAT, "arch": arch, "hparams": json.dumps(dict(hparams))}
     part = path.with_name(path.name + ".part")
     try:
-        save_file(tensors, part, {**(card or {}), **metadata})
+        # Not by safetensors' own writing: its files are for their owner alone.
+        part.write_bytes(as_bytes(tensors, {**(card or {}), **metadata}))
         replace_file(part, path)
     except OSError as error:
         raise WeightsError(f"cannot write {path}: {error.strerror or error}") from error

@@ -17,7 +17,9 @@ _KERNELS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS
 
 def bicubic(frames: Frames, height: int, width: int) -> Frames:
     """Antialiased bicubic, Keys' a = -1/2, as MATLAB's ``imresize`` and Pillow shrink."""
-    pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
+    # A picture of the cache may not be written to, and torch has no such tensors.
+    owned = np.require(frames, requirements=("C", "W"))
+    pixels = torch.from_numpy(owned).permute(0, 3, 1, 2)
     resized = functional.interpolate(pixels, size=(height, width), mode="bicubic", antialias=True)
     return np.ascontiguousarray(resized.permute(0, 2, 3, 1).numpy())
 

@@ -57,6 +57,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """The front door, though nothing of it is imported yet."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> object:
     """Import on first use (PEP 562), so that ``import vsr`` costs nothing."""
     if name == "errors":

@@ -31,6 +31,7 @@ from vsr.motion import Motion, MotionEstimator
 from vsr.options import EngineOptions
 
 DEEP = 65535  # the largest code value of 16 bits
+MOST_LEVEL = 8.0  # of what should be 0..1; networks overshoot by less, code values are above it
 Pixels = Callable[[slice, Box], Tensor]
 """RGB of consecutive frames in a box."""
 
@@ -192,8 +193,10 @@ class Engine(PlacedNetwork):
         """(n, 3 or 4, h, w) RGB(A) 0..1 to (n, 3 or 4, H, W) float32 on the same device.
 
         ``size`` is the size to resample to, the network's own enlargement by default. The result is
-        not clamped.
+        not clamped: networks overshoot at edges, by a little. Raises :class:`OptionsError` for what
+        is no tensor of floating point, and for values far outside of 0..1, such as code values.
         """
+        _check_pixels(pixels)
         if pixels.dim() != 4 or pixels.shape[1] not in (3, 4):
             raise OptionsError(f"pixels must be (n, 3 or 4, h, w), got {tuple(pixels.shape)}")
         low = Size(pixels.shape[-1], pixels.shape[-2])
@@ -364,3 +367,24 @@ class Engine(PlacedNetwork):
                 mending.look(pixels(some, tile.window), some, tile.window, tile.kept)
         self._tell_mended(mending.settle())
         return mending
+
+
+def _check_pixels(pixels: object) -> None:
+    """Whether it is a tensor of floats of about 0..1: what a network made may overshoot."""
+    if not isinstance(pixels, Tensor):
+        raise OptionsError(
+            f"pixels must be a torch tensor, got {type(pixels).__module__}.{type(pixels).__name__}",
+            hint="of numpy (h, w, 3) uint8: "
+            "torch.from_numpy(array).permute(2, 0, 1)[None].float() / 255",
+        )
+    if not pixels.is_floating_point():
+        raise OptionsError(
+            f"pixels must be of floating point, 0..1, got {pixels.dtype}",
+            hint="of 8-bit code values: pixels.float() / 255",
+        )
+    if pixels.numel() and float(pixels.abs().amax()) > MOST_LEVEL:
+        raise OptionsError(
+            f"pixels must be 0..1, got values from {float(pixels.amin()):g} to "
+            f"{float(pixels.amax()):g}",
+            hint="divide code values by their largest, 255 for 8 bits",
+        )

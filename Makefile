@@ -69,7 +69,8 @@ cluster: .venv/ready ## a cluster on this machine, whose workers and nodes are k
 fuzz: .venv/ready ## damaged files by the thousand through the commands
 	$(BIN)/python -m fuzz
 
-faults: .venv/ready ## each call of the system made to fail once, and for good
+faults: .venv/ready ## each call of the system made to fail once, and for good; power cuts replayed
+	$(BIN)/python -m tests.faults.power_cut
 	$(BIN)/python -m tests.faults.sweep
 
 quality: .venv/ready ## measure every model on the test sets of $$VSR_MEDIA

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Literal
 
@@ -14,7 +15,7 @@ from vsr.color import BT709, BT2020_NCL, SMPTE170M, YCGCO, ColorSpec, from_rgb
 from vsr.errors import WeightsError
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
-from vsr.infer.folding import Around, Folding, folding
+from vsr.infer.folding import Around, Folding, _mirror, _mirror_at_once, folding  # pyright: ignore[reportPrivateUsage]
 from vsr.infer.fusing import convolved
 from vsr.models.unshuffled import Unshuffled
 from vsr.options import EngineOptions
@@ -58,6 +59,52 @@ def test_it_agrees_with_the_general_way(
         off = (plane.to(torch.int32) - other.to(torch.int32)).abs()
         assert off.max() <= 1
         assert off.double().mean() < (0.05 if spec.depth == 16 else 2e-3)  # near a half
+
+
+@pytest.mark.parametrize("side", [2, 4])
+@pytest.mark.parametrize("shift", [(0, 0), (1, 0), (0, 1), (1, 1)], ids=str)
+@pytest.mark.parametrize("depth", [8, 10, 12, 16])
+def test_plain_convolutions_agree_for_every_matrix_range_and_siting(
+    side: int, shift: tuple[int, int], depth: int
+) -> None:
+    """As on a GPU, which has no oneDNN: by torch's own convolutions and indices, on the CPU."""
+    torch.manual_seed(11)
+    for matrix, full, siting in itertools.product(
+        (BT709, SMPTE170M, BT2020_NCL, YCGCO, 4, 7), (1, 2), range(7)
+    ):
+        spec = ColorSpec("yuv", depth, shift, matrix=matrix, range=full, siting=siting)
+        given = cells(side, 7, 9, frames=1)
+        expected = from_rgb(given.shuffled(), spec)
+        made = Folding(spec, side, plain=True).convert(given, Around(0, 0, 0, 0))
+        for plane, other in zip(made, expected, strict=True):
+            assert plane.shape == other.shape
+            assert plane.dtype == other.dtype
+            off = (plane.to(torch.int32) - other.to(torch.int32)).abs()
+            assert off.max() <= 1
+            assert off.double().mean() < (0.1 if depth == 16 else 0.02)  # near a half
+
+
+@pytest.mark.parametrize("on", [True, False])
+@pytest.mark.parametrize(
+    ("before", "length", "after"), [(2, 5, 2), (0, 3, 1), (3, 1, 3), (2, 4, 0)]
+)
+def test_all_is_mirrored_at_once_as_one_by_one(
+    on: bool, before: int, length: int, after: int
+) -> None:
+    torch.manual_seed(12)
+    line = torch.rand(2, 3, before + length + after, 4)
+    other = line.clone()
+    _mirror(line, before, length, after, on=on)
+    _mirror_at_once(other, before, length, after, on=on)
+    assert torch.equal(line, other)
+
+
+def test_a_gpu_converts_so_what_it_can() -> None:
+    gpu = torch.device("cuda")
+    assert Folding.suits(ColorSpec(matrix=1), 4, gpu)
+    assert not Folding.suits(ColorSpec(matrix=1), 3, gpu)
+    assert not Folding.suits(ColorSpec(matrix=1, alpha=True), 4, gpu)
+    assert not Folding.suits(ColorSpec("rgb", 8, (0, 0)), 4, gpu)
 
 
 @pytest.mark.parametrize("side", [2, 4])

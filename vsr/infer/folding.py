@@ -2,9 +2,9 @@
 
 The conversion is linear up to the rounding. A cell's luma is a small matrix product of its
 channels, its chroma two convolutions over the cells around it. So values pass through memory a few
-times instead of forty, and the shuffle moves bytes instead of floats. For x86 CPUs, through oneDNN,
-whose sums do not depend on how many pixels are computed at once. :func:`vsr.color.from_rgb` is the
-general way; both agree within rounding.
+times instead of forty, and the shuffle moves bytes instead of floats. On x86 CPUs through oneDNN,
+whose sums do not depend on how many pixels are computed at once; on CUDA GPUs by torch's plain
+convolutions. :func:`vsr.color.from_rgb` is the general way; both agree within rounding.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from vsr.chroma import DOWN_SUPPORT, chroma_down, mirrored, sited_on_luma
 from vsr.color import ColorSpec, luma_and_chroma
 from vsr.geometry import Box
+from vsr.infer.device import CPU, arithmetic
 from vsr.infer.fusing import convolved
 from vsr.models.unshuffled import Unshuffled
 
@@ -38,8 +40,14 @@ class Around:
 class Folding:
     """Converts cells of ``side`` by ``side`` pixels to planes of a spec, its matrix resolved."""
 
-    def __init__(self, spec: ColorSpec, side: int) -> None:
-        self._side, self._dtype = side, spec.dtype
+    def __init__(
+        self, spec: ColorSpec, side: int, device: torch.device = CPU, *, plain: bool = False
+    ) -> None:
+        """``plain`` is for torch's own convolutions and indices, on a CPU too."""
+        self._side, self._dtype, self._device = side, spec.dtype, device
+        plain = plain or device.type != "cpu"
+        self._convolved = functional.conv2d if plain else convolved
+        self._mirror = _mirror_at_once if plain else _mirror
         self._peak = float((1 << spec.depth) - 1)
         self._on = sited_on_luma(spec.siting)
         wide, high = spec.shift
@@ -58,14 +66,16 @@ class Folding:
         self._luma_offset = offsets[0].repeat(side**2) + 0.5
         self._small = (side >> high, side >> wide)  # chroma samples of a cell
         self._chroma_offset = offsets[1:].repeat_interleave(self._across.shape[0] // 2) + 0.5
+        for name in ("_luma", "_down", "_across", "_luma_offset", "_chroma_offset"):
+            setattr(self, name, getattr(self, name).to(device))
 
     @staticmethod
     def suits(spec: ColorSpec, side: int, device: torch.device) -> bool:
         """Whether the device is one whose sums were tested, and a cell is whole chroma samples."""
+        x86 = platform.machine().lower() in ("x86_64", "amd64")
+        tested = x86 and torch.backends.mkldnn.is_available()
         return (
-            device.type == "cpu"
-            and torch.backends.mkldnn.is_available()
-            and platform.machine().lower() in ("x86_64", "amd64")
+            (device.type == "cuda" or (device.type == "cpu" and tested))
             and spec.layout == "yuv"
             and not spec.alpha
             and max(spec.shift) <= 1
@@ -79,8 +89,10 @@ class Folding:
         the picture ends there and is mirrored.
         """
         wide, x, y = self._extended(cells, around)
-        luma = convolved(wide, self._luma, self._luma_offset)
-        chroma = convolved(convolved(wide, self._down), self._across, self._chroma_offset)
+        with arithmetic(self._device):
+            luma = self._convolved(wide, self._luma, self._luma_offset)
+            chroma = self._convolved(wide, self._down)
+            chroma = self._convolved(chroma, self._across, self._chroma_offset)
         u, v = self._laid_out(chroma, self._small).unbind(1)
         whole = luma[..., y.start : y.stop, x.start : x.stop]
         return self._laid_out(whole, (self._side, self._side)).squeeze(1), u, v
@@ -92,7 +104,7 @@ class Folding:
         left, right = x - around.left, x - around.right  # cells that are missing
         top, bottom = y - around.top, y - around.bottom
         columns, rows = left + width + right, top + height + bottom
-        lines = torch.empty(count, rows, columns, channels)
+        lines = torch.empty(count, rows, columns, channels, device=self._device)
         wide = lines.permute(0, 3, 1, 2)
         given = wide[..., top : top + height, left : left + width]
         *others, last = cells.parts
@@ -101,8 +113,8 @@ class Folding:
             given.add_(part)
         pixels = lines.view(count, rows, columns, -1, side, side)
         across = pixels[:, top : top + height].permute(0, 1, 3, 4, 2, 5)
-        _mirror(across, left, width, right, on=self._on[0])
-        _mirror(pixels.permute(0, 2, 3, 5, 1, 4), top, height, bottom, on=self._on[1])
+        self._mirror(across, left, width, right, on=self._on[0])
+        self._mirror(pixels.permute(0, 2, 3, 5, 1, 4), top, height, bottom, on=self._on[1])
         return wide, range(x, columns - x), range(y, rows - y)
 
     def _laid_out(self, values: Tensor, cell: tuple[int, int]) -> Tensor:
@@ -111,6 +123,7 @@ class Folding:
         Half a code value was added before, so that truncation rounds.
         """
         codes = values.clamp_(0, self._peak + 0.5).to(self._dtype).permute(0, 2, 3, 1)
+        codes = codes.contiguous()  # as oneDNN leaves it; other libraries may not
         rows, columns = cell
         lines = codes.view(_WORDS[columns * codes.element_size()])  # a cell's line is one number
         count, height, width, _ = lines.shape
@@ -142,9 +155,9 @@ def cut(
 
 @lru_cache(8)
 @torch.inference_mode(False)
-def folding(spec: ColorSpec, side: int) -> Folding:
+def folding(spec: ColorSpec, side: int, device: torch.device = CPU) -> Folding:
     """Returns the converter for a spec; the last eight are kept."""
-    return Folding(spec, side)
+    return Folding(spec, side, device)
 
 
 def _filter(spec: ColorSpec, side: int, axis: int, reach: int) -> Tensor:
@@ -180,3 +193,23 @@ def _mirror(line: Tensor, before: int, length: int, after: int, *, on: bool) -> 
             for place, seen in enumerate(map(int, places), (before + start) * side):
                 cell, pixel = divmod(seen + before * side, side)
                 line[..., place // side, place % side] = line[..., cell, pixel]
+
+
+def _mirror_at_once(line: Tensor, before: int, length: int, after: int, *, on: bool) -> None:
+    """The same in one step for each end: on a GPU every place of its own would be a launch."""
+    side = line.shape[-1]
+    for start, count in ((-before, before), (length, after)):
+        if count:
+            seen, filled = _mirrored_places(side, before, length, start, count, on, line.device)
+            line[..., filled // side, filled % side] = line[..., seen // side, seen % side]
+
+
+@lru_cache(64)
+@torch.inference_mode(False)
+def _mirrored_places(
+    side: int, before: int, length: int, start: int, count: int, on: bool, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Where to take from, and where to put, in pixels of a line with all its cells."""
+    ends = (start * side, (start + count) * side)
+    seen = mirrored(length * side, ends, on, on, device) + before * side
+    return seen, torch.arange(*ends, device=device) + before * side

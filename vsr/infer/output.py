@@ -239,7 +239,7 @@ class PlaneOutput(Output):
         """As in the base class; of a sub-pixel output, the planes cover exactly the pasted box."""
         if not isinstance(enlarged, Unshuffled):
             return super().made(enlarged, part)
-        fold = folding(self.spec, enlarged.side)
+        fold = folding(self.spec, enlarged.side, self.canvas[0].device)
         given = cut(enlarged, part.window, part.computed, part.pasted, fold.reach)
         return fold.convert(*given), part.pasted
 

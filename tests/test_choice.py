@@ -48,6 +48,14 @@ def test_the_table(kind: Any, found: Condition | None, model: str) -> None:
     assert "--model NAME takes another" in str(choice)
 
 
+def test_each_kind_of_source_has_one_default_and_auto_without_one_is_for_clean_pictures() -> None:
+    told = {row["name"]: row.get("default_for", []) for row in api.list_models()}
+    assert told["video"] == ["compressed videos"]
+    assert told["compact"] == ["clean videos", "clean pictures"]
+    assert told["tiny"] == []
+    assert vsr.load().name == "compact"
+
+
 def test_large_and_clean_videos_get_the_quickest_on_a_cpu_alone() -> None:
     large = LARGE_PIXELS + 1
     assert choose("video", condition(), pixels=large, on_cpu=True).model == "tiny"

@@ -154,6 +154,8 @@ def main(given: Sequence[str] | None = None) -> int:
     options = parser.parse_args(given)
     path = folder() / FIGURES
     try:
+        if not options.page.is_file():
+            raise OptionsError(f"there is no page {options.page}", hint="check the path")
         known: list[Row] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         if options.media is not None:
             if options.vgg is None:

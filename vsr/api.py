@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from vsr.choice import Choice, Chosen, Kind, choice_for
+from vsr.choice import USUAL, Choice, Chosen, Kind, choice_for, default_for
 from vsr.comparing.footage import Footage
 from vsr.comparing.honest import check_model
 from vsr.comparing.witness import Witness
@@ -38,8 +38,7 @@ from vsr.options import BatchOptions, EngineOptions, UpscaleOptions
 from vsr.report.front import write_page
 from vsr.report.targets import ReportTargets
 from vsr.training.vgg import load_vgg
-from vsr.weights import DEFAULTS, index
-from vsr.weights import default_model as model_for
+from vsr.weights import index
 from vsr.weights import load as load_weights
 
 PathLike = str | os.PathLike[str]
@@ -222,7 +221,7 @@ def list_models() -> list[dict[str, object]]:
             "name": entry.name,
             "psnr": entry.psnr,
             "milliseconds": entry.milliseconds,
-            "default_for": [kind for kind, name in DEFAULTS.items() if name == entry.name],
+            "default_for": default_for(entry.name),
             "about": entry.summary,
         }
         for entry in index().values()
@@ -232,8 +231,8 @@ def list_models() -> list[dict[str, object]]:
 
 
 def load(model: str = "auto") -> Upscaler:
-    """The upscaler of a name or of a weights file; ``auto`` is the one for pictures."""
-    return load_weights(model_for("picture") if model == "auto" else model)
+    """The upscaler of a name or of a weights file; ``auto`` is the one for clean pictures."""
+    return load_weights(USUAL if model == "auto" else model)
 
 
 def load_for(

@@ -43,6 +43,8 @@ TABLE: dict[tuple[Kind, bool], tuple[str, ...]] = {
 """Models by kind of source and whether it is clean: the first that is shipped."""
 QUICK: dict[bool, tuple[str, ...]] = {True: ("tiny",), False: ("video-tiny", "video")}
 """The same for large videos on a CPU."""
+USUAL = TABLE["picture", True][0]
+"""What ``auto`` means where there is no source to look at."""
 WORDS = {
     "clean": "clean",
     "compressed": "compressed",
@@ -68,6 +70,15 @@ class Chosen:
 
     upscaler: Upscaler
     choice: Choice
+
+
+def default_for(model: str) -> list[str]:
+    """The kinds of source that a model is chosen for, in words."""
+    return [
+        f"{'clean' if clean else 'compressed'} {kind}s"
+        for (kind, clean), names in TABLE.items()
+        if names[0] == model
+    ]
 
 
 def choose(

@@ -59,6 +59,13 @@ def test_pages_change_between_their_marks_alone(
         write(ROWS, other)
 
 
+def test_a_page_that_is_not_there_is_one_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tables.main(["--page", str(tmp_path / "none.md")]) == 2
+    assert "there is no page" in capsys.readouterr().err
+
+
 def test_what_is_known_is_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "index", dict)
     asked: list[object] = []

@@ -222,7 +222,8 @@ def show_models(rows: list[dict[str, Any]]) -> None:
         if "psnr" in row:
             decibels = "  ".join(f"{value:5.2f}" for value in row["psnr"])
             figures = f"{decibels}   {row['milliseconds']:5.0f}"
-        note = f" (the default for a {row['default_for'][0]})" if row.get("default_for") else ""
+        kinds = ", ".join(row.get("default_for", ()))
+        note = f" (the default for {kinds})" if kinds else ""
         print(f"{row['name']:{width}}  {figures:30}  {row['about']}{note}")
 
 

@@ -6,9 +6,7 @@ from vsr.weights.files import fitted as fitted
 from vsr.weights.files import identify as identify
 from vsr.weights.files import read as read
 from vsr.weights.files import read_file as read_file
-from vsr.weights.store import DEFAULTS as DEFAULTS
 from vsr.weights.store import Entry as Entry
-from vsr.weights.store import default_model as default_model
 from vsr.weights.store import find as find
 from vsr.weights.store import folder as folder
 from vsr.weights.store import index as index

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors.torch import save as as_bytes  # pyright: ignore[reportUnknownVariableType]  # no stubs
@@ -25,9 +24,6 @@ from vsr.system import replace_file
 from vsr.weights.blend import denoising
 from vsr.weights.files import FORMAT, Stored, read, read_file, stored_of
 from vsr.weights.third_party import third_party
-
-DEFAULTS = {"video": "video", "picture": "compact"}
-"""The model that ``auto`` means for a kind of source, on any device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +65,6 @@ def index() -> dict[str, Entry]:
 def names() -> list[str]:
     """Every name that ``load`` takes: shipped weights first, then interpolations."""
     return [*index(), *(name for name, arch in ARCHS.items() if not arch.trained)]
-
-
-def default_model(kind: Literal["video", "picture"]) -> str:
-    """The model that ``auto`` means for a video or for pictures: the one place."""
-    return DEFAULTS[kind]
 
 
 def load(

@@ -21,6 +21,7 @@ from vsr.jobs.dry import previewed
 from vsr.jobs.forecast import check_enough as check_enough
 from vsr.jobs.forecast import check_room
 from vsr.jobs.inputs import holds_videos
+from vsr.jobs.naming import default_target as default_target_of
 from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
 from vsr.jobs.plan import Plan, check_target, make_plan
 from vsr.jobs.queue import upscale_many
@@ -208,6 +209,16 @@ def model_of(options: UpscaleOptions, source: PathLike, target: PathLike) -> Cho
     on_cpu = options.cluster is None and pick(options.engine.device).type == "cpu"
     kind: Kind = "picture" if alone else "video"
     return choice_for(place, kind, on_cpu=on_cpu, allow_huge=options.allow_huge)
+
+
+def default_target(source: PathLike, options: UpscaleOptions) -> Path:
+    """Where a source's target goes unless told: beside it, such as ``in_4x.mp4``."""
+    place = Path(source)
+    _check_source(place)
+    sized = (options.scale, options.size, options.width, options.height)
+    if any(value is not None for value in sized) or (not options.then and options.model == "auto"):
+        return default_target_of(place, options, 4)  # no matter, or that of what is shipped
+    return default_target_of(place, options, load_for(options, place, place).scale)
 
 
 def list_models() -> list[dict[str, object]]:

@@ -240,7 +240,8 @@ class BatchOptions:
 
     ``include`` and ``exclude`` are patterns of names, or of paths below the input folder where they
     hold a slash. ``watch`` goes on with new files, looked for every ``poll`` seconds, once they
-    stopped growing.
+    stopped growing. ``skip_broken`` leaves files alone that an earlier run found damaged, until
+    they change.
     """
 
     recursive: bool = False
@@ -248,6 +249,7 @@ class BatchOptions:
     exclude: tuple[str, ...] = ()
     name: str = "{stem}{suffix}"
     on_error: OnError = "continue"
+    skip_broken: bool = False
     order: Order = "name"
     watch: bool = False
     poll: float = 5.0

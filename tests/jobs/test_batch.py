@@ -17,7 +17,6 @@ import pytest
 import vsr
 from tests.conftest import MakeClip, times_of
 from vsr import api
-from vsr.cli.params import sources_and_target
 from vsr.errors import MediaError, OptionsError
 from vsr.events import BatchFinished, BatchReport, Event, Skipped, Started, Waiting
 from vsr.infer.engine import Engine
@@ -271,15 +270,6 @@ def test_an_interruption_leaves_the_rest_and_says_so(library: Path, tmp_path: Pa
     assert states(events[-1].report) == {"b2.mp4": "left", "broken.mkv": "left"}
     report = api.upscale_batch([library], tmp_path / "out", options, None, should_stop=lambda: True)
     assert report.count("left") == 2
-
-
-def test_the_two_forms_of_the_command() -> None:
-    a, b, c = Path("a"), Path("b"), Path("c")
-    assert sources_and_target([a, b], None) == ([a], b)
-    assert sources_and_target([a, b], c) == ([a, b], c)
-    for places in ([a], [a, b, c]):
-        with pytest.raises(OptionsError, match="target"):
-            sources_and_target(places, None)
 
 
 def test_a_folder_of_pictures_alone_is_no_batch(library: Path, tmp_path: Path) -> None:

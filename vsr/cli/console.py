@@ -63,7 +63,11 @@ class Console:
         self._together = self._idle = False
         self._lock = threading.Lock()
         if verbose:
-            logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+            logging.basicConfig(
+                level=logging.INFO,
+                stream=sys.stderr,
+                format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+            )
 
     def __enter__(self) -> Console:
         return self
@@ -74,6 +78,10 @@ class Console:
         last = failure(error)
         if last is not None and self._lines is not None:
             self._lines.tell(last, self._progress)
+
+    def say_target(self, target: Path) -> None:
+        """One line about the target that was chosen for the person."""
+        self._say(f"target: {target} (the default: beside the source)")
 
     def say_finishing(self) -> None:
         """One line after the first Ctrl-C, where there is something to finish."""

@@ -33,6 +33,7 @@ def extract(
 ) -> None:
     """Pick sharp, different, clean frames of every scene as pictures to train on."""
     # Here, so that --help does not wait for torch and FFmpeg.
+    from vsr.cli.places import expanded
     from vsr.cli.train_console import ExtractConsole, finish_extraction
     from vsr.errors import OptionsError
     from vsr.media.extract import extract as run
@@ -41,7 +42,7 @@ def extract(
     if len(places) < 2:
         raise OptionsError("give videos and, last, a folder", hint="vsr extract film.mp4 frames/")
     options = ExtractOptions(
-        tuple(places[:-1]), places[-1], every=every, most=most, size=size, crops=crops,
+        tuple(expanded(places[:-1])), places[-1], every=every, most=most, size=size, crops=crops,
         burst=burst, overwrite=overwrite,
     )  # fmt: skip
     with ExtractConsole() as console:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -14,9 +15,10 @@ from vsr.options import CodecName, DtypeName, OnError, Order, Switch
 Places = Annotated[
     list[Path],
     typer.Argument(
-        metavar="SOURCE TARGET",
+        metavar="SOURCE [TARGET]",
         help="A video, a picture, or a folder of either, and where to: the same kinds; a folder "
-        "has no suffix. With --to: any number of videos and folders of them.",
+        "has no suffix. Without a target: beside the source, as in_4x.mp4. With --to: any number "
+        "of videos and folders of them. Quoted patterns are expanded.",
     ),
 ]
 
@@ -165,6 +167,13 @@ Failing = Annotated[
         "--on-error", metavar="|".join(get_args(OnError)), help="Folders: after a file that failed."
     ),
 ]
+SkipBroken = Annotated[
+    bool,
+    typer.Option(
+        "--skip-broken",
+        help="Folders: leave files alone that failed as damaged, until they change.",
+    ),
+]
 Sorting = Annotated[
     str,
     typer.Option("--order", metavar="|".join(get_args(Order)), help="Folders: what goes first."),
@@ -235,20 +244,10 @@ def pairs(texts: list[str] | None) -> tuple[tuple[str, str], ...]:
     return tuple((key, value) for key, _, value in split)
 
 
-def sources_and_target(places: list[Path], to: Path | None) -> tuple[list[Path], Path]:
-    """The two forms of the command: ``SOURCE TARGET``, and ``SOURCE... --to FOLDER``."""
-    if to is not None:
-        return places, to
-    if len(places) < 2:
-        raise OptionsError(
-            f"there is no target for {places[0]}", hint="vsr upscale SOURCE TARGET, or --to FOLDER"
-        )
-    if len(places) > 2:
-        raise OptionsError(
-            f"{len(places)} places were given, and a source has one target",
-            hint="for several sources: vsr upscale SOURCE... --to FOLDER",
-        )
-    return places[:1], places[1]
+def is_asked(ctx: typer.Context, options: type[Any]) -> bool:
+    """Whether a flag of these options stands on the command line, and not only in vsr.toml."""
+    sources = (ctx.get_parameter_source(field.name) for field in fields(options))
+    return any(source is not None and source.name == "COMMANDLINE" for source in sources)
 
 
 def check_complete(report: BatchReport, *, stopped: int | None) -> None:
@@ -259,5 +258,6 @@ def check_complete(report: BatchReport, *, stopped: int | None) -> None:
     if failed:
         raise BatchIncomplete(
             f"{failed} of {len(report.outcomes)} files failed",
-            hint="the same command tries them again, and skips what is finished",
+            hint="the same command tries them again, and skips what is finished; --skip-broken "
+            "leaves those alone that are damaged",
         )

@@ -9,6 +9,7 @@ import typer
 
 from vsr.cli import params
 from vsr.cli.console import as_json
+from vsr.cli.places import expanded
 from vsr.cli.tables import library_text
 from vsr.options import BatchOptions, UpscaleOptions
 from vsr.runtime import let_threads_sleep
@@ -47,7 +48,7 @@ def plan(
     from vsr.jobs.library import plan_library
 
     made = plan_library(
-        sources,
+        expanded(sources),
         api.chooser(options),
         options,
         BatchOptions(recursive=recursive),

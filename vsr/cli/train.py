@@ -114,6 +114,7 @@ def train(
 ) -> None:
     """Learn weights from your own footage: pictures, videos, or a folder of both."""
     # Here, so that --help does not wait for torch.
+    from vsr.cli.places import expanded
     from vsr.cli.signals import wish_to_end
     from vsr.cli.train_console import TrainConsole
     from vsr.training.loop import train as run
@@ -121,7 +122,7 @@ def train(
     from vsr.units import parse_bytes
 
     options = TrainOptions(
-        frames=tuple(frames), out=out, recipe=recipe, arch=arch, init=init, steps=steps,
+        frames=tuple(expanded(frames)), out=out, recipe=recipe, arch=arch, init=init, steps=steps,
         minutes=minutes, pause_minutes=pause_minutes, batch=batch, patch=patch, lr=lr, seed=seed,
         device=device, dtype=dtype, workers=workers, val=val, validate_every=validate_every,
         resume=resume, degrade=degrade, vgg=vgg, pixel=pixel, pixel_weight=pixel_weight,

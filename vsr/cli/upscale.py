@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import typer
+
 from vsr.cli import params
 from vsr.cli.console import Console, show_report
+from vsr.cli.places import sources_and_target
 from vsr.cli.signals import wish_to_end
 from vsr.events import Planned
 from vsr.options import BatchOptions, UpscaleOptions
@@ -14,6 +17,7 @@ from vsr.units import parse_bytes, parse_seconds, parse_size
 
 
 def upscale(
+    ctx: typer.Context,
     places: params.Places,
     to: params.To = None,
     model: params.Model = "auto",
@@ -55,6 +59,7 @@ def upscale(
     exclude: params.Exclude = None,
     name: params.Name = "{stem}{suffix}",
     on_error: params.Failing = "continue",
+    skip_broken: params.SkipBroken = False,
     order: params.Sorting = "name",
     watch: params.Watch = False,
     poll: params.Poll = 5.0,
@@ -123,15 +128,21 @@ def upscale(
             exclude=tuple(exclude or ()),
             name=name,
             on_error=cast(Any, on_error),
+            skip_broken=skip_broken,
             order=cast(Any, order),
             watch=watch,
             poll=poll,
         )
-        sources, target = params.sources_and_target(places, to)
+        given = sources_and_target(places, to)
         let_threads_sleep()
         from vsr import api  # torch takes seconds to import: not for --help
 
-        if to is not None or several != BatchOptions() or api.is_batch(sources[0], target):
+        sources, target = given.sources, given.target
+        if target is None:
+            target = api.default_target(sources[0], options)
+            console.say_target(target)
+        several_asked = given.several or params.is_asked(ctx, BatchOptions)
+        if several_asked or api.is_batch(sources[0], target):
             with wish_to_end(console.say_finishing) as stop:
                 made = api.upscale_batch(
                     sources, target, options, several, console.on_event, stop, dry=dry_run

@@ -65,8 +65,9 @@ class Batch:
         others: int = 0,
         should_stop: Callable[[], bool] = lambda: False,
         executor_for: Callable[[Upscaler], Executor] | None = None,
+        skip_broken: bool = False,
     ) -> None:
-        self.out, self.chosen, self.options = out, chosen, options
+        self.out, self.chosen, self.options, self.skip_broken = out, chosen, options, skip_broken
         self.on_event, self.others, self.should_stop = on_event, others, should_stop
         self._executor_for = executor_for
         self.outcomes: list[Outcome] = []
@@ -224,6 +225,10 @@ class Batch:
         if state in ("arrived", "finished"):
             on_event(Skipped(source, target, why))
             return Outcome(source, target, "skipped", message=why)
+        broken = self._record.broken(target, identity) if self.skip_broken else None
+        if broken is not None:
+            on_event(Skipped(source, target, f"it failed before: {broken}"))
+            return Outcome(source, target, "skipped", message=f"it failed before: {broken}")
         if state not in ("new", "stale") and not self.options.overwrite:
             raise OptionsError(why, hint="give --overwrite to replace it, or another folder")
         options = replace(self.options, overwrite=self.options.overwrite or state == "stale")
@@ -236,9 +241,9 @@ class Batch:
         self._record.begin(target, identity)
         try:
             report = self._make(source, target, upscaler, options, on_event, executor)
-        except Exception:
+        except Exception as error:
             with suppress(MediaError):  # a full disk takes no note; what failed first is told
-                self._record.give_up(target, identity)
+                self._record.give_up(target, identity, error)
             raise
         self._record.finish(target, identity, report.frames, report.seconds)
         return Outcome(source, target, "finished", report.frames, report.seconds, report.bytes)

@@ -67,6 +67,29 @@ def named(template: str, source: Path, *, suffix: str, low: Size, high: Size, mo
     return re.sub(r"\{([^{}]*)\}", lambda match: values[match[1]], template)
 
 
+def default_target(source: Path, options: UpscaleOptions, scale: int) -> Path:
+    """A name beside the source that says how large it is: ``in_4x.mp4``, ``in_1080p.mp4``.
+
+    A folder's is a folder's, but of frames that become a video, for which there is ``fps``.
+    ``scale`` is the network's.
+    """
+    place = source if source.name else source.absolute()
+    size = _size_said(options, scale)
+    if not place.is_dir():
+        return place.with_name(f"{place.stem}_{size}{suffix_for(place, options)}")
+    return place.with_name(f"{place.name}_{size}{'' if options.fps is None else '.mp4'}")
+
+
+def _size_said(options: UpscaleOptions, scale: int) -> str:
+    if options.size is not None or (options.width is not None and options.height is not None):
+        return str(options.target_size(Size(1, 1), scale))
+    if options.height is not None:
+        return f"{options.height}p"
+    if options.width is not None:
+        return f"{options.width}w"
+    return f"{scale if options.scale is None else options.scale:g}x"
+
+
 def placed(folder: Path, tree: Path, name: str) -> Path:
     """The target's path. Raises :class:`OptionsError` if it would not lie in ``folder``."""
     target = folder / tree / name

@@ -69,6 +69,7 @@ def upscale_many(
         batch = Batch(
             out, chosen, options, on_event,
             others=finding.others, should_stop=should_stop, executor_for=executor_for,
+            skip_broken=several.skip_broken,
         )  # fmt: skip
         try:
             if several.watch and not dry:

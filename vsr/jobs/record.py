@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from vsr.errors import MediaError, SourceChanged, StorageError
 from vsr.jobs.record_lines import VERSION, RecordLines
 from vsr.media.files import translated
 from vsr.options import UpscaleOptions
@@ -106,9 +107,19 @@ class Record:
         }
         self._append("finished", target, identity, facts)
 
-    def give_up(self, target: Path, identity: Identity) -> None:
+    def give_up(self, target: Path, identity: Identity, error: Exception) -> None:
         """Note that a begun target was not made: what lies there later is somebody else's."""
-        self._append("failed", target, identity, {})
+        broken = isinstance(error, MediaError) and not isinstance(
+            error, StorageError | SourceChanged
+        )
+        self._append("failed", target, identity, {"message": str(error), "broken": broken})
+
+    def broken(self, target: Path, wanted: Identity) -> str | None:
+        """Why the last run of that identity failed, if that was the source's fault."""
+        failed = self._rows(target).get("failed")
+        if failed is None or failed["identity"] != wanted or not failed.get("broken"):
+            return None
+        return str(failed["message"])
 
     def close(self) -> None:
         """Have every note on the disk, at the end of a batch."""
@@ -116,11 +127,16 @@ class Record:
 
     def _latest(self, target: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """A target's last begin, if nothing came of it, and its last end."""
+        rows = self._rows(target)
+        return rows.get("begun"), rows.get("finished")
+
+    def _rows(self, target: Path) -> dict[str, dict[str, Any]]:
+        """A target's last line of each state."""
         rows: dict[str, dict[str, Any]] = {}
         for state, row in self._lines.latest(self._name(target)).items():
             with suppress(TypeError):  # the identity of a version that knew other keys
                 rows[state] = {**row, "identity": Identity(**row["identity"])}
-        return rows.get("begun"), rows.get("finished")
+        return rows
 
     def _append(
         self, state: str, target: Path, identity: Identity, facts: Mapping[str, object]

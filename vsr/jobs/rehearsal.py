@@ -1,7 +1,7 @@
 """Make some frames of a plan for real, to say what the whole takes. What is made is thrown away.
 
-Twenty frames, from three places of the video, go through the same three stages into segments in a
-temporary folder. Seconds are counted for each stage, bytes apart for keyframes and others.
+Up to twenty frames, from three places of the video, go through the same three stages into segments
+in a temporary folder. Seconds are counted for each stage, bytes apart for keyframes and others.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from vsr.media.writer import SegmentWriter
 from vsr.pipeline import Pipeline
 
 FRAMES, PLACES = 20, 3
+BUDGET_SECONDS = 6.0  # after which no more frames are begun, so that slow networks are told quickly
 GROUP = 3  # frames handed on at once: so a place has clips after the one that pays for the seeking
 
 
@@ -64,6 +65,7 @@ class _Tally:
     decode: float = 0.0
     decoded: int = 0
     opened: float = 0.0
+    until: float = float("inf")  # of the clock: no more clips after that
     enlarge: float = 0.0
     encode: float = 0.0
     frames: int = 0
@@ -72,9 +74,12 @@ class _Tally:
 def rehearse(plan: Plan, engine: Engine) -> Measured:
     """Run some frames of ``plan`` through all that a run does. Raises what a run would."""
     tally, keys, others = _Tally(), list[int](), list[int]()
-    places = _places(plan)
+    places, begun = _places(plan), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="vsr-") as folder:
         for number, place in enumerate(places):
+            if number and time.perf_counter() > begun + BUDGET_SECONDS:
+                break
+            tally.until = begun + BUDGET_SECONDS * (number + 1) / len(places)
             count = FRAMES // len(places) + (number < FRAMES % len(places))
             path = Path(folder) / f"{number}.{plan.encoding.entry.segment}"
             if _make(plan, engine, place, count, path, tally, warm=number > 0):
@@ -155,7 +160,7 @@ def _clips(plan: Plan, place: Fraction | None, count: int, tally: _Tally) -> Ite
             )
         )
     first = True
-    while count > 0:
+    while count > 0 and (first or time.perf_counter() < tally.until):
         begun = time.perf_counter()
         clip = next(clips, None)
         if clip is None:

@@ -80,6 +80,15 @@ def extract(options: ExtractOptions, on_event: EventSink = ignore) -> ExtractRep
             f"is worth learning from ({reasons or 'none could be read'})",
             hint="give longer, sharper or brighter videos, or a smaller --size",
         )
+    if options.most is not None and count < options.most:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in left.most_common())
+        each = "of each scene" if options.every is None else f"for {options.every:g} s of a scene"
+        on_event(
+            Warned(
+                f"{count} pictures, and up to {options.most} were asked for: one {each} was looked "
+                f"for, and left out were {reasons or 'none'}"
+            )
+        )
     _write_index(options.out / INDEX, lines)
     rows = [thumbs[at : at + SHEET_COLUMNS] for at in range(0, len(thumbs), SHEET_COLUMNS)]
     write_png(options.out / SHEET, sheet(rows[:SHEET_ROWS], (f"{count} frames",)))

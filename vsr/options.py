@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from vsr.errors import OptionsError
 from vsr.geometry import Size
@@ -17,8 +17,41 @@ CodecName = Literal[
     "auto", "h264", "hevc", "av1", "prores", "ffv1", "h264_nvenc", "hevc_nvenc", "av1_nvenc"
 ]
 Switch = Literal["auto", "on", "off"]
+DeinterlaceMode = Literal["auto", "frames", "fields", "off"]
 OnError = Literal["continue", "stop"]
 Order = Literal["name", "size", "duration", "newest", "oldest"]
+
+
+CleanPreset = Literal["vhs", "dvd", "film", "web"]
+CLEAN_STRENGTH = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """What is taken out of the source's frames before the network sees them, 0 (nothing) to 1."""
+
+    preset: CleanPreset
+    strength: float = CLEAN_STRENGTH
+
+    def __post_init__(self) -> None:
+        _one_of("clean", self.preset, get_args(CleanPreset))
+        if not 0 <= self.strength <= 1:
+            raise OptionsError(f"the strength of clean must be from 0 to 1, got {self.strength:g}")
+
+
+def parse_clean(text: str) -> Clean | None:
+    """ "off", "vhs", or "vhs:0.7" with a strength; ``None`` where nothing is to be cleaned."""
+    preset, colon, strength = text.partition(":")
+    if text == "off":
+        return None
+    try:
+        amount = float(strength) if colon else CLEAN_STRENGTH
+    except ValueError as error:
+        raise OptionsError(
+            f"clean must be a preset and a strength, got {text!r}", hint="such as --clean vhs:0.7"
+        ) from error
+    made = Clean(cast(CleanPreset, preset), amount)  # checked by itself
+    return made if made.strength else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +101,10 @@ class UpscaleOptions:
     model on a crop first, by default where it is a stranger's. ``start`` and ``end`` are seconds
     of the source's own clock. ``fps`` is for a folder of frames that becomes a video, as a
     fraction: "24000/1001". ``compare`` is a page to write, with some frames before and after.
+    ``deinterlace`` makes one frame of each field, or of each frame, of what is found interlaced or,
+    named, of all; ``ivtc`` matches fields of film to pictures where it finds a cadence, or
+    everywhere. ``clean`` is "off", a preset ("vhs", "dvd", "film", "web"), or one with a strength:
+    "vhs:0.7".
     ``reuse`` is "exact", "off" or a tolerance in code values, as text. ``hwaccel`` decodes on the
     GPU that the network runs on, where that works. ``encoders`` is how many segments are encoded
     side by side, or "auto".
@@ -113,7 +150,9 @@ class UpscaleOptions:
     encoder_options: tuple[tuple[str, str], ...] = ()
     start: float | None = None
     end: float | None = None
-    deinterlace: Switch = "auto"
+    deinterlace: DeinterlaceMode = "auto"
+    ivtc: Switch = "auto"
+    clean: str = "off"
     fps: str | None = None
     compare: Path | None = None
     preview: float | None = None
@@ -144,7 +183,9 @@ class UpscaleOptions:
         _one_of("codec", self.codec, get_args(CodecName))
         _one_of("hwaccel", self.hwaccel, ("auto", "off"))
         _one_of("verify", self.verify, ("packets", "full"))
-        _one_of("deinterlace", self.deinterlace, get_args(Switch))
+        _one_of("deinterlace", self.deinterlace, get_args(DeinterlaceMode))
+        _one_of("ivtc", self.ivtc, get_args(Switch))
+        parse_clean(self.clean)
         if self.preview is not None and not 0 < self.preview < float("inf"):
             raise OptionsError(f"preview must be above 0 seconds, got {self.preview:g}")
         given = (("start", self.start), ("end", self.end), ("crf", self.crf), ("stall", self.stall))

@@ -187,7 +187,7 @@ def test_a_dark_clip_out_of_gamut_shows_no_block_of_garbage(
     """The clip of natural video on which `compact` had painted one into every frame."""
     info = probe(media / "tricky" / "out_of_gamut_dark_192x108.mp4")
     spec = info.color.resolved(info.size.height)
-    clip = next(iter(reader_for(info, Cut(), deinterlace=False, clip_frames=4)))
+    clip = next(iter(reader_for(info, Cut(), fields=None, clip_frames=4)))
     assert float(to_rgb(clip.planes, spec).min()) < -0.1
     engine, bicubic = (
         Engine(store.load(model), EngineOptions("cpu", dtype)) for model in (name, "bicubic")

@@ -23,6 +23,9 @@ Shrink = Annotated[
 Crf = Annotated[
     float | None, typer.Option("--crf", help="Compress the shrunk input: x264, 0..51, 23 is usual.")
 ]
+CleanChain = Annotated[
+    str, typer.Option("--clean", metavar="vhs|dvd|film|web[:0..1]", help="Models: and cleaned.")
+]
 Alignment = Annotated[
     str, typer.Option("--align", metavar="time|overlap|number|shift", help="How frames are paired.")
 ]
@@ -52,6 +55,7 @@ def compare(
     models: Models = None,
     shrink: Shrink = False,
     crf: Crf = None,
+    clean: CleanChain = "off",
     align: Alignment = "time",
     crop: Crop = None,
     border: Border = 4,
@@ -94,6 +98,7 @@ def compare(
         shown=shown if html or sheet else 0,
         shrink=shrink,
         crf=crf,
+        clean=clean,
         device=device,
         dtype=dtype,
     )

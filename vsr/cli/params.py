@@ -10,7 +10,7 @@ import typer
 
 from vsr.errors import BatchIncomplete, OptionsError, Stopped
 from vsr.events import BatchReport
-from vsr.options import CodecName, DtypeName, OnError, Order, Switch
+from vsr.options import CodecName, DeinterlaceMode, DtypeName, OnError, Order, Switch
 
 Places = Annotated[
     list[Path],
@@ -125,9 +125,27 @@ Start = Annotated[
     str | None, typer.Option("--start", metavar="TIME", help="Begin here: seconds or h:mm:ss.mmm.")
 ]
 End = Annotated[str | None, typer.Option("--end", metavar="TIME", help="Stop before this time.")]
-DeinterlaceMode = Annotated[
+Deinterlace = Annotated[
     str,
-    typer.Option("--deinterlace", metavar="|".join(get_args(Switch)), help="Auto finds combing."),
+    typer.Option(
+        "--deinterlace",
+        metavar="|".join(get_args(DeinterlaceMode)),
+        help="A frame for each frame, or for each field; auto finds fields that move.",
+    ),
+]
+Ivtc = Annotated[
+    str,
+    typer.Option(
+        "--ivtc", metavar="|".join(get_args(Switch)), help="Film in fields back to its pictures."
+    ),
+]
+CleanChain = Annotated[
+    str,
+    typer.Option(
+        "--clean",
+        metavar="off|vhs|dvd|film|web[:0..1]",
+        help="Take such dirt out before the network sees it.",
+    ),
 ]
 Fps = Annotated[
     str | None,

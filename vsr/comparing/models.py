@@ -31,8 +31,11 @@ from vsr.errors import OptionsError
 from vsr.events import EventSink, Started
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
+from vsr.media.clean import Cleaner
+from vsr.media.pixels import Unpacker, name_of, pack
 from vsr.metrics.psnr import rounded
 from vsr.models.arch import Upscaler
+from vsr.options import Clean, parse_clean
 from vsr.training.degrade.video_codec import Quality, through
 
 FRAMES = 24
@@ -51,6 +54,12 @@ def compare_models(
     on_event: EventSink,
 ) -> Comparison:
     """One input through several models, by name. See the module; raises a :class:`VsrError`."""
+    clean = parse_clean(options.clean)
+    kinds = [False] * len(models)
+    if clean is not None:  # each model once more, on the cleaned input
+        kinds += [True] * len(models)
+        again = {f"{name}, {clean.preset} {clean.strength:g}": one for name, one in models.items()}
+        models = {**models, **again}
     upscalers = list(models.values())
     scale = upscalers[0].scale
     if any(upscaler.scale != scale for upscaler in upscalers):
@@ -92,8 +101,10 @@ def compare_models(
                 if not follows:
                     for engine in engines:
                         engine.forget()
+                inputs = [low, cleaned(low, clean)] if clean else [low]
                 pictures = [
-                    clock.timed(engine, low) for clock, engine in zip(clocks, engines, strict=True)
+                    clock.timed(engine, inputs[kind])
+                    for clock, engine, kind in zip(clocks, engines, kinds, strict=True)
                 ]
                 smooth = enlarged(low, scale)
                 for found, picture in zip(garbled, pictures, strict=True):
@@ -106,6 +117,18 @@ def compare_models(
             settings=_settings(options, scale, engines, footage, wanted),
             seconds=[clock.seconds for clock in clocks],
         )
+
+
+def cleaned(low: Tensor, clean: Clean) -> Tensor:
+    """(3, h, w) RGB 0..1 after a chain of filters, which sees it as 4:2:0."""
+    height, width = low.shape[-2:]
+    even = functional.pad(low[None], (0, width % 2, 0, height % 2), mode="replicate")
+    name = name_of(_CODED)
+    frame = Cleaner(clean, name).clean(pack(from_rgb(even, _CODED), 0, _CODED, name))
+    unpacker = Unpacker(_CODED, name, Size(even.shape[-1], even.shape[-2]))
+    planes = unpacker.empty(1)
+    unpacker.fill(planes, 0, frame)
+    return to_rgb(planes, _CODED)[0, :3, :height, :width].clamp_(0, 1)
 
 
 def shrunk(high: Tensor, scale: int) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from vsr.errors import OptionsError
 from vsr.geometry import Box
 from vsr.metrics.columns import COLUMNS
-from vsr.options import EngineOptions
+from vsr.options import EngineOptions, parse_clean
 
 Align = Literal["time", "overlap", "number", "shift"]
 COMMON = Box(0, 0, 1 << 30, 1 << 30)
@@ -29,7 +29,8 @@ class CompareOptions:
     it. ``shown`` is how many frames to keep for a report.
 
     ``shrink`` and ``crf`` are for models: make the input the reference, and x264's quality for the
-    shrunk one, ``None`` for no compression.
+    shrunk one, ``None`` for no compression. ``clean`` shows each model once more, on the input
+    cleaned: a preset as of :func:`vsr.options.parse_clean`.
     """
 
     align: Align = "time"
@@ -44,6 +45,7 @@ class CompareOptions:
     shown: int = 0
     shrink: bool = False
     crf: float | None = None
+    clean: str = "off"
     device: str = "auto"
     dtype: str = "auto"
 
@@ -71,6 +73,7 @@ class CompareOptions:
             raise OptionsError("--crf is for the shrunk input", hint="give --shrink too")
         if self.crf is not None and not 0 <= self.crf <= 51:
             raise OptionsError(f"crf must be from 0 to 51, got {self.crf:g}")
+        parse_clean(self.clean)
         if "perceptual" in self.metrics and self.vgg == "none":
             raise OptionsError(
                 "the perceptual distance needs a network",

@@ -264,7 +264,7 @@ class Batch:
             plan = make_plan(source, target, options, upscaler)
             engine = self._engine_for(upscaler, plan.info.size)
             sizes = plan.info.size, plan.encoding.size
-            kind = (upscaler.name, *sizes, str(plan.encoding), plan.deinterlace)
+            kind = (upscaler.name, *sizes, str(plan.encoding), plan.fields is not None)
             if kind not in self._measured:
                 self._measured[kind] = rehearse(plan, engine)
             told = forecast(plan, engine, self._measured[kind])

@@ -16,14 +16,14 @@ from vsr.errors import MediaError, OptionsError, Stopped
 from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone, Started, Warned
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
-from vsr.jobs.plan import cut_of, deinterlacing, reader_for
+from vsr.jobs.plan import cut_of, fields_of, reader_for
 from vsr.jobs.work_folder import held
 from vsr.media.atomic import exchange, restored, sync_folder
 from vsr.media.files import check_unchanged
 from vsr.media.images import is_picture, pictures_in, read_picture, spec_for, write_picture
 from vsr.media.limits import check_target_size
 from vsr.media.probe import probe
-from vsr.options import UpscaleOptions
+from vsr.options import UpscaleOptions, parse_clean
 from vsr.pipeline import Pipeline
 
 
@@ -52,6 +52,7 @@ def upscale_picture(
     source: Path, target: Path, engine: Engine, options: UpscaleOptions, on_event: EventSink
 ) -> Report:
     """One still picture to another, of any of the kinds that are written."""
+    _check_clean(options)
     if not is_picture(target):
         raise OptionsError(
             f"a picture cannot become {target.name}", hint="end the target in .png, .jpg or .webp"
@@ -71,6 +72,7 @@ def upscale_folder(
     should_stop: Callable[[], bool],
 ) -> Report:
     """Every picture of a folder, names and kinds kept; sizes may differ from one to the next."""
+    _check_clean(options)
     paths = pictures_in(source)
     first = _read(paths[0], paths[0], options)
     with _filled(target) as part:
@@ -90,8 +92,9 @@ def extract_frames(
     """A video's frames, enlarged, as numbered png pictures in the order shown."""
     info = probe(source, allow_huge=options.allow_huge)
     color = info.color.resolved(info.size.height)
-    deinterlace, notes = deinterlacing(info, options)
-    reader = reader_for(info, cut_of(info, options), deinterlace=deinterlace, clip_frames=1)
+    cut = cut_of(info, options)
+    fields, notes = fields_of(info, options, cut)
+    reader = reader_for(info, cut, fields=fields, clip_frames=1, clean=parse_clean(options.clean))
     with _filled(target) as part:
 
         def pictures() -> Iterator[_Picture]:
@@ -111,6 +114,11 @@ def extract_frames(
         report = _run(job, pictures(), first, info.frames, size=size, dropped=(*lost,))
         check_unchanged(source, info.stamp)
         return replace(report, damaged=reader.damaged, warnings=(*notes, *report.warnings))
+
+
+def _check_clean(options: UpscaleOptions) -> None:
+    if parse_clean(options.clean) is not None:
+        raise OptionsError("--clean is for a video", hint="pictures are enlarged as they are")
 
 
 def _run(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vsr.jobs.plan import Plan, bounds
+from vsr.jobs.plan import Plan
 from vsr.jobs.segments import Task
 from vsr.media.images import pictures_in
 from vsr.media.index import frame_times
@@ -85,7 +85,10 @@ def stretches(tasks: Sequence[Task]) -> list[Task]:
 def _times(plan: Plan) -> tuple[int, ...] | None:
     if plan.info.is_folder:
         return tuple(range(len(pictures_in(plan.info.path))))
-    if plan.deinterlace:  # a frame's neighbours count, from the very first on
-        return None
-    first, last = bounds(plan.info, plan.cut)
+    if plan.fields is not None:
+        low, high = plan.fields.between(*plan.bounds, None)
+        told = frame_times(plan.info)  # whoever begins in the middle has to find the place
+        known = set(told or ()) >= set(plan.fields.sources.tolist())
+        return tuple(plan.fields.times[low:high].tolist()) if told and known else None
+    first, last = plan.bounds
     return frame_times(plan.info, first=first, last=last)

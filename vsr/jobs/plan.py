@@ -14,8 +14,9 @@ from vsr.jobs.journal import is_saved, recorded
 from vsr.jobs.pace import network_fps
 from vsr.jobs.work_folder import sweep
 from vsr.media.carry import Carry, plan_carry
-from vsr.media.deinterlace import looks_interlaced
 from vsr.media.encoding import Encoding, choose
+from vsr.media.fields.look import plan_fields
+from vsr.media.fields.plan import FieldPlan
 from vsr.media.hardware import refusal
 from vsr.media.images import is_picture, probe_folder
 from vsr.media.limits import check_target_size
@@ -25,7 +26,7 @@ from vsr.media.reader import Reader
 from vsr.media.stall import check_answers
 from vsr.media.writer import Timing, check_opens
 from vsr.models.arch import Upscaler
-from vsr.options import UpscaleOptions
+from vsr.options import Clean, UpscaleOptions, parse_clean
 from vsr.system import name_problem
 
 Pairs = tuple[tuple[str, str], ...]
@@ -53,7 +54,7 @@ class Plan:
     timing: Timing
     carries: tuple[Carry, ...]
     cut: Cut
-    deinterlace: bool
+    fields: FieldPlan | None
     clip_frames: int
     segment_frames: int
     notes: tuple[str, ...]
@@ -61,6 +62,7 @@ class Plan:
     lead_frames: int = 0
     stall_seconds: float = 0.0
     """After so long without an answer from the source a run fails; 0 waits for ever."""
+    clean: Clean | None = None
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -79,9 +81,17 @@ class Plan:
         return (*streams, *self.encoding.notes, *self.info.lost)
 
     @property
+    def bounds(self) -> tuple[int | None, int | None]:
+        """The first time of the stretch, and the first one behind it, in units of ``timing``."""
+        return bounds(self.timing.time_base, self.cut)
+
+    @property
     def frames(self) -> int | None:
         """How many frames to expect, where the source says."""
         info = self.info
+        if self.fields is not None:
+            low, high = self.fields.between(*self.bounds, None)
+            return high - low
         if info.duration_seconds is None:
             return info.frames
         total = info.duration_seconds
@@ -144,9 +154,17 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, upscaler: Ups
     threads = recorded(target, THREADS)
     if threads is not None and not options.fresh and not dict(options.encoder_options):
         encoding = replace(encoding, options=_with(encoding.options, "threads", str(threads)))
+    cut = cut_of(info, options)
+    fields, notes = fields_of(info, options, cut)
     timing = Timing(info.time_base, info.frame_rate, info.sample_aspect)
+    if fields is not None:
+        timing = Timing(fields.time_base, fields.frame_rate, info.sample_aspect)
     check_opens(encoding, timing)
-    deinterlace, notes = deinterlacing(info, options)
+    clean = parse_clean(options.clean)
+    if clean is not None and info.is_folder:
+        raise OptionsError("--clean is for a video", hint="clean the frames before")
+    if clean is not None:
+        notes += (f"cleaned before the network: {clean.preset}, strength {clean.strength:g}",)
     hwaccel, told = _hwaccel(info, options)
     notes += told
     usual = encoding if pace is None else choose(info, target, wanted, options)
@@ -169,19 +187,20 @@ def make_plan(source: Path, target: Path, options: UpscaleOptions, upscaler: Ups
         timing=timing,
         carries=() if info.is_folder else plan_carry(info, encoding.container),
         cut=cut,
-        deinterlace=deinterlace,
+        fields=fields,
         clip_frames=_clip_frames(info, options),
-        segment_frames=_segment_frames(info, upscaler),
+        segment_frames=_segment_frames(timing, upscaler),
         notes=notes,
         hwaccel=hwaccel,
         lead_frames=LEAD_FRAMES if upscaler.memory else 0,
         stall_seconds=options.stall,
+        clean=clean,
     )
 
 
-def _segment_frames(info: MediaInfo, upscaler: Upscaler) -> int:
+def _segment_frames(timing: Timing, upscaler: Upscaler) -> int:
     longer = LONGER if upscaler.memory else 1
-    return max(1, round(longer * SEGMENT_SECONDS * info.frame_rate))
+    return max(1, round(longer * SEGMENT_SECONDS * timing.frame_rate))
 
 
 def _clip_frames(info: MediaInfo, options: UpscaleOptions) -> int:
@@ -199,15 +218,14 @@ def _hwaccel(info: MediaInfo, options: UpscaleOptions) -> tuple[str | None, tupl
     return (None, (f"decoded on the CPU: {name} does not ({reason})",)) if reason else (name, ())
 
 
-def deinterlacing(info: MediaInfo, options: UpscaleOptions) -> tuple[bool, tuple[str, ...]]:
-    """Whether to deinterlace, and what to tell of it."""
-    if options.deinterlace != "auto":
-        return options.deinterlace == "on", ()
-    if not info.flagged_interlaced or info.is_folder:
-        return False, ()
-    if looks_interlaced(info):
-        return True, (f"interlaced ({info.field_order}): deinterlaced, one frame for each",)
-    return False, ("flagged as interlaced, but no combing was found: left as it is",)
+def fields_of(
+    info: MediaInfo, options: UpscaleOptions, cut: Cut
+) -> tuple[FieldPlan | None, tuple[str, ...]]:
+    """What is to be done about fields, and what to tell of it."""
+    first, last = bounds(info.time_base, cut)
+    return plan_fields(
+        info, deinterlace=options.deinterlace, ivtc=options.ivtc, first=first, last=last
+    )
 
 
 def cut_of(info: MediaInfo, options: UpscaleOptions) -> Cut:
@@ -253,8 +271,9 @@ def reader_for(
     info: MediaInfo,
     cut: Cut,
     *,
-    deinterlace: bool,
+    fields: FieldPlan | None,
     clip_frames: int,
+    clean: Clean | None = None,
     segment_frames: int = 1 << 30,
     after: int | None = None,
     hwaccel: str | None = None,
@@ -262,13 +281,14 @@ def reader_for(
     lead_frames: int = 0,
 ) -> Reader:
     """The reader of what of a video's stretch lies behind ``after`` and before ``before``."""
-    first, last = bounds(info, cut)
+    first, last = bounds(info.time_base if fields is None else fields.time_base, cut)
     ends = [end for end in (last, before) if end is not None]
     return Reader(
         info,
         clip_frames=clip_frames,
         segment_frames=segment_frames,
-        deinterlace=deinterlace,
+        fields=fields,
+        clean=clean,
         first=first,
         last=min(ends, default=None),
         after=after,
@@ -277,9 +297,8 @@ def reader_for(
     )
 
 
-def bounds(info: MediaInfo, cut: Cut) -> tuple[int | None, int | None]:
-    """The first time of a cut, and the first one behind it, in units of the video's time base."""
-    base = info.time_base
+def bounds(base: Fraction, cut: Cut) -> tuple[int | None, int | None]:
+    """The first time of a cut, and the first one behind it, in units of a time base."""
     return (
         None if cut.start is None else -(-cut.start // base),
         None if cut.end is None else -(-cut.end // base),

@@ -153,7 +153,8 @@ def _clips(plan: Plan, place: Fraction | None, count: int, tally: _Tally) -> Ite
             reader_for(
                 plan.info,
                 cut,
-                deinterlace=plan.deinterlace,
+                fields=plan.fields,
+                clean=plan.clean,
                 clip_frames=group,
                 segment_frames=count,
                 hwaccel=plan.hwaccel,
@@ -180,8 +181,7 @@ def _places(plan: Plan) -> list[Fraction | None]:
     """Times of the source to begin at: in the middle of each third, where it can be gone to."""
     info = plan.info
     duration = info.duration_seconds
-    # A deinterlacer has to have seen what came before: only the beginning is near.
-    if duration is None or plan.deinterlace or (plan.frames or 0) < 3 * FRAMES:
+    if duration is None or (plan.frames or 0) < 3 * FRAMES:
         return [None]
     zero = Fraction(info.start_seconds).limit_denominator(1000000)
     start = plan.cut.start if plan.cut.start is not None else zero

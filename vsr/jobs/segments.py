@@ -292,7 +292,8 @@ def reader_of(
     return reader_for(
         plan.info,
         plan.cut,
-        deinterlace=plan.deinterlace,
+        fields=plan.fields,
+        clean=plan.clean,
         clip_frames=plan.clip_frames,
         segment_frames=plan.segment_frames,
         after=after,

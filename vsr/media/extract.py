@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,8 @@ import numpy as np
 
 from vsr.errors import DataError, MediaError
 from vsr.events import Advanced, EventSink, Saved, Started, Warned, ignore
-from vsr.media.deinterlace import looks_interlaced
+from vsr.media.fields.look import plan_fields
+from vsr.media.fields.plan import FieldPlan
 from vsr.media.probe import MediaInfo, probe
 from vsr.media.reader import Reader
 from vsr.media.selection import (
@@ -40,9 +42,14 @@ SHEET_COLUMNS, SHEET_ROWS, SHEET_WIDTH = 6, 8, 192
 class _Film:
     info: MediaInfo
     name: str
-    deinterlace: bool
+    fields: FieldPlan | None
     frames: int
     verdicts: list[Verdict]
+
+    @property
+    def time_base(self) -> Fraction:
+        """The unit of its frames' times."""
+        return self.info.time_base if self.fields is None else self.fields.time_base
 
 
 def extract(options: ExtractOptions, on_event: EventSink = ignore) -> ExtractReport:
@@ -127,10 +134,10 @@ def _looked_at(
     path: Path, number: int, films: list[_Film], options: ExtractOptions, on_event: EventSink
 ) -> _Film:
     info = probe(path)
-    deinterlace = info.flagged_interlaced and looks_interlaced(info)
+    fields, _ = plan_fields(info, each=True)
     on_event(Started(path, options.out, info.frames, info.size, info.size))
     looks: list[Look] = []
-    for clip in Reader(info, clip_frames=8, deinterlace=deinterlace):
+    for clip in Reader(info, clip_frames=8, fields=fields):
         for place, pts in enumerate(clip.pts):
             seconds = float(pts * clip.time_base)
             looks.append(look(luma_of(clip, place), pts, seconds))
@@ -139,7 +146,7 @@ def _looked_at(
     if any(film.name == name for film in films):
         name = f"{name}-{number}"
     chosen = choose(looks, every=options.every, burst=options.burst)
-    return _Film(info, name, deinterlace, len(looks), chosen)
+    return _Film(info, name, fields, len(looks), chosen)
 
 
 def _spread(films: list[_Film], most: int | None) -> list[_Film]:
@@ -149,7 +156,7 @@ def _spread(films: list[_Film], most: int | None) -> list[_Film]:
         _Film(
             film.info,
             film.name,
-            film.deinterlace,
+            film.fields,
             film.frames,
             [next(spared) for _ in film.verdicts],
         )
@@ -169,7 +176,7 @@ def _written(
     }
     places: dict[int, list[tuple[int, int]]] = {}
     last = max(wanted, default=None)
-    for clip in Reader(film.info, clip_frames=8, deinterlace=film.deinterlace):
+    for clip in Reader(film.info, clip_frames=8, fields=film.fields):
         if last is None or clip.pts[0] > last:
             break
         for place, pts in enumerate(clip.pts):
@@ -223,7 +230,7 @@ def _line(film: _Film, verdict: Verdict, path: Path, crop: Picture, pts: int) ->
         "file": path.name,
         "video": film.info.path.name,
         "pts": pts,
-        "seconds": round(float(pts * film.info.time_base), 3),
+        "seconds": round(float(pts * film.time_base), 3),
         "scene": verdict.scene,
         "size": [crop.shape[1], crop.shape[0]],
         "sharpness": round(verdict.look.sharpness, 4),

@@ -15,8 +15,10 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vsr.errors import MediaError, StorageError
+from vsr.media.clean import Cleaner
 from vsr.media.clip import Clip
-from vsr.media.deinterlace import Deinterlacer
+from vsr.media.fields.plan import FieldPlan
+from vsr.media.fields.render import Made, rendered
 from vsr.media.files import WAITS, ReadFault, is_storage_fault, opened, wait_until_readable
 from vsr.media.hardware import accelerator
 from vsr.media.limits import SOURCE_PIXELS
@@ -24,6 +26,7 @@ from vsr.media.pixels import Unpacker
 from vsr.media.probe import MediaInfo
 from vsr.media.stall import ReadTimer
 from vsr.media.timestamps import Clock, shown
+from vsr.options import Clean
 
 Timed = tuple[av.VideoFrame, int]
 
@@ -37,6 +40,9 @@ class Reader:
     times that are read, in units of the stream's time base. The first ``lead_frames`` belong to no
     segment: segments are counted from behind them. ``hwaccel`` is a device to decode on,
     such as cuda:0, one that :func:`vsr.media.hardware.refusal` did not refuse.
+
+    With ``fields`` the frames are those of that plan; ``after``, ``first`` and ``last`` are in
+    units of its time base then. ``clean`` is done to every frame that is given.
     """
 
     def __init__(
@@ -45,7 +51,8 @@ class Reader:
         *,
         clip_frames: int = 4,
         segment_frames: int = 1 << 30,
-        deinterlace: bool = False,
+        fields: FieldPlan | None = None,
+        clean: Clean | None = None,
         first: int | None = None,
         last: int | None = None,
         after: int | None = None,
@@ -57,7 +64,11 @@ class Reader:
         self.converted = 0
         self.frames = -lead_frames
         self._clip_frames, self._segment_frames = clip_frames, segment_frames
-        self._deinterlace = deinterlace
+        self._fields, self._span = fields, (0, 0)
+        self._cleaner = None if clean is None else Cleaner(clean, info.read_as)
+        if fields is not None:
+            self._span = fields.between(first, last, after)
+            first, last, after = fields.source_bounds(*self._span)
         self._first, self._last, self._after = first, last, after
         self._hwaccel = hwaccel
         self._met_corrupt = False
@@ -81,7 +92,8 @@ class Reader:
         return self.damaged > 0 or self._met_corrupt
 
     def __iter__(self) -> Iterator[Clip]:
-        frames = self._wanted()
+        fields = self._fields
+        frames = self._planned(fields) if fields else self._plain()
         unpacker = Unpacker(self.info.color, self.info.read_as, self.info.size)
         while True:
             room = self._segment_frames - self.frames % self._segment_frames
@@ -89,14 +101,13 @@ class Reader:
             planes = unpacker.empty(size)
             times: list[int] = []
             durations: list[int] = []
-            for frame, time in islice(frames, size):
+            for frame, time, duration in islice(frames, size):
                 # Copied at once: decoders conceal damage with what they find in memory that is
                 # free again, which must not depend on how many frames make a clip.
-                self._check(frame, time)
-                self.damaged += bool(frame.is_corrupt)  # those that are passed over do not count
-                unpacker.fill(planes, len(times), frame)
+                clear = self._cleaner.clean(frame) if self._cleaner else frame
+                unpacker.fill(planes, len(times), clear)
                 times.append(time)
-                durations.append(self._duration(frame))
+                durations.append(duration)
             if not times:
                 return
             self.frames += len(times)
@@ -105,8 +116,23 @@ class Reader:
                 color=self.info.color,
                 pts=tuple(times),
                 durations=tuple(durations),
-                time_base=self.info.time_base,
+                time_base=fields.time_base if fields else self.info.time_base,
             )
+
+    def decoded(self) -> Iterator[Timed]:
+        """The source's frames inside the bounds, as they are, with their times: for a look."""
+        for frame, time in self._wanted():
+            self._check(frame, time)
+            self.damaged += bool(frame.is_corrupt)  # those that are passed over do not count
+            yield frame, time
+
+    def _plain(self) -> Iterator[Made]:
+        for frame, time in self.decoded():
+            yield frame, time, self.duration_of(frame)
+
+    def _planned(self, fields: FieldPlan) -> Iterator[Made]:
+        if self._span[0] < self._span[1]:
+            yield from rendered(fields, self._span, self.decoded(), self.info.read_as)
 
     def _check(self, frame: av.VideoFrame, time: int) -> None:
         """A frame of another size is an error, one of another pixel format is counted."""
@@ -122,8 +148,9 @@ class Reader:
         as_probed = info.decoder is None and self._hwaccel is None
         self.converted += as_probed and frame.format.name != info.pix_fmt
 
-    def _duration(self, frame: av.VideoFrame) -> int:
-        base = frame.time_base or self.info.time_base  # a filter may have changed it
+    def duration_of(self, frame: av.VideoFrame) -> int:
+        """How long a decoded frame says that it lasts, 0 where it does not."""
+        base = frame.time_base or self.info.time_base
         return round((frame.duration or 0) * base / self.info.time_base)
 
     def _wanted(self) -> Iterator[Timed]:
@@ -165,7 +192,7 @@ class Reader:
         """What follows the frame at ``given``, or all of it."""
         begun = given
         for frame, time in self._sought(given) or ():
-            if self._met_damage:
+            if self._met_damage or self._is_strange(time, given):
                 break
             if begun is None or time > begun:
                 yield frame, time
@@ -179,6 +206,13 @@ class Reader:
             if given is None or time > given:
                 yield frame, time
 
+    def _is_strange(self, time: int, before: int | None) -> bool:
+        """Whether a frame does not follow the one before in the plan, which was made in order."""
+        if self._fields is None or before is None:
+            return False
+        place, last = self._fields.place(time), self._fields.place(before)
+        return last is not None and place != last + 1 and last + 1 < len(self._fields.sources)
+
     def _sought(self, given: int | None) -> Iterator[Timed] | None:
         """Frames from a keyframe before the bound on, or ``None`` where that cannot be trusted.
 
@@ -188,7 +222,7 @@ class Reader:
         """
         after = self._after if given is None else given
         bound = self._first if after is None else after
-        if bound is None or self._deinterlace:  # a filter would have to have seen what came before
+        if bound is None:
             return None
         kind = av.ContainerFormat(self.info.container.split(",")[0], "r")
         if kind.flags & Flags.ts_discont.value:  # its times may begin anew: they name no place
@@ -227,10 +261,7 @@ class Reader:
     def _decoded(
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[tuple[av.VideoFrame, int | None]]:
-        frames = self._raw(container, stream)
-        if self._deinterlace:
-            frames = Deinterlacer(stream).run(frames)
-        for frame in frames:
+        for frame in self._raw(container, stream):
             base = frame.time_base or self.info.time_base
             time = frame.pts
             if time is not None and base != self.info.time_base:

@@ -51,6 +51,8 @@ def compare(
         raise OptionsError("--models takes names and one input", hint="--models A,B in.mp4")
     if models is None and options.shrink:
         raise OptionsError("--shrink is for models", hint="name some with --models")
+    if models is None and options.clean != "off":
+        raise OptionsError("--clean is for models", hint="name some with --models")
     targets.check()
     if models is None:
         comparison = compare_files(source, others, options, on_event)

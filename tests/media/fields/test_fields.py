@@ -1,0 +1,228 @@
+"""Every field of video a frame, every picture of film once, at exact times, wherever one begins."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.media.fields.footage import (
+    FILM,
+    NTSC,
+    PAL,
+    Picture,
+    in_fields,
+    nearest,
+    pictures,
+    psnr,
+    telecined,
+    write,
+    write_soft,
+)
+from vsr.media.fields.look import plan_fields
+from vsr.media.fields.plan import FieldPlan
+from vsr.media.probe import probe
+from vsr.media.reader import Reader
+
+Shown = tuple[list[Picture], list[Fraction]]
+KINDS = [("mpg", "mpeg2video"), ("mp4", "libx264"), ("mkv", "libx264")]
+
+
+def shown(path: Path, **asked: Any) -> tuple[Shown, FieldPlan | None, str]:
+    """Luma and times of all frames; the plan; what was told of it."""
+    info = probe(path)
+    plan, told = plan_fields(info, **asked)
+    lumas: list[Picture] = []
+    times: list[Fraction] = []
+    for clip in Reader(info, fields=plan):
+        lumas += [plane.numpy().copy() for plane in clip.planes[0]]
+        times += [pts * clip.time_base for pts in clip.pts]
+    return (lumas, times), plan, "; ".join(told)
+
+
+def steps(times: list[Fraction]) -> set[Fraction]:
+    return {later - earlier for earlier, later in pairwise(times)}
+
+
+@pytest.mark.parametrize("top_first", [True, False], ids=["top", "bottom"])
+@pytest.mark.parametrize(("suffix", "codec"), KINDS, ids=[suffix for suffix, _ in KINDS])
+def test_every_field_of_video_becomes_a_frame_at_its_time(
+    tmp_path: Path, suffix: str, codec: str, top_first: bool
+) -> None:
+    moments = pictures(80)
+    path = tmp_path / f"in.{suffix}"
+    write(path, in_fields(moments, top_first=top_first), codec=codec, top_first=top_first)
+    (lumas, times), plan, told = shown(path)
+    assert plan is not None
+    assert "interlaced" in told, told
+    assert ("top first" if top_first else "bottom first") in told, told
+    assert nearest(lumas, moments) == list(range(80))
+    assert min(psnr(luma, moment) for luma, moment in zip(lumas, moments, strict=True)) > 24
+    grid = Fraction(1, 1000) if suffix == "mkv" else 0  # the source's own rounding
+    field = 1 / (2 * NTSC)
+    assert all(abs(time - times[0] - n * field) <= grid for n, time in enumerate(times))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "skip"),
+    [((2, 3, 2, 3), 0), ((2, 3, 2, 3), 3), ((2, 3, 2, 3), 6), ((2, 3, 3, 2), 0), ((2, 3, 3, 2), 4)],
+)
+@pytest.mark.parametrize(
+    ("suffix", "codec", "top_first", "flagged"),
+    [
+        ("mpg", "mpeg2video", True, True),
+        ("mp4", "libx264", False, True),
+        ("mkv", "libx264", True, False),  # the flags lie
+    ],
+    ids=["mpg", "mp4", "unflagged"],
+)
+def test_every_picture_of_telecined_film_comes_back_once(
+    tmp_path: Path,
+    suffix: str,
+    codec: str,
+    top_first: bool,
+    flagged: bool,
+    lengths: tuple[int, ...],
+    skip: int,
+) -> None:
+    film = pictures(64)
+    frames, pairs = telecined(film, lengths, top_first=top_first, skip=skip)
+    path = tmp_path / f"in.{suffix}"
+    write(path, frames, codec=codec, top_first=top_first, flagged=flagged)
+    (lumas, times), plan, told = shown(path)
+    assert plan is not None
+    assert "telecined" in told, told
+    assert nearest(lumas, film) == sorted({picture for pair in pairs for picture in pair})
+    inside = [psnr(luma, film[n]) for luma, n in zip(lumas, nearest(lumas, film), strict=True)]
+    assert min(inside[1:-1]) > 33  # woven of clean fields: as good as the coding
+    # A picture of which only the last field was left is shown at that field.
+    assert steps(times[1:-1]) == {1 / FILM}
+
+
+def test_soft_telecine_gets_even_times(tmp_path: Path) -> None:
+    film = pictures(48)
+    path = write_soft(tmp_path / "in.ts", film)
+    (lumas, times), plan, told = shown(path)
+    assert plan is not None
+    assert "even times" in told
+    assert nearest(lumas, film) == list(range(48))
+    assert steps(times) == {1 / FILM}
+    (_, raw), none, _ = shown(path, ivtc="off")
+    assert none is None
+    assert len(steps(raw)) > 1
+
+
+def test_fields_of_film_at_25_are_matched_where_they_straddle_frames(tmp_path: Path) -> None:
+    film = pictures(50)
+    frames, _ = telecined(film, (2,), skip=1)
+    path = write(tmp_path / "in.mp4", frames, rate=PAL, codec="libx264")
+    (lumas, times), _, told = shown(path)
+    assert "2:2" in told
+    assert nearest(lumas, film) == list(range(50))
+    assert steps(times[1:]) == {1 / PAL}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cuts_in_the_cadence_lose_no_picture_and_double_none(tmp_path: Path, seed: int) -> None:
+    film = pictures(90)
+    frames, pairs = telecined(film)
+    random = np.random.default_rng(seed)
+    kept: list[int] = []
+    place = 0
+    while place < len(frames):
+        length = int(random.integers(18, 40))
+        kept += range(place, min(len(frames), place + length))
+        place += length + int(random.integers(1, 5))
+    path = write(tmp_path / "in.mpg", [frames[n] for n in kept])
+    (lumas, times), _, _ = shown(path)
+    assert nearest(lumas, film) == sorted({picture for n in kept for picture in pairs[n]})
+    assert all(step > 0 for step in steps(times))
+    # In sync throughout: no picture is farther than a field and a half from its first field.
+    first = {
+        picture: (2 * place + side) / (2 * NTSC)
+        for place, n in reversed(list(enumerate(kept)))
+        for side, picture in reversed(list(enumerate(pairs[n])))
+    }
+    for time, picture in zip(times, nearest(lumas, film), strict=True):
+        assert abs(time - times[0] - first[picture]) <= Fraction(3, 2) / (2 * NTSC)
+
+
+def test_mixed_video_is_treated_by_its_stretches(tmp_path: Path) -> None:
+    film, moments, whole = pictures(64), pictures(60, seed=1), pictures(40, seed=2)
+    frames = [*telecined(film)[0], *in_fields(moments), *whole]
+    path = write(tmp_path / "in.mp4", frames, codec="libx264")
+    (lumas, times), plan, told = shown(path)
+    assert plan is not None
+    assert nearest(lumas, [*film, *moments, *whole]) == list(range(164))
+    assert steps(times[:60]) == {1 / FILM}
+    assert steps(times[66:120]) == {1 / (2 * NTSC)}
+    assert steps(times[128:]) == {1 / NTSC}
+    assert all(word in told for word in ("telecined", "interlaced", "progressive"))
+    ends = plan.times + plan.durations
+    assert (ends[:-1] == plan.times[1:]).all()
+
+
+def test_progressive_video_is_left_alone_whatever_its_flags(tmp_path: Path) -> None:
+    whole = pictures(60)
+    flagged = write(tmp_path / "flagged.mpg", whole)
+    plan, told = plan_fields(probe(flagged))
+    assert plan is None
+    assert "no combing" in told[0]
+    plain = write(tmp_path / "plain.mp4", whole, codec="libx264", flagged=False)
+    assert plan_fields(probe(plain)) == (None, ())
+
+
+def test_field_order_is_what_moves_and_not_what_flags_say(tmp_path: Path) -> None:
+    moments = pictures(60)
+    frames = in_fields(moments, top_first=False)
+    path = write(tmp_path / "in.mpg", frames, top_first=True)
+    (lumas, _), _, told = shown(path)
+    assert "bottom first" in told
+    assert nearest(lumas, moments) == list(range(60))
+
+
+def test_what_is_asked_for_is_done_to_all_of_it(tmp_path: Path) -> None:
+    moments = pictures(60)
+    path = write(tmp_path / "in.mpg", in_fields(moments))
+    (one_each, times), _, _ = shown(path, deinterlace="frames")
+    assert nearest(one_each, moments) == list(range(0, 60, 2))
+    assert steps(times) == {1 / NTSC}
+    assert plan_fields(probe(path), deinterlace="off") == (None, ())
+    still = write(tmp_path / "still.mpg", [moments[0]] * 30)
+    (doubled, times), _, _ = shown(still, deinterlace="fields")
+    assert len(doubled) == 60
+    assert steps(times) == {1 / (2 * NTSC)}
+
+
+@pytest.mark.parametrize("kind", ["video", "film"])
+def test_a_frame_is_the_same_wherever_reading_begins(tmp_path: Path, kind: str) -> None:
+    made = pictures(70)
+    frames = in_fields(made) if kind == "video" else telecined(made)[0]
+    path = write(tmp_path / "in.mp4", frames, codec="libx264")
+    info = probe(path)
+    plan, _ = plan_fields(info)
+    assert plan is not None
+    (whole, _), _, _ = shown(path)
+    for after in range(0, len(plan.times) - 1, 5):
+        reader = Reader(info, fields=plan, after=int(plan.times[after]))
+        clip = next(iter(reader))
+        assert clip.pts[0] == plan.times[after + 1]
+        for place, luma in enumerate(clip.planes[0]):
+            assert (luma.numpy() == whole[after + 1 + place]).all(), (after, place)
+
+
+def test_fields_of_tape_formats_are_found(tmp_path: Path) -> None:
+    """DV: 4:1:1, intra-coded, bottom first by its standard, without a flag in AVI."""
+    moments = [np.pad(p, ((168, 168), (264, 264)), "reflect") for p in pictures(40)]
+    moments = [p[:480, :720] for p in moments]
+    path = write(
+        tmp_path / "in.avi", in_fields(moments, top_first=False), codec="dvvideo", top_first=False
+    )
+    (lumas, times), _, told = shown(path)
+    assert "bottom first" in told
+    assert nearest(lumas, moments) == list(range(40))
+    assert steps(times) == {1 / (2 * NTSC)}

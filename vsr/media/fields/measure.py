@@ -1,0 +1,181 @@
+"""How much two fields comb when woven, for each frame and its neighbour. Pure: luma to numbers.
+
+A line that lies outside of the range of its two neighbours, which are of the other field, combs.
+Vertical detail does too, whatever moved; so pairs are compared with each other, in tiles: where
+nothing moved, all pairs of a tile comb alike, and the tile tells nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Luma = NDArray[np.uint8]  # (h, w)
+COLUMNS = 360
+"""Frames are narrowed to about so many columns: fields differ by lines."""
+TILES = (12, 9)  # columns, rows
+NOISE = np.uint8(2)
+"""Code values by which a line may lie outside before it counts."""
+LEAST_ENERGY = 0.15
+"""Code values, mean over a tile: differences below tell nothing."""
+LEAST_SHARE = 0.15
+"""Of a tile's largest combing: differences below are noise and compression."""
+SMALL = (16, 12)
+ALIKE, FLAT, BRIGHTER = 0.6, 9.0, 24.0
+"""Correlation of small pictures below which a scene is another one; their variance below which
+they are flat, and then the difference of brightness that makes another scene."""
+
+
+@dataclass(frozen=True, slots=True)
+class Combing:
+    """What a frame's fields tell, with those of the frames before and after.
+
+    ``inner`` is the combing of the frame itself, ``top`` that of its top field with the bottom
+    field before, ``bottom`` that of its bottom field with the top field before: 0 for the cleanest
+    of the three, 1 for the worst. ``lone``, in the same units, is how much cleaner a pair of it
+    with the frame after is: an edit may leave a frame whose own three pairs all comb.
+
+    ``repeats`` is -1 where its top field repeats the one before and the bottom field does not, 1
+    the other way round, 0 where both move alike. ``weight`` from 0 to 1 is how much can be told at
+    all; ``moving`` the same for ``repeats``. A frame that is a ``cut`` begins another scene; so
+    does the first frame.
+    """
+
+    inner: float = 0.0
+    top: float = 0.0
+    bottom: float = 0.0
+    repeats: float = 0.0
+    weight: float = 0.0
+    moving: float = 0.0
+    cut: bool = True
+    lone: float = 0.0
+
+    def of_film(self, value: float) -> float:
+        """``inner``, ``top`` or ``bottom``, from 0 for the cleanest pair of all with a field of it.
+
+        Every field of film has a clean pair; of video, none has.
+        """
+        return (value + self.lone) / (1 + self.lone)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """Both fields, the range between neighbouring lines of each, and a small picture."""
+
+    small: Luma
+    top: Luma
+    bottom: Luma
+    top_low: Luma
+    top_high: Luma
+    bottom_low: Luma
+    bottom_high: Luma
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Combing in tiles (rows, columns), of a frame's three pairs: inner, top, bottom."""
+
+    combs: NDArray[np.float32]  # (3, rows, columns)
+    repeats: float
+    moving: float
+    cut: bool
+
+
+def measured(lumas: Iterable[Luma]) -> Iterator[Combing]:
+    """One value for each frame, in the order shown; a frame's comes when the next one is there."""
+    last: _Fields | None = None
+    waiting: _Pairs | None = None
+    first = True
+    for luma in lumas:
+        fields = _split(luma)
+        pairs = None if last is None else _compared(fields, last)
+        if not first:
+            yield _told(waiting, pairs)
+        first, last, waiting = False, fields, pairs
+    if not first:
+        yield _told(waiting, None)
+
+
+def _compared(fields: _Fields, last: _Fields) -> _Pairs:
+    maps = [_combs(fields, fields), _combs(fields, last), _combs(last, fields)]
+    tops = _tiled(cast(Luma, cv2.absdiff(fields.top, last.top)))
+    bottoms = _tiled(cast(Luma, cv2.absdiff(fields.bottom, last.bottom)))
+    squares = float((tops**2).sum()), float((bottoms**2).sum())
+    both = sum(squares)
+    return _Pairs(
+        np.stack([_tiled(comb) for comb in maps]),
+        (squares[0] - squares[1]) / both if both else 0.0,
+        min(1.0, float(np.maximum(tops, bottoms).max()) / 4),
+        _another_scene(fields.small, last.small),
+    )
+
+
+def _told(pairs: _Pairs | None, following: _Pairs | None) -> Combing:
+    if pairs is None:
+        return Combing()
+    combs = pairs.combs
+    least, most = combs.min(axis=0), combs.max(axis=0)
+    spread = most - least
+    telling = spread > np.maximum(LEAST_ENERGY, LEAST_SHARE * most)
+    # Few tiles that tell much weigh as much as many that tell little, but one alone is chance.
+    total = ((combs - least) * telling).sum(axis=(1, 2))
+    worst = max(float(total.max()), 1e-6)
+    inner, top, bottom = (total / worst).tolist()
+    lone = 0.0
+    if following is not None and not following.cut:
+        cleaner = np.maximum(0, least - following.combs[1:].min(axis=0))
+        lone = float((cleaner * telling).sum()) / worst
+    weight = min(1.0, float(telling.sum()) / 4) * min(1.0, float((spread * telling).max()))
+    moving = pairs.moving
+    if pairs.cut:  # every pair with the scene before combs, whatever the fields are
+        weight = moving = 0.0
+    return Combing(inner, top, bottom, pairs.repeats, weight, moving, pairs.cut, lone)
+
+
+def _another_scene(one: Luma, other: Luma) -> bool:
+    """Whether two small pictures have little in common: correlation of what is not their mean."""
+    a, b = (small.astype(np.float32) - small.mean() for small in (one, other))
+    norm = float(np.sqrt((a**2).sum() * (b**2).sum()))
+    if norm < FLAT * a.size:
+        return bool(abs(float(one.mean()) - float(other.mean())) > BRIGHTER)
+    return float((a * b).sum()) < ALIKE * norm
+
+
+def _split(luma: Luma) -> _Fields:
+    height, width = luma.shape
+    columns = max(1, width // max(1, round(width / COLUMNS)))
+    small: Luma = luma[: height // 2 * 2]
+    if columns != width:
+        small = cast(Luma, cv2.resize(small, (columns, len(small)), interpolation=cv2.INTER_AREA))
+    top, bottom = np.ascontiguousarray(small[0::2]), np.ascontiguousarray(small[1::2])
+    ranges = [
+        np.asarray(bound(field[:-1], field[1:]), np.uint8)
+        for field in (top, bottom)
+        for bound in (cv2.min, cv2.max)
+    ]
+    thumb = cast(Luma, cv2.resize(top, SMALL, interpolation=cv2.INTER_AREA))
+    return _Fields(thumb, top, bottom, *ranges)
+
+
+def _combs(one: _Fields, other: _Fields) -> Luma:
+    """How far lines of ``one``'s top field and ``other``'s bottom field lie outside, (h/2-1, w)."""
+    bottom, top = other.bottom[:-1], one.top[1:]
+    out = cv2.max(cv2.subtract(one.top_low, bottom), cv2.subtract(bottom, one.top_high))
+    back = cv2.max(cv2.subtract(other.bottom_low, top), cv2.subtract(top, other.bottom_high))
+    worst = cast(Luma, cv2.max(out, back))
+    return np.maximum(worst, NOISE) - NOISE
+
+
+def _tiled(values: Luma) -> NDArray[np.float32]:
+    """The mean of each tile."""
+    height, width = values.shape
+    rows = np.linspace(0, height, min(TILES[1], height), endpoint=False, dtype=np.intp)
+    columns = np.linspace(0, width, min(TILES[0], width), endpoint=False, dtype=np.intp)
+    sums = np.add.reduceat(values, rows, axis=0, dtype=np.uint32)
+    areas = np.outer(np.diff([*rows, height]), np.diff([*columns, width]))
+    return (np.add.reduceat(sums, columns, axis=1) / areas).astype(np.float32)

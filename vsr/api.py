@@ -33,6 +33,7 @@ from vsr.media.files import check_regular
 from vsr.media.images import is_picture
 from vsr.media.probe import MediaInfo
 from vsr.media.probe import probe as probe_file
+from vsr.media.survey import survey as survey
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
 from vsr.options import BatchOptions, EngineOptions, UpscaleOptions

@@ -12,15 +12,20 @@ from vsr.cli import params
 
 def probe(
     file: Annotated[Path, typer.Argument(help="A video file.")],
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Decode it all: fields, noise, grain, bars, origin.")
+    ] = False,
     allow_huge: params.AllowHuge = False,
     json: params.Json = False,
 ) -> None:
     """Say what is in a video file, and what an upscale would keep, convert or drop."""
     from vsr import api
     from vsr.cli.console import show_rows
-    from vsr.cli.tables import describe
+    from vsr.cli.tables import describe, survey_rows
 
     info = api.probe(file, allow_huge=allow_huge)
     rows = describe(info)
     rows.update(api.fate(info))
+    if deep:
+        rows.update(survey_rows(api.survey(info), file))
     show_rows(rows, json=json)

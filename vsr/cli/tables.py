@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from vsr.inspection import Inspection
     from vsr.jobs.library import LibraryPlan  # it needs torch, which --help does without
     from vsr.media.probe import MediaInfo
+    from vsr.media.survey import Survey
 
+MOST_STRETCHES = 8
 STATES = ("finished", "skipped", "failed", "left", "planned")
 
 
@@ -221,4 +224,31 @@ def describe(info: MediaInfo) -> dict[str, Any]:
         "streams": [str(stream) for stream in info.streams],
         "chapters": info.chapters,
         "metadata": [f"{key}={value}" for key, value in info.metadata.items()],
+    }
+
+
+def survey_rows(found: Survey, source: Path) -> dict[str, Any]:
+    """What a video is, from its pixels, as rows; and the command that is suggested for it."""
+    condition, bars = found.condition, found.bars
+    most = sorted(found.stretches, key=lambda stretch: -stretch.frames)[:MOST_STRETCHES]
+    most.sort(key=lambda stretch: stretch.start_seconds)
+    target = source.with_name(f"{source.stem}-large.mkv")
+    return {
+        "content": found.content,
+        "stretches": [
+            f"{stretch.kind} from {clock(stretch.start_seconds)}, {stretch.frames} frames"
+            for stretch in most
+        ],
+        "blockiness": None if condition is None else round(condition.blockiness, 2),
+        "noise": None if condition is None else round(condition.noise, 1),
+        "grain": round(found.grain, 2),
+        "sharpness": round(found.sharpness, 3),
+        "black_bars": f"top {bars.top}, bottom {bars.bottom}, left {bars.left}, right {bars.right}"
+        if bars
+        else "none",
+        "origin": f"probably {found.origin}",
+        "looked_at": [f"{seconds:.3f} s" for seconds in found.looked_at],
+        "suggested": " ".join(
+            ["vsr upscale", shlex.quote(str(source)), shlex.quote(str(target)), *found.flags]
+        ),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from typing import cast
 
 import av
@@ -87,6 +87,32 @@ def plan_fields(
     if _changes_nothing(plan):
         return None, told
     return plan, told
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Frames that follow each other and are alike: progressive, interlaced or telecined."""
+
+    kind: str
+    start_seconds: float
+    frames: int
+
+
+def stretches_of(info: MediaInfo) -> tuple[Stretch, ...]:
+    """A whole video by what its frames are; every one of them is decoded."""
+    seen = _seen(info, None, None)
+    states = likeliest(seen.combing, flagged=info.flagged_interlaced)
+    names = ["telecined" if s.is_film else s.name.replace("video", "interlaced") for s in states]
+    if _looks_soft(seen.times):
+        names = ["telecined" if name == "progressive" else name for name in names]
+    made: list[Stretch] = []
+    place = 0
+    for kind, group in groupby(names):
+        count = len(list(group))
+        seconds = float(seen.times[place] * info.time_base) - info.start_seconds
+        made.append(Stretch(kind, seconds, count))
+        place += count
+    return tuple(made)
 
 
 def _allowed(deinterlace: DeinterlaceMode, ivtc: Switch) -> list[State]:

@@ -1,0 +1,74 @@
+"""What a video is, from its pixels: contents, bars, grain and blocks that are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tests.media.fields.footage import (
+    Picture,
+    in_fields,
+    pictures,
+    telecined,
+    write,
+)
+from tests.media.test_clean import video
+from vsr.media.probe import probe
+from vsr.media.survey import Bars, survey
+
+
+def grey_of(lumas: list[Picture]) -> list[Picture]:
+    return [np.full((p.shape[0] // 2, p.shape[1]), 128, np.uint8) for p in lumas]
+
+
+def test_contents_are_told_with_their_stretches(tmp_path: Path) -> None:
+    made = pictures(60)
+    for name, frames in (
+        ("progressive", made[:30]),
+        ("interlaced", in_fields(made)),
+        ("telecined", telecined(made[:32])[0]),
+        ("mixed", [*telecined(made[:32])[0], *in_fields(pictures(60, seed=1))]),
+    ):
+        found = survey(probe(write(tmp_path / f"{name}.mp4", frames, codec="libx264")))
+        assert found.content == name
+        assert sum(stretch.frames for stretch in found.stretches) == len(frames)
+    assert [stretch.kind for stretch in found.stretches] == ["telecined", "interlaced"]
+    assert abs(found.stretches[1].start_seconds - 40 * 1001 / 30000) < 0.04
+
+
+def test_black_bars_are_found_to_the_line(tmp_path: Path) -> None:
+    made = pictures(30)
+    for picture in made:
+        picture[:18], picture[-20:] = 16, 16
+    path = video(tmp_path / "in.mkv", made, grey_of(made), "ffv1")
+    assert survey(probe(path)).bars == Bars(top=18, bottom=20)
+    plain = video(tmp_path / "plain.mkv", pictures(30), grey_of(made), "ffv1")
+    assert not survey(probe(plain)).bars
+
+
+def test_grain_is_measured_and_what_moves_is_not_taken_for_it(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    made = pictures(30, speed=0.0)
+    plain = survey(probe(video(tmp_path / "plain.mkv", made, grey_of(made), "ffv1")))
+    moving = pictures(30, speed=4.0)
+    moved = survey(probe(video(tmp_path / "moved.mkv", moving, grey_of(moving), "ffv1")))
+    grainy = [np.clip(p + random.normal(0, 4, p.shape), 0, 255).astype(np.uint8) for p in made]
+    found = survey(probe(video(tmp_path / "grainy.mkv", grainy, grey_of(grainy), "ffv1")))
+    assert plain.grain < 1
+    assert moved.grain < 1.5
+    assert 3 < found.grain < 5
+    assert not plain.flags
+    assert found.flags == ("--clean film:0.3",)
+
+
+def test_blocks_and_formats_suggest_their_cleaning(tmp_path: Path) -> None:
+    made = [
+        np.kron(p[4::8, 4::8] // 4 * 3, np.ones((8, 8), np.uint8)) + p // 4
+        for p in pictures(24, speed=1.0)
+    ]
+    blocky = video(tmp_path / "in.mkv", made, grey_of(made), "ffv1")
+    found = survey(probe(blocky))
+    assert found.condition is not None
+    assert found.condition.blockiness > 1.3
+    assert found.flags == ("--clean web",)

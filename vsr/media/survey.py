@@ -1,0 +1,189 @@
+"""What a video is, from its pixels: fields, blocks, noise, grain, bars, and where it may be from.
+
+Every frame is decoded once for its fields; the rest is measured on frames from a few places, whose
+times are told, so that they can be looked at.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vsr.media.condition import Condition, condition_of
+from vsr.media.fields.look import Stretch, stretches_of
+from vsr.media.probe import MediaInfo
+from vsr.media.reader import Reader
+
+Luma = NDArray[np.float32]  # (h, w), 0..255
+PLACES, PAIR = 6, 2
+SOME = 0.05
+"""Share of the frames from which on a kind of them is told."""
+DARK, EVEN = 26.0, 3.0
+"""Code values: the mean of a line of a black bar at most, and its spread."""
+LEAST_BAR = 4
+TILE, CALM = 16, 0.2
+"""Side of the tiles that grain is measured in, and the share of them that moves least."""
+GRAINY = 1.8
+"""Code values from which on grain or noise is worth a word: coding leaves less than 1."""
+BLOCKY = 1.3
+FLAT, FLAT_SHARE = 0.5, 0.6
+"""A picture was drawn, or is a screen, where so much of it differs by less from its neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Black lines and columns around the picture in all frames looked at."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+    def __bool__(self) -> bool:
+        return any((self.top, self.bottom, self.left, self.right))
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """``content`` is progressive, interlaced, telecined or mixed. ``grain`` is the standard
+    deviation in code values of what changes where nothing moves. ``sharpness`` is the share of
+    contrast that is fine detail, ``flat`` the share of pixels alike to their neighbours. ``flags``
+    are what is suggested to ``vsr upscale``; ``looked_at`` the seconds of the frames measured."""
+
+    content: str
+    stretches: tuple[Stretch, ...]
+    condition: Condition | None
+    grain: float
+    sharpness: float
+    flat: float
+    bars: Bars
+    origin: str
+    flags: tuple[str, ...]
+    looked_at: tuple[float, ...]
+
+
+def survey(info: MediaInfo) -> Survey:
+    """Look at a video. Raises :class:`MediaError` where it cannot be decoded."""
+    stretches = stretches_of(info)
+    content = _content(stretches)
+    pairs = list(_pairs(info))
+    lumas = [luma for _, pair in pairs for luma in pair]
+    grain = float(np.median([_grain(*pair) for _, pair in pairs if len(pair) == PAIR] or [0.0]))
+    sharpness = float(np.median([_sharpness(luma) for luma in lumas] or [0.0]))
+    flat = float(np.median([_flat(luma) for luma in lumas] or [0.0]))
+    condition = condition_of(info.path)
+    if condition is not None:  # what moves everywhere changes too, but is no noise of one frame
+        grain = min(grain, condition.noise)
+    origin = _origin(info, content, grain, flat)
+    return Survey(
+        content=content,
+        stretches=stretches,
+        condition=condition,
+        grain=grain,
+        sharpness=sharpness,
+        flat=flat,
+        bars=_bars(lumas),
+        origin=origin,
+        flags=_flags(condition, grain, origin),
+        looked_at=tuple(round(seconds, 3) for seconds, _ in pairs),
+    )
+
+
+def _content(stretches: Sequence[Stretch]) -> str:
+    counts = Counter[str]()
+    for stretch in stretches:
+        counts[stretch.kind] += stretch.frames
+    total = max(1, sum(counts.values()))
+    kinds = [kind for kind, count in counts.items() if count >= SOME * total]
+    return kinds[0] if len(kinds) == 1 else "mixed" if kinds else "progressive"
+
+
+def _pairs(info: MediaInfo) -> Iterator[tuple[float, list[Luma]]]:
+    """Two frames that follow each other from each of some places, and the seconds of the first."""
+    duration = info.duration_seconds or 0.0
+    for place in range(PLACES if duration > 1 else 1):
+        start = info.start_seconds + duration * (place + 0.5) / PLACES if duration > 1 else None
+        first = None if start is None else round(start / float(info.time_base))
+        frames = Reader(info, clip_frames=PAIR, first=first)
+        for clip in islice(frames, 1):
+            scale = 1.0 / (1 << max(0, clip.color.depth - 8))
+            plane = clip.planes[1 if clip.color.layout == "rgb" else 0]
+            lumas = [luma.numpy().astype(np.float32) * np.float32(scale) for luma in plane]
+            yield float(clip.pts[0] * clip.time_base) - info.start_seconds, lumas
+
+
+def _grain(one: Luma, other: Luma) -> float:
+    """What changes from frame to frame in the tiles that change least, and are not black."""
+    height, width = (side // TILE * TILE for side in one.shape)
+    if not height or not width:
+        return 0.0
+    change = (other - one)[:height, :width].reshape(height // TILE, TILE, width // TILE, TILE)
+    level = one[:height, :width].reshape(change.shape).mean(axis=(1, 3))
+    spread = change.std(axis=(1, 3))[(level > 32) & (level < 225)]
+    if not spread.size:
+        return 0.0
+    return float(np.quantile(spread, CALM) / np.sqrt(2))
+
+
+def _sharpness(luma: Luma) -> float:
+    laplacian = np.asarray(cv2.Laplacian(luma, cv2.CV_32F, ksize=1))
+    return float(laplacian.var() / (luma.var() + 1))
+
+
+def _flat(luma: Luma) -> float:
+    steps = np.abs(np.diff(luma, axis=1))
+    return float((steps < FLAT).mean())
+
+
+def _bars(lumas: Sequence[Luma]) -> Bars:
+    if not lumas:
+        return Bars()
+    sides: list[int] = []
+    for axis in (1, 0):
+        means = np.max([luma.mean(axis=axis) for luma in lumas], axis=0)
+        spreads = np.max([luma.std(axis=axis) for luma in lumas], axis=0)
+        dark = (means < DARK) & (spreads < EVEN)
+        for lines in (dark, dark[::-1]):
+            count = len(lines) if lines.all() else int(np.argmin(lines))
+            sides.append(0 if count < LEAST_BAR or lines.all() else count)
+    top, bottom, left, right = sides
+    if not any(np.max(luma) > 2 * DARK for luma in lumas):  # all is dark
+        return Bars()
+    return Bars(top, bottom, left, right)
+
+
+def _origin(info: MediaInfo, content: str, grain: float, flat: float) -> str:
+    """Where it may be from: a guess by format first, then by looks."""
+    keys = " ".join([*info.metadata, *info.metadata.values()]).lower()
+    standard = info.size.height in (480, 486, 576) and info.size.width in (704, 720)
+    fields = content != "progressive" or info.flagged_interlaced
+    if info.codec == "dvvideo" or (standard and fields and info.codec != "mpeg2video"):
+        return "tape"
+    if info.codec == "mpeg2video" and standard and "mpegts" not in info.container:
+        return "DVD"
+    if "mpegts" in info.container or (fields and info.size.height >= 720):
+        return "broadcast"
+    if any(word in keys for word in ("android", "quicktime.make", "apple", "iphone")):
+        return "phone"
+    if flat > FLAT_SHARE and grain < GRAINY / 2:
+        return "screen or drawn"
+    return "film" if grain > 2 * GRAINY else "web"
+
+
+def _flags(condition: Condition | None, grain: float, origin: str) -> tuple[str, ...]:
+    """What differs from doing nothing; fields are found by themselves."""
+    blocky = condition is not None and condition.blockiness > BLOCKY
+    noisy = grain > GRAINY
+    if origin == "tape" and noisy:
+        return ("--clean vhs",)
+    if origin == "DVD" and blocky:
+        return ("--clean dvd",)
+    if blocky:
+        return ("--clean web",)
+    return ("--clean film:0.3",) if noisy else ()

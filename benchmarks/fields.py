@@ -57,7 +57,7 @@ def _milliseconds(work: Callable[[], int]) -> float:
 def main() -> None:
     """Print a line for each."""
     frames = _frames()
-    lumas = [frame.to_ndarray()[:HEIGHT] for frame in frames]
+    lumas = [frame.to_ndarray()[:HEIGHT].astype(np.uint8) for frame in frames]
     combing = list(measured(lumas))
     video = [state for state in STATES if state.name == "video"]
     plan = make_plan(

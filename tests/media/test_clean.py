@@ -51,7 +51,9 @@ def test_noise_of_tape_is_lower_in_colour_and_luma(tmp_path: Path) -> None:
     chroma: list[Picture] = []
     for picture in truth:
         half = (2, picture.shape[0] // 2, picture.shape[1] // 2)
-        noise = np.stack([cv2.GaussianBlur(p, (0, 0), 1.0) for p in random.normal(0, 30, half)])
+        noise = np.array(
+            [cv2.GaussianBlur(p, (0, 0), 1.0) for p in random.normal(0, 30, half)], float
+        )
         chroma.append(np.clip(128 + noise, 16, 240).astype(np.uint8))
     path = video(tmp_path / "in.mkv", noisy, chroma, "ffv1")
     raw, half, full = (planes_of(path, parse_clean(f"vhs:{s}")) for s in ("0", "0.5", "1"))

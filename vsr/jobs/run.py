@@ -62,7 +62,7 @@ def run(
     kind = (None if executor is None else executor.kind) or kind_of(engine.placement)
     chosen = _engine_options(plan, engine, options, kind)
     encoders = 1
-    if executor is None and options.compare is None and not plan.deinterlace:
+    if executor is None and options.compare is None:
         asked = options.encoder_count
         place, source = engine.placement.device, plan.info.size
         encoders = encoder_count(asked, plan.encoding, engine.upscaler, place, source)

@@ -10,7 +10,7 @@ import argparse
 
 from vsr.geometry import Size
 from vsr.jobs.pace import CORES_USED
-from vsr.media.codecs import SPEEDS
+from vsr.media.write.codecs import SPEEDS
 
 FRAMES, SEGMENT, QUEUE = 1920, 120, 4
 TARGET = Size(5120, 2880)

@@ -29,9 +29,9 @@ from vsr.events import BackedOff, Event, ignore
 from vsr.geometry import Size
 from vsr.infer import device as devices
 from vsr.infer.engine import Engine
-from vsr.jobs.devices import kind_of
-from vsr.media.hardware import refusal
-from vsr.media.reader import Reader
+from vsr.jobs.workers.devices import kind_of
+from vsr.media.read.hardware import refusal
+from vsr.media.read.reader import Reader
 from vsr.models.arch import Upscaler, make_upscaler
 from vsr.models.interpolation import Interpolation
 from vsr.options import EngineOptions, UpscaleOptions

@@ -30,7 +30,7 @@ from vsr.geometry import Size
 from vsr.infer.device import Placement
 from vsr.infer.engine import Engine
 from vsr.infer.network import Network
-from vsr.jobs.devices import kind_of
+from vsr.jobs.workers.devices import kind_of
 from vsr.options import EngineOptions, UpscaleOptions
 from vsr.weights import load
 
@@ -97,7 +97,7 @@ class Speed:
 
         @torch.inference_mode()
         def run() -> None:
-            network.run(pixels, built=compiles)
+            network.run(pixels, use_compiled=compiles)
 
         # What the engine never does, to see what its law for bits costs.
         by_stopwatch = patch("vsr.infer.network.arithmetic", _by_stopwatch)

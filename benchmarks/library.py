@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vsr.jobs.library import alone_seconds
-from vsr.jobs.simulation import Conditions, Film, Played, play
+from vsr.jobs.estimate.library import serial_seconds
+from vsr.jobs.estimate.simulation import Conditions, SimulationResult, VideoWork, simulate
 
 WORKERS = (1, 10, 30, 100, 200, 300, 500, 1000)
 FILMS, PLAYED = 10_000, 50
@@ -32,29 +32,31 @@ def main() -> None:
     parser.add_argument("--frame-bytes", type=float, default=168e3, help="of the target")
     parser.add_argument("--plot", type=Path, default=Path("docs/images/scale.png"))
     asked = parser.parse_args()
-    film = Film(FRAMES, SEGMENT, 1 / asked.fps, alone_seconds(FRAMES, FRAMES * asked.frame_bytes))
+    video = VideoWork(
+        FRAMES, SEGMENT, 1 / asked.fps, serial_seconds(FRAMES, FRAMES * asked.frame_bytes)
+    )
     queue = Conditions()
     given = replace(queue, one_queue=False)
-    rows: list[tuple[int, Played, Played]] = [
-        (count, play([film] * PLAYED, count, given), play([film] * PLAYED, count, queue))
+    rows: list[tuple[int, SimulationResult, SimulationResult]] = [
+        (count, simulate([video] * PLAYED, count, given), simulate([video] * PLAYED, count, queue))
         for count in WORKERS
     ]
     share = FILMS / PLAYED / DAY
     first = rows[0][1].seconds
     print("| workers | file after file | speed-up | at work | one queue | speed-up | at work |")
     print("|---|---|---|---|---|---|---|")
-    for count, apart, together in rows:
-        cells = [_cells(played, share, first) for played in (apart, together)]
+    for count, apart, shared_processor in rows:
+        cells = [_cells(simulated, share, first) for simulated in (apart, shared_processor)]
         print(f"| {count} | {' | '.join(cells)} |")
-    print(f"alone: {rows[0][1].alone_seconds * share:.1f} days")
-    after = [first / played.seconds for _, played, _ in rows]
-    one = [first / played.seconds for _, _, played in rows]
+    print(f"alone: {rows[0][1].serial_seconds * share:.1f} days")
+    after = [first / simulated.seconds for _, simulated, _ in rows]
+    one = [first / simulated.seconds for _, _, simulated in rows]
     cv2.imwrite(str(asked.plot), _plot([after, one, [float(count) for count in WORKERS]]))
 
 
-def _cells(played: Played, share: float, first: float) -> str:
-    days = f"{played.seconds * share:.1f} days"
-    return f"{days} | {first / played.seconds:.1f} | {played.utilisation:.0%}"
+def _cells(simulated: SimulationResult, share: float, first: float) -> str:
+    days = f"{simulated.seconds * share:.1f} days"
+    return f"{days} | {first / simulated.seconds:.1f} | {simulated.utilisation:.0%}"
 
 
 def _plot(curves: list[list[float]]) -> np.ndarray:

@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 
 from vsr.color import SMPTE170M, ColorSpec, from_rgb, to_rgb
-from vsr.comparing.footage import Footage
-from vsr.comparing.garbled import MOST, worst_block
-from vsr.comparing.models import enlarged, shrunk
+from vsr.evaluation.footage import Footage
+from vsr.evaluation.garbled import MAX_DISTANCE, worst_block
+from vsr.evaluation.models import enlarged, shrunk
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.options import EngineOptions
@@ -65,7 +65,7 @@ def main() -> None:
                         for one, low in zip(made, pixels, strict=True)
                     ]
                     worst[place] = max(worst[place], *blocks)
-                    strange[place] += sum(block > MOST for block in blocks)
+                    strange[place] += sum(block > MAX_DISTANCE for block in blocks)
                     strange[place] += engine.mended - before
         cells = (f"{one:.3f} / {many}" for one, many in zip(worst, strange, strict=True))
         print(f"| {clip.stem} | {' | '.join(cells)} |", flush=True)

@@ -14,9 +14,9 @@ import pytest
 
 from vsr import system
 from vsr.errors import OptionsError
-from vsr.jobs.items import Item, refuse_clashes
-from vsr.jobs.naming import placed
-from vsr.jobs.plan import check_target
+from vsr.jobs.batch.items import BatchItem, refuse_clashes
+from vsr.jobs.batch.naming import placed
+from vsr.jobs.video.plan import check_target
 from vsr.options import UpscaleOptions
 from vsr.system import Lock
 
@@ -182,13 +182,15 @@ def test_small_letters_and_capitals_are_told_apart_where_the_folder_does(
 def test_two_targets_are_one_where_letters_are_not_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    items = [Item(tmp_path / name / "a.mp4", tmp_path / f"{name}.mp4") for name in ("Film", "film")]
+    items = [
+        BatchItem(tmp_path / name / "a.mp4", tmp_path / f"{name}.mp4") for name in ("Film", "film")
+    ]
     refuse_clashes(items)
     monkeypatch.setattr(system, "ignores_case", always)
     with pytest.raises(OptionsError, match="would both become"):
         refuse_clashes(items)
     with pytest.raises(OptionsError, match="is one of the inputs"):
-        refuse_clashes([Item(tmp_path / "A.mp4", tmp_path / "a.mp4")])
+        refuse_clashes([BatchItem(tmp_path / "A.mp4", tmp_path / "a.mp4")])
 
 
 def test_a_target_that_windows_would_lose_is_refused(

@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 
 from vsr.errors import OptionsError, VsrError
 from vsr.system import replace_file
-from vsr.training.journal import read
+from vsr.training.training_log import read
 
 HERE = Path(__file__).parent
 COLUMNS: tuple[str, ...] = (

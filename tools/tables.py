@@ -20,7 +20,7 @@ from typing import Any
 
 from vsr import api
 from vsr.errors import OptionsError, VsrError
-from vsr.evaluation import Score
+from vsr.evaluation.scores import Score
 from vsr.weights import folder, index
 
 ROOT = Path(__file__).parent.parent

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vsr.api import probe as probe
     from vsr.api import upscale as upscale
     from vsr.api import upscale_batch as upscale_batch
-    from vsr.comparing.options import CompareOptions as CompareOptions
+    from vsr.evaluation.options import CompareOptions as CompareOptions
     from vsr.infer.engine import Engine as Engine
     from vsr.options import BatchOptions as BatchOptions
     from vsr.options import EngineOptions as EngineOptions
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vsr.report.front import compare as compare
 
 _HOMES = {
-    "CompareOptions": "vsr.comparing.options",
+    "CompareOptions": "vsr.evaluation.options",
     "BatchOptions": "vsr.options",
     "Engine": "vsr.infer.engine",
     "EngineOptions": "vsr.options",

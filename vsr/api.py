@@ -8,32 +8,32 @@ from functools import cache
 from pathlib import Path
 
 from vsr.choice import USUAL, Choice, Chosen, Kind, choice_for, default_for
-from vsr.comparing.footage import Footage
-from vsr.comparing.honest import check_model
-from vsr.comparing.witness import Witness
 from vsr.errors import MediaError, OptionsError
-from vsr.evaluation import Score, scores, sets_in
+from vsr.evaluation.footage import Footage
+from vsr.evaluation.frame_sampler import FrameSampler
+from vsr.evaluation.sanity_check import check_model
+from vsr.evaluation.scores import Score, scores, sets_in
 from vsr.events import BatchReport, EventSink, Forecast, Report, Warned, ignore
 from vsr.infer.device import pick
 from vsr.infer.engine import Engine
-from vsr.jobs.dry import dry_run as dry_run_of
-from vsr.jobs.dry import previewed
-from vsr.jobs.forecast import check_enough as check_enough
-from vsr.jobs.forecast import check_room
-from vsr.jobs.inputs import holds_videos
-from vsr.jobs.naming import default_target as default_target_of
+from vsr.jobs.batch.inputs import holds_videos
+from vsr.jobs.batch.naming import default_target as default_target_of
+from vsr.jobs.batch.queue import upscale_many
+from vsr.jobs.estimate.dry_run import dry_run as dry_run_of
+from vsr.jobs.estimate.dry_run import previewed
+from vsr.jobs.estimate.forecast import check_enough as check_enough
+from vsr.jobs.estimate.forecast import check_room
 from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
-from vsr.jobs.plan import Plan, check_target, make_plan
-from vsr.jobs.queue import upscale_many
-from vsr.jobs.run import run
+from vsr.jobs.video.plan import Plan, check_target, make_plan
+from vsr.jobs.video.run import run
 from vsr.lpips import load_lpips
-from vsr.media.carry import fate as fate
-from vsr.media.codecs import CONTAINERS
 from vsr.media.files import check_regular
-from vsr.media.images import is_picture
-from vsr.media.probe import MediaInfo
-from vsr.media.probe import probe as probe_file
+from vsr.media.read.images import is_picture
+from vsr.media.read.probe import MediaInfo
+from vsr.media.read.probe import probe as probe_file
+from vsr.media.streams.stream_mapping import mapping_by_target as mapping_by_target
 from vsr.media.survey import survey as survey
+from vsr.media.write.codecs import CONTAINERS
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
 from vsr.options import BatchOptions, EngineOptions, UpscaleOptions
@@ -73,7 +73,7 @@ def upscale(
     engine = make_engine(upscaler, options, on_event)
     check_model(upscaler, source, options, on_event)
     report = _upscale(source, target, engine, options, on_event, should_stop)
-    if isinstance(engine, Witness):
+    if isinstance(engine, FrameSampler):
         write_page(engine, page, source, report, on_event)
     return report
 
@@ -87,7 +87,7 @@ def _upscale(
     should_stop: Callable[[], bool],
 ) -> Report:
     """The kind of job that source and target ask for."""
-    if isinstance(engine, Witness) and (is_picture(source) or not target.suffix):
+    if isinstance(engine, FrameSampler) and (is_picture(source) or not target.suffix):
         engine.expect(Footage(source).frames)
     if is_picture(source):
         return upscale_picture(source, target, engine, options, on_event)
@@ -98,7 +98,7 @@ def _upscale(
     plan = make_plan(source, target, options, engine.upscaler)
     if not options.force:
         check_room(plan, engine)
-    if isinstance(engine, Witness):
+    if isinstance(engine, FrameSampler):
         engine.expect(plan.frames)
     return run(plan, engine, options, on_event, should_stop)
 
@@ -188,13 +188,13 @@ def evaluate(
     and compressed by x264 where ``crf`` is given. ``vgg`` is "none", "auto" or a path;
     ``lpips`` needs the extra of that name.
     """
-    judge = load_vgg(vgg)
+    features = load_vgg(vgg)
     second = load_lpips() if lpips else None
     for model in models or ("bicubic", *index()):
         engine = Engine(load(model), options)
         places = [Path(place) for place in data]
         sets = sets_in(places, engine.upscaler.scale, frames=frames, crf=crf)
-        yield from scores(engine, sets, judge, second)
+        yield from scores(engine, sets, features, second)
 
 
 def model_of(options: UpscaleOptions, source: PathLike, target: PathLike) -> Choice:
@@ -206,9 +206,9 @@ def model_of(options: UpscaleOptions, source: PathLike, target: PathLike) -> Cho
         return Choice(options.model)
     place, name = Path(source), Path(target)
     folder = place.is_dir() and not name.suffix and not holds_videos(place)
-    alone = is_picture(place) or folder or options.then  # a chain remembers nothing
+    single_frames = is_picture(place) or folder or options.then  # a chain remembers nothing
     on_cpu = options.cluster is None and pick(options.engine.device).type == "cpu"
-    kind: Kind = "picture" if alone else "video"
+    kind: Kind = "picture" if single_frames else "video"
     return choice_for(place, kind, on_cpu=on_cpu, allow_huge=options.allow_huge)
 
 
@@ -280,7 +280,7 @@ def make_engine(
     """An upscaler placed on the device that the options ask for."""
     if isinstance(options, EngineOptions):
         return Engine(upscaler, options, on_event)
-    kind = Engine if options.compare is None else Witness
+    kind = Engine if options.compare is None else FrameSampler
     return kind(upscaler, options.engine, on_event)
 
 

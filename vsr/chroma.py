@@ -26,7 +26,7 @@ _DOWN_ON = (46 / 64, 16 / 64, -8 / 64, 0.0, 1 / 64)
 DOWN_SUPPORT, UP_SUPPORT = 4, 5
 
 
-def up_reach(multiple: int) -> int:
+def chroma_reach(multiple: int) -> int:
     """Luma samples on either side that a chroma sample takes part in, if it covers ``multiple``."""
     return UP_SUPPORT * (multiple - 1)
 

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vsr.chroma import chroma_down, chroma_up, up_reach
+from vsr.chroma import chroma_down, chroma_reach, chroma_up
 from vsr.geometry import Box, Size
 
 Layout = Literal["yuv", "gray", "rgb"]
@@ -145,7 +145,7 @@ def part_to_rgb(planes: tuple[Tensor, ...], spec: ColorSpec, box: Box) -> Tensor
 
 def _around(start: int, end: int, length: int, multiple: int) -> tuple[int, int]:
     """Extend [start, end) by what the chroma filter reads around it, to whole chroma samples."""
-    reach = -(-up_reach(multiple) // multiple) * multiple
+    reach = -(-chroma_reach(multiple) // multiple) * multiple
     first = max(0, start // multiple * multiple - reach)
     return first, min(length, -(-end // multiple) * multiple + reach)
 

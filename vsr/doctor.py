@@ -23,14 +23,14 @@ from vsr.color import ColorSpec, from_rgb, to_rgb
 from vsr.errors import DeviceError, VsrError
 from vsr.geometry import Size
 from vsr.infer import device
-from vsr.media import trial
-from vsr.media.codecs import CODECS
+from vsr.media.write import codec_check
+from vsr.media.write.codecs import CODECS
 from vsr.options import UpscaleOptions
 from vsr.version import __version__
 
 State = Literal["ok", "note", "wrong"]
-LEAST_DISK = 1 << 30
-LEAST_MEMORY = 2 << 30
+MIN_DISK = 1 << 30
+MIN_MEMORY = 2 << 30
 _MATRICES = (1, 5, 9)  # BT.709, BT.601, BT.2020
 _SHIFTS = ((1, 1), (1, 0), (0, 0))
 
@@ -68,7 +68,7 @@ def _tried(name: str, action: Callable[[], str], hint: str) -> Check:
 
 def _versions() -> Check:
     known = {"vsr": __version__, "python": platform.python_version(), "torch": torch.__version__}
-    known |= trial.versions()
+    known |= codec_check.versions()
     for package in ("numpy", "opencv-python-headless", "safetensors"):
         try:
             known[package] = importlib.metadata.version(package)
@@ -112,13 +112,13 @@ def _why_no_gpu() -> str:
 def _codec(name: str) -> Check:
     codec = CODECS[name]
     try:
-        back = trial.try_codec(codec)
+        back = codec_check.try_codec(codec)
     except VsrError as error:
         if name.endswith("_nvenc"):
             return Check(f"codec {name}", "note", "no such encoder in this machine's GPU", "")
         return Check(f"codec {name}", "wrong", error.message, "install the av package from PyPI")
-    whole = back == trial.FRAMES
-    said = f"{codec.encoder}: {back} of {trial.FRAMES} frames encoded and decoded"
+    whole = back == codec_check.FRAMES
+    said = f"{codec.encoder}: {back} of {codec_check.FRAMES} frames encoded and decoded"
     return Check(f"codec {name}", "ok" if whole else "wrong", said)
 
 
@@ -151,7 +151,7 @@ def _model(name: str) -> str:
 def _whole_run() -> str:
     with tempfile.TemporaryDirectory(prefix="vsr-doctor-") as folder:
         source, target = Path(folder) / "in.mp4", Path(folder) / "out.mp4"
-        frames = trial.write_clip(source, seconds=2)
+        frames = codec_check.write_clip(source, seconds=2)
         report = api.upscale(source, target, UpscaleOptions(preset="ultrafast"))
         if report.frames != frames:
             raise VsrError(f"{report.frames} frames came out of {frames}")
@@ -164,10 +164,10 @@ def _whole_run() -> str:
 def _room() -> Iterator[Check]:
     for name, place in (("disk here", Path.cwd()), ("disk for temporary files", _temporary())):
         free = shutil.disk_usage(place).free
-        hint = "" if free >= LEAST_DISK else "make room: segments and the target need it"
+        hint = "" if free >= MIN_DISK else "make room: segments and the target need it"
         yield Check(name, "ok" if not hint else "note", f"{free >> 20} MB free in {place}", hint)
     free = device.free_host()
-    hint = "" if free >= LEAST_MEMORY else "close what is large, or give --vram"
+    hint = "" if free >= MIN_MEMORY else "close what is large, or give --vram"
     yield Check("memory", "ok" if not hint else "note", f"{free >> 20} MB free", hint)
 
 

@@ -22,9 +22,9 @@ from vsr.color import ColorSpec
 
 STEP = 16
 """Vectors are in 1 / 16 of a source pixel."""
-LEAST_SIDE = 16
+MIN_SIDE = 16
 """Pixels a side below which nothing is estimated, and all vectors are zero."""
-MOST = 1 << 14  # in 1 / 16 px: vectors fit int16 and point no farther than 1024 px
+MAX_MOTION = 1 << 14  # in 1 / 16 px: vectors fit int16 and point no farther than 1024 px
 ALIKE = 0.4
 """A scene cut is where the fine structure's correlation with the warped frame before is lower. Of
 143 natural sequences, 98 of 100 pairs of scenes lie below 0.24, 98 of 100 pairs of neighbours above
@@ -108,13 +108,13 @@ def luma_of(frame: Planes, color: ColorSpec) -> Luma:
 def vectors_between(present: Luma, before: Luma) -> NDArray[np.int16]:
     """(2, h, w) in 1/16 px, from each pixel of ``present`` to its place in ``before``."""
     height, width = present.shape
-    if min(height, width) < LEAST_SIDE:
+    if min(height, width) < MIN_SIDE:
         return np.zeros((2, height, width), np.int16)
     cv2.setNumThreads(1)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     nothing: Any = None  # no initial flow
     flow: NDArray[np.float32] = np.asarray(search.calc(present, before, nothing), np.float32)
-    parts = np.rint(np.nan_to_num(flow) * STEP).clip(-MOST, MOST).astype(np.int16)
+    parts = np.rint(np.nan_to_num(flow) * STEP).clip(-MAX_MOTION, MAX_MOTION).astype(np.int16)
     return np.ascontiguousarray(parts.transpose(2, 0, 1))
 
 
@@ -125,7 +125,7 @@ def is_cut(present: Luma, before: Luma, vectors: NDArray[np.int16]) -> bool:
     change these, and leave the structure.
     """
     height, width = present.shape
-    if min(height, width) < LEAST_SIDE:
+    if min(height, width) < MIN_SIDE:
         return False
     flow = vectors.astype(np.float32) / STEP
     across = flow[0] + np.arange(width, dtype=np.float32)

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from vsr.device_names import check_devices
 from vsr.errors import OptionsError
 from vsr.geometry import Size
-from vsr.places import check_devices
 from vsr.units import binary
 
 DtypeName = Literal["auto", "fp16", "bf16", "fp32"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vsr import doctor
-from vsr.media.codecs import CODECS
+from vsr.media.write.codecs import CODECS
 from vsr.weights import store
 
 ROOT = Path(__file__).parents[2]

@@ -22,7 +22,7 @@ from vsr.cli.app import app
 from vsr.cli.places import Places, expanded, sources_and_target
 from vsr.errors import MediaError, OptionsError
 from vsr.geometry import Size
-from vsr.jobs import rehearsal
+from vsr.jobs.estimate import trial_run
 from vsr.options import UpscaleOptions
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
@@ -243,10 +243,10 @@ def test_a_dry_run_ends_its_measuring_in_time(
     source = shutil.move(make_clip(frames=100), run / "in.mp4")
     engine = vsr_package.Engine(vsr_package.load("bicubic"))
     plan = api.plan(source, run / "out.mkv", UpscaleOptions(preset="ultrafast"))
-    assert rehearsal.rehearse(plan, engine).frames == 20
-    monkeypatch.setattr(rehearsal, "BUDGET_SECONDS", 0.0)
-    measured = rehearsal.rehearse(plan, engine)
-    assert 1 <= measured.frames <= rehearsal.GROUP
+    assert trial_run.trial_run(plan, engine).frames == 20
+    monkeypatch.setattr(trial_run, "BUDGET_SECONDS", 0.0)
+    measured = trial_run.trial_run(plan, engine)
+    assert 1 <= measured.frames <= trial_run.GROUP
     assert measured.seconds > 0
 
 

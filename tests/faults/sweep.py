@@ -24,12 +24,12 @@ SHIM = Path(__file__).with_name("shim.c")
 RUN = """
 import sys
 from fractions import Fraction
-from vsr.jobs import plan
+from vsr.jobs.video import plan
 from vsr.media import files
 plan.SEGMENT_SECONDS = Fraction(8, 25)
 files.WAITS = (0.01, 0.02)
-from vsr.media import reader
-from vsr.jobs import run
+from vsr.media.read import reader
+from vsr.jobs.video import run
 reader.WAITS = run.WAITS = files.WAITS
 from vsr.__main__ import main
 sys.argv = ["vsr", "upscale", sys.argv[1], sys.argv[2], "--model", "nearest", "--device", "cpu",

@@ -17,10 +17,10 @@ from vsr.events import BackedOff, Event
 from vsr.geometry import Size
 from vsr.infer import device as devices
 from vsr.infer.engine import Engine
-from vsr.infer.memory import peak_bytes
 from vsr.infer.output import PlaneOutput
+from vsr.infer.peak_memory import peak_bytes
 from vsr.infer.tiles import TilePlan
-from vsr.models.arch import Upscaler, folded, make_upscaler
+from vsr.models.arch import Upscaler, fuse_batchnorm, make_upscaler
 from vsr.models.catalog import ARCHS
 from vsr.models.interpolation import Interpolation
 from vsr.options import EngineOptions
@@ -32,7 +32,7 @@ def upscaler(name: str, hparams: dict[str, int] | None = None) -> Upscaler:
     torch.manual_seed(0)
     arch = ARCHS[name]
     small = {key: value for key, value in SMALL.items() if key in arch.defaults}
-    module = folded(arch.module(small if hparams is None else hparams))
+    module = fuse_batchnorm(arch.module(small if hparams is None else hparams))
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight)  # lively everywhere, so that a seam would show
@@ -156,10 +156,10 @@ def test_cross_faded_windows_write_every_sample(
     """Memory that nothing was written to may hold anything: here 7."""
     prepare = PlaneOutput.prepare
 
-    def dirty(output: PlaneOutput, tiles: TilePlan, *, exact: bool, trims: bool) -> None:
+    def dirty(output: PlaneOutput, tiles: TilePlan, *, exact: bool, can_crop: bool) -> None:
         for plane in output.canvas:
             plane.fill_(7)
-        prepare(output, tiles, exact=exact, trims=trims)
+        prepare(output, tiles, exact=exact, can_crop=can_crop)
 
     monkeypatch.setattr(PlaneOutput, "prepare", dirty)
     network = make_upscaler(Interpolation("nearest", scale), name="nearest", arch="nearest")
@@ -275,14 +275,14 @@ def test_a_network_that_is_better_whole_is_tiled_by_what_there_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not by the usual share of a CPU's memory; and never beyond what is free, or asked for."""
-    network = replace(upscaler("srresnet"), whole=True)
+    network = replace(upscaler("srresnet"), prefers_one_tile=True)
     spec = ColorSpec("yuv", matrix=1)
     low, high = Size(1920, 1080), Size(7680, 4320)
 
     def pixels(free: int, asked: int | None = None, whole: bool = True) -> int:
         monkeypatch.setattr(devices, "free_host", lambda: free << 30)
         options = EngineOptions(device="cpu", memory=asked)
-        engine = Engine(replace(network, whole=whole), options)
+        engine = Engine(replace(network, prefers_one_tile=whole), options)
         return engine.tiling(low, high, spec, 1)[0].window.pixels
 
     assert pixels(256) == low.pixels > pixels(256, whole=False)

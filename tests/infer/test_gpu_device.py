@@ -18,13 +18,13 @@ from vsr.infer import device as devices
 from vsr.infer import sizing
 from vsr.infer.device import Placement
 from vsr.infer.engine import Engine
-from vsr.infer.memory import largest_tensor
 from vsr.infer.network import Network
 from vsr.infer.output import PlaneOutput
-from vsr.infer.reuse import CELL, turns
-from vsr.infer.sizing import Need, Sizes
+from vsr.infer.peak_memory import largest_tensor
+from vsr.infer.reuse import CELL, plan_frames
+from vsr.infer.sizing import MemoryNeed, Sizes
 from vsr.models.catalog import ARCHS
-from vsr.models.trim import Trim
+from vsr.models.crop_schedule import CropSchedule
 from vsr.options import EngineOptions, UpscaleOptions
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -127,13 +127,13 @@ def test_windows_of_reuse_have_few_shapes_on_a_gpu() -> None:
                 left = int(random.integers(cells.shape[1] - width))
                 top = int(random.integers(cells.shape[0] - height))
                 cells[top : top + height, left : left + width] = 1
-                (turn,) = turns(
-                    [cells], size, context=19, chroma=2, window=size, spent=9, step=step
+                (group,) = plan_frames(
+                    [cells], size, context=19, chroma=2, window=size, mean_context=9, step=step
                 )
-                for tile in turn.parts.tiles if turn.parts else ():
+                for tile in group.parts.tiles if group.parts else ():
                     box = tile.window
                     window = torch.zeros(1, 3, box.height, box.width, device="meta")
-                    module(window, Trim(box.moved(-box.x, -box.y), tile.wanted(0), step))
+                    module(window, CropSchedule(box.moved(-box.x, -box.y), tile.wanted(0), step))
         return len(seen.shapes)
 
     assert devices.side_step(CPU) == 16
@@ -190,13 +190,13 @@ def test_no_tensor_has_more_elements_than_a_gpu_counts(
 ) -> None:
     """A network of 1024 values a pixel, and a card with memory for anything."""
 
-    def needs(*rest: object) -> Need:
+    def needs(*rest: object) -> MemoryNeed:
         del rest
-        return Need(0.0, 2048.0, 1024)
+        return MemoryNeed(0.0, 2048.0, 1024)
 
     monkeypatch.setattr(sizing, "need", needs)
     sizes = Sizes(EngineOptions(device="cuda", memory=1 << 40), GPU, upscaler("compact"))
-    sizes.fit(nn.Identity(), torch.float16)
+    sizes.use_network(nn.Identity(), torch.float16)
     spec = sizing_spec()
     output = PlaneOutput(8, size, size.scaled(4), 4, spec, torch.device("meta"))
     tiles, batch = sizes.choose(output, 8)
@@ -280,7 +280,7 @@ def test_memory_is_measured_once_all_is_warm(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, "memory_allocated", allocated)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", peak)
-    found = sizing.need(module, GPU, torch.float32, upscaler("compact"))
+    found = sizing.measure_memory(module, GPU, torch.float32, upscaler("compact"))
     finish = 3 * 4 * 5 * 4**2
     assert found.pixel - finish == pytest.approx(110)  # with a tenth to spare
     assert found.window == pytest.approx(0, abs=1)

@@ -25,7 +25,7 @@ from vsr.infer.engine import Engine
 from vsr.infer.reuse import FrameComparison, Planes
 from vsr.models.arch import Upscaler, make_upscaler
 from vsr.models.recurrent import Recurrent
-from vsr.models.unshuffled import Unshuffled
+from vsr.models.subpixel import SubpixelOutput
 from vsr.options import EngineOptions
 
 LOW, SPEC = Size(80, 64), ColorSpec(matrix=6, range=2)
@@ -49,13 +49,13 @@ class Touchy(nn.Module):
 class TouchyMemory(Recurrent):
     """A network with a memory that makes no picture of anything near white in half precision."""
 
-    def step(self, pixels: Tensor, before: Tensor, state: Tensor) -> tuple[Unshuffled, Tensor]:
+    def step(self, pixels: Tensor, before: Tensor, state: Tensor) -> tuple[SubpixelOutput, Tensor]:
         cells, features = super().step(pixels, before, state)
         if next(self.parameters()).dtype == torch.float32:
             return cells, features
         bad = torch.where(pixels.amax((1, 2, 3), keepdim=True) > 0.97, torch.inf, 0.0)
         *others, learned = cells.parts
-        return Unshuffled((*others, learned + bad), cells.side), features
+        return SubpixelOutput((*others, learned + bad), cells.side), features
 
 
 def network(kind: Kind) -> Upscaler:
@@ -199,9 +199,9 @@ def test_nothing_is_waited_for_before_planes_land(name: str) -> None:
         shown, changed = comparison.next(clip)  # elsewhere, as in the thread that reads
         motion = made._estimator.next(clip, SPEC) if name == "memory" else None  # pyright: ignore[reportPrivateUsage]
         with Waits() as waits:
-            landing = made.begin(shown, SPEC, SPEC, LOW.scaled(4), motion, changed)
+            pending = made.begin(shown, SPEC, SPEC, LOW.scaled(4), motion, changed)
         assert waits.count == 0
-        landing.wait()
+        pending.wait()
 
 
 def test_memory_that_runs_out_in_flight_is_as_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,10 +20,10 @@ from vsr.events import Event, Warned
 from vsr.geometry import Size
 from vsr.infer.device import has_fast_bfloat16
 from vsr.infer.engine import Engine
-from vsr.infer.network import FARTHEST
-from vsr.jobs.plan import reader_for
-from vsr.media.packets import Cut
-from vsr.media.probe import probe
+from vsr.infer.network import MAX_DEVIATION
+from vsr.jobs.video.plan import reader_for
+from vsr.media.read.probe import probe
+from vsr.media.streams.packets import Cut
 from vsr.models.arch import Upscaler, make_upscaler
 from vsr.options import DtypeName, EngineOptions
 from vsr.weights import store
@@ -83,7 +83,7 @@ def test_what_comes_out_is_near_to_the_interpolation(name: str, dtype: DtypeName
             engine.forget()
             rgb = to_rgb(planes, spec)
             off = (engine.upscale(rgb) - bicubic.upscale(rgb)).abs().max()
-            assert float(off) <= FARTHEST, (kind, spec)  # not-a-number is not, either
+            assert float(off) <= MAX_DEVIATION, (kind, spec)  # not-a-number is not, either
 
 
 class Garbling(nn.Module):

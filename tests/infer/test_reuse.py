@@ -61,15 +61,15 @@ def footage(spec: ColorSpec, size: Size = LOW) -> list[Planes]:
         return [noise(plane.height, plane.width) for plane in spec.plane_sizes(size)]
 
     frames = [picture()]
-    for turn in range(19):
-        frame = picture() if turn == 11 else [plane.clone() for plane in frames[-1]]
-        if turn % 5 != 3:  # else a still
-            for plane in frame[turn % len(frame) :]:  # sometimes chroma alone
+    for group in range(19):
+        frame = picture() if group == 11 else [plane.clone() for plane in frames[-1]]
+        if group % 5 != 3:  # else a still
+            for plane in frame[group % len(frame) :]:  # sometimes chroma alone
                 height, width = plane.shape
-                x, y = (turn * width // 19, turn * height // 23)
+                x, y = (group * width // 19, group * height // 23)
                 spot = plane[y : y + 9, x : x + 7]
                 spot.copy_(noise(spot.shape[0], spot.shape[1]))
-                if turn % 4 == 2:
+                if group % 4 == 2:
                     plane[0, -1] = (int(plane[0, -1]) + top // 2) % top
                     plane[-1, 0] = (int(plane[-1, 0]) + top // 2) % top
         frames.append(frame)

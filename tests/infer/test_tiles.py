@@ -72,13 +72,13 @@ def test_windows_are_no_larger_than_so_many_need_to_be(multiple: int) -> None:
 def test_every_tile_of_every_frame_runs_once_beside_such_as_it(
     wanted: list[str], frames: int, batch: int
 ) -> None:
-    turns = list(batches(wanted, frames, batch))
+    plan_frames = list(batches(wanted, frames, batch))
     jobs = [
-        [(tile, frame) for tile, some in turn for frame in range(some.start, some.stop)]
-        for turn in turns
+        [(tile, frame) for tile, some in group for frame in range(some.start, some.stop)]
+        for group in plan_frames
     ]
     assert list(chain(*jobs)) == [(t, f) for t in range(len(wanted)) for f in range(frames)]
-    assert all(1 <= len(turn) <= batch for turn in jobs)
-    assert all(len({wanted[tile] for tile, _ in turn}) == 1 for turn in turns)
+    assert all(1 <= len(group) <= batch for group in jobs)
+    assert all(len({wanted[tile] for tile, _ in group}) == 1 for group in plan_frames)
     if len(set(wanted)) == 1:  # no turn is smaller than it could be
-        assert len(turns) == -(-len(wanted) * frames // batch)
+        assert len(plan_frames) == -(-len(wanted) * frames // batch)

@@ -24,8 +24,8 @@ import torch
 
 import vsr
 import vsr.api
-from vsr.jobs import plan as planning
-from vsr.jobs.journal import read_rows
+from vsr.jobs.video import plan as planning
+from vsr.jobs.video.journal import read_rows
 from vsr.jobs.work_folder import folder_of
 
 Stamp = dict[str, tuple[int, int]]

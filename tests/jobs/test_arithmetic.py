@@ -16,11 +16,11 @@ from vsr.events import Event, SegmentDone
 from vsr.infer import device as devices
 from vsr.infer.device import Placement
 from vsr.infer.engine import Engine
-from vsr.jobs import run as running
-from vsr.jobs.devices import kind_of
-from vsr.jobs.journal import folder_of
-from vsr.jobs.plan import make_plan
-from vsr.jobs.run import run
+from vsr.jobs.video import run as running
+from vsr.jobs.video.journal import folder_of
+from vsr.jobs.video.plan import make_plan
+from vsr.jobs.video.run import run
+from vsr.jobs.workers.devices import kind_of
 from vsr.options import UpscaleOptions
 from vsr.weights import load
 
@@ -46,7 +46,7 @@ def test_the_kind_of_a_gpu_names_model_and_libraries(monkeypatch: pytest.MonkeyP
     assert kind_of(replace(placement, device=torch.device("cpu"))) == "cpu fp16"
 
 
-class Film:
+class VideoWork:
     """A film of three segments, and what is free on the card that it is enlarged on."""
 
     def __init__(self, make_clip: MakeClip, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ class Film:
 def test_tiles_are_those_that_the_run_began_with(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    film = Film(make_clip, tmp_path, monkeypatch)
+    film = VideoWork(make_clip, tmp_path, monkeypatch)
     began, _ = film.windows(3_000_000, stop=True)
     head = json.loads((folder_of(film.target) / "journal.jsonl").read_text().split("\n")[0])
     assert head["torch"] == torch.__version__
@@ -103,7 +103,7 @@ def test_tiles_are_those_that_the_run_began_with(
 def test_another_card_does_not_go_on(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    film = Film(make_clip, tmp_path, monkeypatch)
+    film = VideoWork(make_clip, tmp_path, monkeypatch)
     film.windows(1 << 30, stop=True)
     film.card = CARD.replace("H200", "A100")
     with pytest.raises(OptionsError, match=r"H200.*A100"):

@@ -20,7 +20,7 @@ from vsr import api
 from vsr.errors import MediaError, OptionsError
 from vsr.events import BatchFinished, BatchReport, Event, Skipped, Started, Waiting
 from vsr.infer.engine import Engine
-from vsr.jobs.record import NAME
+from vsr.jobs.batch.batch_log import NAME
 from vsr.options import BatchOptions
 
 FAST: dict[str, Any] = {"model": "nearest", "preset": "ultrafast", "device": "cpu", "scale": 2.0}
@@ -283,7 +283,7 @@ def test_a_folder_of_pictures_alone_is_no_batch(library: Path, tmp_path: Path) -
 def command(source: Path, out: Path) -> list[str]:
     program = (
         "from fractions import Fraction\n"
-        "import vsr.jobs.plan as planning\n"
+        "import vsr.jobs.video.plan as planning\n"
         "planning.SEGMENT_SECONDS = Fraction(8, 25)\n"
         "from vsr.__main__ import main\n"
         "main()\n"

@@ -24,8 +24,8 @@ from tests.jobs.test_crashes import ROOT, command
 from tests.jobs.test_run import debris, options
 from vsr.errors import DeviceError
 from vsr.events import Event, SegmentDone
-from vsr.jobs import plan as planning
-from vsr.jobs.record import NAME
+from vsr.jobs.batch.batch_log import NAME
+from vsr.jobs.video import plan as planning
 
 pytestmark = [
     pytest.mark.extended,

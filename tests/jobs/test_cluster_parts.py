@@ -15,10 +15,10 @@ from tests.jobs.test_run import options
 from vsr.errors import DeviceError, MediaError, MissingExtra, OptionsError, Stopped
 from vsr.events import ignore
 from vsr.infer.engine import Engine
-from vsr.jobs.pieces import segment_tasks
-from vsr.jobs.plan import make_plan
-from vsr.jobs.segments import Task, make
-from vsr.jobs.together import all_together
+from vsr.jobs.batch.parallel import run_parallel
+from vsr.jobs.video.plan import make_plan
+from vsr.jobs.video.segment_tasks import segment_tasks
+from vsr.jobs.video.segments import Task, make
 from vsr.jobs.workers import shipping
 from vsr.jobs.workers.actor import FileServer
 from vsr.jobs.workers.node_probe import NodeProbe, probe_node
@@ -30,7 +30,7 @@ from vsr.jobs.workers.shipping import (
     read_chunks,
     source_files,
 )
-from vsr.media.writer import Segment
+from vsr.media.write.writer import Segment
 from vsr.weights import load
 
 GPUS = [{"CPU": 4.0}, {"CPU": 32.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 1.0}]
@@ -198,14 +198,14 @@ def test_things_at_once_keep_their_order_and_end_together() -> None:
             raise Stopped
         return place
 
-    answers, raised = all_together(
+    answers, raised = run_parallel(
         9, do, threads=3, is_enough=lambda answer: answer == 99, end=lambda: ended.append(1)
     )
     assert answers[:7] == [0, 1, 2, 3, 4, 5, 6]
     assert answers[7] is None
     assert isinstance(raised, Stopped)
     assert not ended, "what is under way comes to its end"
-    answers, raised = all_together(
+    answers, raised = run_parallel(
         9, do, threads=1, is_enough=lambda answer: answer == 2, end=lambda: ended.append(1)
     )
     assert (answers, raised) == ([0, 1, 2, *[None] * 6], None)

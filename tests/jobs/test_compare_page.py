@@ -15,10 +15,10 @@ import torch
 
 import vsr
 from tests.conftest import MakeClip, picture
-from vsr.comparing.witness import Witness
 from vsr.errors import OptionsError
+from vsr.evaluation.frame_sampler import FrameSampler
 from vsr.events import Event, Warned
-from vsr.media.reader import Reader
+from vsr.media.read.reader import Reader
 from vsr.options import UpscaleOptions
 
 
@@ -76,9 +76,9 @@ def test_a_page_is_refused_before_the_work_and_missed_after_a_resume(
     with pytest.raises(OptionsError, match="exists already"):
         vsr.upscale(clip, tmp_path / "out.mp4", options(page))
     assert not (tmp_path / "out.mp4").exists()
-    unused = Witness(vsr.load("lanczos"))
+    unused = FrameSampler(vsr.load("lanczos"))
     unused.upscale(torch.zeros(1, 3, 8, 8))
-    assert unused.saw_nothing
+    assert unused.is_empty
     with pytest.raises(OptionsError, match="for one source"):
         vsr.upscale_batch([clip], tmp_path / "many", options(tmp_path / "other.html"))
     events: list[Event] = []

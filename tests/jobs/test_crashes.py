@@ -19,7 +19,7 @@ from tests.conftest import MakeClip, times_of
 from tests.jobs.test_run import debris, options
 from vsr.errors import MediaError, OptionsError, Stopped, StorageError
 from vsr.events import Event, SegmentDone
-from vsr.media.reader import Reader
+from vsr.media.read.reader import Reader
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -28,7 +28,7 @@ def command(source: Path, target: Path, *more: str) -> list[str]:
     program = (
         "import sys\n"
         "from fractions import Fraction\n"
-        "import vsr.jobs.plan as planning\n"
+        "import vsr.jobs.video.plan as planning\n"
         "planning.SEGMENT_SECONDS = Fraction(8, 25)\n"
         "from vsr.__main__ import main\n"
         "main()\n"
@@ -137,7 +137,7 @@ def test_after_an_upgrade_segments_of_both_versions_are_not_mixed(
 ) -> None:
     """An upgrade of the encoder between two runs went by without a word."""
     source, target = make_clip(frames=20), tmp_path / "out.mp4"
-    monkeypatch.setattr("vsr.jobs.plan.SEGMENT_SECONDS", Fraction(8, 25))
+    monkeypatch.setattr("vsr.jobs.video.plan.SEGMENT_SECONDS", Fraction(8, 25))
     with pytest.raises(Stopped):
         vsr.upscale(source, target, options(), should_stop=lambda: True)
     journal = tmp_path / ".out.mp4.vsr" / "journal.jsonl"
@@ -181,7 +181,7 @@ def test_a_second_run_on_one_target_is_refused(source: Path, tmp_path: Path) -> 
 def test_a_call_that_is_asked_to_stop_can_be_made_again(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsr.jobs.plan.SEGMENT_SECONDS", 1)
+    monkeypatch.setattr("vsr.jobs.video.plan.SEGMENT_SECONDS", 1)
     with pytest.raises(Stopped, match="1 segments finished"):
         vsr.upscale(source, tmp_path / "out.mp4", options(), should_stop=lambda: True)
     events: list[Event] = []

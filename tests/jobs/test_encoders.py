@@ -19,13 +19,13 @@ from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.infer.reuse import Planes
 from vsr.jobs import pace
-from vsr.jobs import plan as planning
-from vsr.jobs.journal import folder_of
 from vsr.jobs.pace import encoder_count
-from vsr.jobs.plan import Plan, make_plan
-from vsr.jobs.run import run
-from vsr.media import encoding as encodings
-from vsr.media import writer
+from vsr.jobs.video import plan as planning
+from vsr.jobs.video.journal import folder_of
+from vsr.jobs.video.plan import Plan, make_plan
+from vsr.jobs.video.run import run
+from vsr.media.write import encoding as encodings
+from vsr.media.write import writer
 from vsr.options import UpscaleOptions
 from vsr.weights import load
 

@@ -22,9 +22,9 @@ from tests.jobs.test_crashes import begun, command, ended
 from tests.jobs.test_run import debris, options
 from vsr.errors import DeviceError, OptionsError
 from vsr.events import Advanced, Event, Finished, OfFile, SegmentDone, Warned
-from vsr.jobs import plan as planning
-from vsr.jobs.pieces import segment_tasks
-from vsr.jobs.plan import make_plan
+from vsr.jobs.video import plan as planning
+from vsr.jobs.video.plan import make_plan
+from vsr.jobs.video.segment_tasks import segment_tasks
 from vsr.jobs.workers.worker import Handshake, check_compatible
 from vsr.weights import load
 

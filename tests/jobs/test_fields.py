@@ -14,7 +14,7 @@ from tests.jobs.test_run import debris, options
 from tests.media.fields.footage import FILM, NTSC, in_fields, pictures, telecined, write
 from vsr.errors import Stopped
 from vsr.events import Event, SegmentDone, Warned
-from vsr.jobs import plan as planning
+from vsr.jobs.video import plan as planning
 
 SHORT = Fraction(1, 6)  # seconds a segment
 

@@ -14,8 +14,8 @@ from vsr import api
 from vsr.errors import MediaError
 from vsr.event_rows import Progress, as_row
 from vsr.events import Event, Planned, Warned
-from vsr.jobs import forecast as forecasting
-from vsr.jobs.rehearsal import Measured
+from vsr.jobs.estimate import forecast as forecasting
+from vsr.jobs.estimate.trial_run import TrialResult
 from vsr.options import BatchOptions
 
 FAST: dict[str, Any] = {"model": "nearest", "preset": "ultrafast", "device": "cpu"}
@@ -93,16 +93,16 @@ def test_a_run_that_would_fill_the_disk_is_refused_unless_forced(
 def test_a_run_with_room_enough_for_frames_as_they_are_measures_nothing(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(forecasting, "rehearse")
+    monkeypatch.delattr(forecasting, "trial_run")
     vsr.upscale(make_clip(), tmp_path / "out.mp4", options())
 
 
 def test_segments_each_have_a_keyframe_and_stages_add_up_on_one_processor() -> None:
-    measured = Measured(20, 0.1, 0.5, 0.2, 1000.0, 10.0, together=True)
+    measured = TrialResult(20, 0.1, 0.5, 0.2, 1000.0, 10.0, shared_processor=True)
     assert measured.seconds == pytest.approx(0.8)
     assert measured.bytes_of(250, 125) == 2 * 1000 + 248 * 10
     assert measured.bytes_of(251, 125) == 3 * 1000 + 248 * 10
-    assert Measured(20, 0.1, 0.5, 0.2, 1.0, 1.0, together=False).seconds == 0.5
+    assert TrialResult(20, 0.1, 0.5, 0.2, 1.0, 1.0, shared_processor=False).seconds == 0.5
 
 
 def test_a_dry_batch_plans_each_file_and_makes_no_folder(

@@ -17,10 +17,10 @@ from tests.media.edit_lists import hiding
 from vsr import api
 from vsr.errors import MediaError, VerificationFailed
 from vsr.events import Event, SegmentDone, Started
-from vsr.jobs import plan as planning
-from vsr.jobs import run as running
-from vsr.media.index import frame_times
-from vsr.media.reader import Reader
+from vsr.jobs.video import plan as planning
+from vsr.jobs.video import run as running
+from vsr.media.read.index import frame_times
+from vsr.media.read.reader import Reader
 
 FAST: dict[str, Any] = {"model": "nearest", "device": "cpu", "codec": "ffv1"}
 FRAME = Fraction(1, 30)
@@ -154,7 +154,7 @@ def test_hidden_packets_do_not_count_as_frames_of_a_target(
         return Fraction(0)
 
     monkeypatch.setattr(planning, "_begin", nothing)
-    monkeypatch.setattr("vsr.media.probe.MediaInfo.hides_early", False)
+    monkeypatch.setattr("vsr.media.read.probe.MediaInfo.hides_early", False)
     source = hiding(tmp_path / "in.mp4", fragmented=True)
     target = tmp_path / "out.mp4"
     with pytest.raises(VerificationFailed) as caught:

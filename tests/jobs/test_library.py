@@ -15,27 +15,27 @@ from tests.conftest import MakeClip
 from tests.jobs.test_run import options
 from vsr import api
 from vsr.errors import OptionsError
-from vsr.jobs.library import plan_library
-from vsr.jobs.simulation import Conditions, Film, play
+from vsr.jobs.estimate.library import plan_library
+from vsr.jobs.estimate.simulation import Conditions, VideoWork, simulate
 
 NEAREST = api.chooser(options(model="nearest"))
 
 CALM = Conditions(start_seconds=2.0, spread=0.0, stragglers=0.0, one_queue=False)
 QUEUE = Conditions(start_seconds=2.0, spread=0.0, stragglers=0.0, one_queue=True)
-LONG = Film(frames=1250, segment_frames=125, frame_seconds=0.1, alone_seconds=3.0)
-SHORT = Film(frames=50, segment_frames=125, frame_seconds=0.1, alone_seconds=1.0)
+LONG = VideoWork(frames=1250, segment_frames=125, frame_seconds=0.1, serial_seconds=3.0)
+SHORT = VideoWork(frames=50, segment_frames=125, frame_seconds=0.1, serial_seconds=1.0)
 
 
 def test_where_nothing_varies_it_is_arithmetic() -> None:
-    assert play([LONG], 1, CALM).seconds == pytest.approx(2 + 125 + 3)
-    assert play([LONG], 5, CALM).seconds == pytest.approx(2 + 25 + 3)
-    assert play([LONG], 4, CALM).seconds == pytest.approx(2 + 3 * 12.5 + 3)  # ten among four
-    assert play([LONG, LONG], 5, CALM).seconds == pytest.approx(2 + 2 * (25 + 3))
-    assert play([LONG], 5, CALM).utilisation == pytest.approx(125 / (5 * 30))
+    assert simulate([LONG], 1, CALM).seconds == pytest.approx(2 + 125 + 3)
+    assert simulate([LONG], 5, CALM).seconds == pytest.approx(2 + 25 + 3)
+    assert simulate([LONG], 4, CALM).seconds == pytest.approx(2 + 3 * 12.5 + 3)  # ten among four
+    assert simulate([LONG, LONG], 5, CALM).seconds == pytest.approx(2 + 2 * (25 + 3))
+    assert simulate([LONG], 5, CALM).utilisation == pytest.approx(125 / (5 * 30))
 
 
 def test_short_files_need_one_queue_to_be_shared() -> None:
-    one, many = ([play([SHORT] * 20, count, given).seconds for count in (1, 10)]
+    one, many = ([simulate([SHORT] * 20, count, given).seconds for count in (1, 10)]
                  for given in (CALM, QUEUE))  # fmt: skip
     assert one[0] == one[1] == pytest.approx(2 + 20 * (5 + 1))
     assert many[0] == pytest.approx(2 + 20 * 5 + 1)
@@ -44,15 +44,15 @@ def test_short_files_need_one_queue_to_be_shared() -> None:
 
 @pytest.mark.parametrize("queue", [False, True])
 def test_no_number_of_workers_beats_what_cannot_be_shared(queue: bool) -> None:
-    films = [LONG, SHORT, SHORT, LONG] * 3
+    videos = [LONG, SHORT, SHORT, LONG] * 3
     given = Conditions(one_queue=queue)
-    alone = sum(film.alone_seconds for film in films)
-    times = [play(films, count, given) for count in (1, 3, 30, 1000)]
-    for played in times:
-        assert played.seconds > alone
-        assert 0 < played.utilisation <= 1
-    assert [played.seconds for played in times] == sorted(
-        (played.seconds for played in times), reverse=True
+    serial = sum(video.serial_seconds for video in videos)
+    times = [simulate(videos, count, given) for count in (1, 3, 30, 1000)]
+    for simulated in times:
+        assert simulated.seconds > serial
+        assert 0 < simulated.utilisation <= 1
+    assert [simulated.seconds for simulated in times] == sorted(
+        (simulated.seconds for simulated in times), reverse=True
     )
 
 

@@ -15,8 +15,8 @@ from tests.jobs.test_run import debris, options
 from vsr import weights
 from vsr.errors import Stopped
 from vsr.events import Event, SegmentDone
-from vsr.jobs import plan as planning
-from vsr.media.images import write_picture
+from vsr.jobs.video import plan as planning
+from vsr.media.read.images import write_picture
 
 FRAMES = 41
 

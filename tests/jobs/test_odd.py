@@ -16,8 +16,8 @@ import vsr
 from tests.conftest import MakeClip, packets_of, picture, times_of
 from vsr.errors import OptionsError
 from vsr.events import Event, SegmentDone
-from vsr.jobs import plan as planning
-from vsr.media.timestamps import Clock
+from vsr.jobs.video import plan as planning
+from vsr.media.read.timestamps import Clock
 
 FAST: dict[str, Any] = {"model": "nearest", "preset": "ultrafast", "device": "cpu"}
 

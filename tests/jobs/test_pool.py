@@ -14,16 +14,16 @@ from tests.conftest import MakeClip
 from tests.jobs.test_run import options
 from vsr.errors import DeviceError
 from vsr.events import Event, Warned, ignore
-from vsr.jobs import plan as planning
-from vsr.jobs.pieces import open_task, segment_tasks
-from vsr.jobs.plan import make_plan
-from vsr.jobs.segments import Tally, Task
+from vsr.jobs.video import plan as planning
+from vsr.jobs.video.plan import make_plan
+from vsr.jobs.video.segment_tasks import open_task, segment_tasks
+from vsr.jobs.video.segments import RunStats, Task
 from vsr.jobs.workers import pool as pools
 from vsr.jobs.workers import scheduler as schedulers
 from vsr.jobs.workers.executor import Deliver
 from vsr.jobs.workers.pool import WorkerPool
 from vsr.jobs.workers.worker import Handshake, Message, SegmentMade, TaskDone, WorkerSetup
-from vsr.media.writer import Segment
+from vsr.media.write.writer import Segment
 from vsr.weights import load
 
 HANDSHAKE = Handshake("1", "2", "3", "f" * 64, "cpu fp32")
@@ -66,7 +66,7 @@ class WorkerHandle:
             shown = (task.times or (number * 10,))[:4]
             path = task.segment_path(task.index + number)
             self._told.put(SegmentMade(Segment(task.index + number, path, shown, 1, "")))
-        self._told.put(TaskDone(Tally(seconds=0.1)))
+        self._told.put(TaskDone(RunStats(seconds=0.1)))
 
     def receive(self) -> Message | None:
         return self._told.get()

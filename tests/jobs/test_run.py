@@ -18,8 +18,8 @@ import vsr
 from tests.conftest import MakeClip, packets_of, tags_of, times_of
 from vsr.errors import MediaError, OptionsError, VerificationFailed, VsrError
 from vsr.events import Event, Finished, SegmentDone, Warned
-from vsr.jobs import plan as planning
-from vsr.media import verify as verifying
+from vsr.jobs.video import plan as planning
+from vsr.media.write import verify as verifying
 
 FAST: dict[str, Any] = {"model": "nearest", "preset": "ultrafast", "device": "cpu"}
 SVT_FAST: dict[str, Any] = {"model": "nearest", "preset": "12", "device": "cpu"}

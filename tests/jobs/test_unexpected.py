@@ -14,9 +14,9 @@ from tests.conftest import MakeClip, times_of
 from tests.media.odd_files import multiview
 from vsr import api
 from vsr.events import BatchReport, Event, Warned
-from vsr.jobs import batch as batches
-from vsr.media import extract as extraction
-from vsr.media.selection import ExtractOptions
+from vsr.jobs.batch import batch_run as batches
+from vsr.media.extract import extraction as extraction
+from vsr.media.extract.selection import ExtractOptions
 from vsr.options import BatchOptions
 from vsr.unexpected import LOG, as_failure
 

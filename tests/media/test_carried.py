@@ -18,9 +18,9 @@ import vsr
 from tests.conftest import MakeClip, packets_of
 from vsr.errors import MediaError, VerificationFailed
 from vsr.events import Advanced, Event
-from vsr.jobs import run as running
-from vsr.media import mux
-from vsr.media.packets import TimedPacket
+from vsr.jobs.video import run as running
+from vsr.media.streams import mux
+from vsr.media.streams.packets import TimedPacket
 
 FAST = vsr.UpscaleOptions(model="nearest", preset="ultrafast")
 FRAMES = {"time_base": Fraction(1, 25), "step": 1}  # whole frames, as AVI and MPEG-2 count

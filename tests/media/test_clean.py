@@ -12,8 +12,8 @@ import pytest
 from tests.media.fields.footage import Picture, pictures, psnr
 from vsr.errors import OptionsError
 from vsr.media.clean import chain
-from vsr.media.probe import probe
-from vsr.media.reader import Reader
+from vsr.media.read.probe import probe
+from vsr.media.read.reader import Reader
 from vsr.options import Clean, UpscaleOptions, parse_clean
 
 PRESETS = ("vhs", "dvd", "film", "web")

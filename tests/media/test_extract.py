@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 
 from vsr.errors import DataError, MediaError, OptionsError
 from vsr.events import Event, Warned
-from vsr.media.extract import extract
-from vsr.media.selection import (
+from vsr.media.extract.extraction import extract
+from vsr.media.extract.selection import (
     ExtractOptions,
-    Look,
+    FrameMeasurements,
     blockiness,
     choose,
     crop_places,
-    look,
+    measure_frame,
     scenes,
     spread,
 )
-from vsr.media.sheet import sheet
+from vsr.media.extract.sheet import sheet
 
 Pixels = NDArray[np.uint8]
 
@@ -70,8 +70,10 @@ def luma(pixels: Pixels) -> NDArray[np.float32]:
     return (pixels[..., 1] / np.float32(255)).astype(np.float32)
 
 
-def looks(frames: Sequence[Pixels]) -> list[Look]:
-    return [look(luma(pixels), number, number / 10) for number, pixels in enumerate(frames)]
+def looks(frames: Sequence[Pixels]) -> list[FrameMeasurements]:
+    return [
+        measure_frame(luma(pixels), number, number / 10) for number, pixels in enumerate(frames)
+    ]
 
 
 def blurred(pixels: Pixels, sigma: float) -> Pixels:
@@ -89,7 +91,7 @@ def test_a_cut_ends_a_scene_and_a_pan_does_not() -> None:
 def test_the_sharpest_frame_of_a_scene_is_taken() -> None:
     frames = [blurred(scene(0), sigma) for sigma in (3, 2, 0.5, 2, 3)]
     (verdict,) = choose(looks(frames), every=None)
-    assert (verdict.look.pts, verdict.left) == (2, "")
+    assert (verdict.frame.pts, verdict.left) == (2, "")
 
 
 def test_every_so_many_seconds_but_never_the_same_picture_twice() -> None:
@@ -149,7 +151,7 @@ def test_bursts_stay_inside_of_a_scene() -> None:
     assert [len(verdict.following) for verdict in verdicts if not verdict.left] == [2, 2]
     assert verdicts[1].left == "its scene is too short"
     first = verdicts[0]
-    assert first.following == (first.look.pts + 1, first.look.pts + 2)
+    assert first.following == (first.frame.pts + 1, first.frame.pts + 2)
 
 
 def test_a_maximum_is_spread_evenly() -> None:

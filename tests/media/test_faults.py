@@ -19,8 +19,8 @@ import vsr
 from tests.conftest import MakeClip, times_of
 from vsr.errors import MediaError, StorageError
 from vsr.events import Advanced, Event
-from vsr.jobs import plan as planning
-from vsr.media.reader import Reader
+from vsr.jobs.video import plan as planning
+from vsr.media.read.reader import Reader
 
 FAST = vsr.UpscaleOptions(model="nearest", preset="ultrafast")
 OFTEN = {"g": "4", "bf": "0", "preset": "ultrafast"}  # a keyframe every four frames

@@ -14,10 +14,10 @@ import torch
 import vsr
 from tests.conftest import MakeClip
 from vsr.events import Event, Warned
-from vsr.jobs import plan as planning
-from vsr.jobs.segments import on_device
-from vsr.media import hardware
-from vsr.media.hardware import refusal
+from vsr.jobs.video import plan as planning
+from vsr.jobs.video.segments import on_device
+from vsr.media.read import hardware
+from vsr.media.read.hardware import refusal
 from vsr.options import UpscaleOptions
 from vsr.weights import load
 

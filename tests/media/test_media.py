@@ -14,13 +14,13 @@ from tests.conftest import MakeClip, picture
 from vsr.color import ColorSpec
 from vsr.errors import MediaError
 from vsr.geometry import Size
-from vsr.media.carry import plan_carry
-from vsr.media.hdr import Hdr, svtav1_params, x265_params
-from vsr.media.images import FolderReader, probe_folder, read_picture, write_picture
 from vsr.media.pixels import Unpacker, layout_of, name_of, nearest_planar, pack
-from vsr.media.probe import probe
-from vsr.media.reader import Reader
-from vsr.media.siting import read_siting
+from vsr.media.read.images import FolderReader, probe_folder, read_picture, write_picture
+from vsr.media.read.probe import probe
+from vsr.media.read.reader import Reader
+from vsr.media.read.siting import read_siting
+from vsr.media.streams.stream_mapping import map_streams
+from vsr.media.write.hdr import Hdr, svtav1_params, x265_params
 
 
 @pytest.mark.parametrize(
@@ -126,12 +126,12 @@ def test_hdr10_is_said_in_each_encoder_s_own_units() -> None:
 
 def test_what_a_container_cannot_hold_is_named(samples: Path) -> None:
     info = probe(samples / "harbour.mkv")
-    assert [carry.action for carry in plan_carry(info, "matroska")] == ["keep", "keep"]
-    assert [carry.action for carry in plan_carry(info, "mp4")] == ["keep", "convert"]
+    assert [mapping.action for mapping in map_streams(info, "matroska")] == ["keep", "keep"]
+    assert [mapping.action for mapping in map_streams(info, "mp4")] == ["keep", "convert"]
     chart = probe(samples / "chart.mp4")  # its AAC is not for webm; its chapter track is no stream
-    (carry,) = plan_carry(chart, "webm")
-    assert carry.action == "drop"
-    assert "webm cannot hold it" in str(carry)
+    (mapping,) = map_streams(chart, "webm")
+    assert mapping.action == "drop"
+    assert "webm cannot hold it" in str(mapping)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff"])

@@ -17,10 +17,10 @@ from tests.conftest import MakeClip, times_of
 from tests.media.odd_files import enhanced, multiview, profiled
 from vsr import api
 from vsr.media import side_data
-from vsr.media.extract import extract
-from vsr.media.hdr import read_hdr
-from vsr.media.selection import ExtractOptions
+from vsr.media.extract.extraction import extract
+from vsr.media.extract.selection import ExtractOptions
 from vsr.media.side_data import read_side_data
+from vsr.media.write.hdr import read_hdr
 
 FAST = vsr.UpscaleOptions(model="nearest", preset="ultrafast", device="cpu", codec="h264")
 
@@ -41,7 +41,9 @@ def test_side_data_that_pyav_stumbles_over_is_a_named_loss(
     source = make(tmp_path / f"in.{suffix}")
     info = vsr.probe(source)
     assert [text for text in info.lost if lost in text]
-    assert all(lost in " ".join(row) for key, row in api.fate(info).items() if "drop" in key)
+    assert all(
+        lost in " ".join(row) for key, row in api.mapping_by_target(info).items() if "drop" in key
+    )
     report = vsr.upscale(source, tmp_path / "out.mkv", FAST)
     assert [text for text in report.dropped if lost in text]
     assert times_of(tmp_path / "out.mkv") == times_of(source)
@@ -77,7 +79,7 @@ def test_what_is_known_is_read_beside_what_is_not(tmp_path: Path) -> None:
 def test_side_data_that_cannot_be_read_at_all_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(side_data, "MOST_KINDS", 0)  # so that the unknown kind is not found
+    monkeypatch.setattr(side_data, "MAX_KINDS", 0)  # so that the unknown kind is not found
     with av.open(str(enhanced(tmp_path / "in.mp4"))) as source:
         found = read_side_data(next(source.decode(video=0)))
     assert found.known == {}

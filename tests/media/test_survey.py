@@ -14,7 +14,7 @@ from tests.media.fields.footage import (
     write,
 )
 from tests.media.test_clean import video
-from vsr.media.probe import probe
+from vsr.media.read.probe import probe
 from vsr.media.survey import Bars, survey
 
 

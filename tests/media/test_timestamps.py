@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsr.media.timestamps import Clock
+from vsr.media.read.timestamps import Clock
 
 
 def ordered(times: Sequence[int | None], nominal: int = 10) -> tuple[list[int], int]:

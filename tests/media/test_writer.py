@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import pytest
 
-from vsr.media.writer import open_encoder
+from vsr.media.write.writer import open_encoder
 
 
 def policies() -> set[int]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.conftest import picture
 from vsr.errors import OptionsError
-from vsr.metrics.ms_ssim import LEAST, ms_ssim
+from vsr.metrics.ms_ssim import MIN_SIDE, ms_ssim
 from vsr.metrics.sharpness import sharpness
 from vsr.metrics.temporal import motion, warping_error
 
@@ -53,8 +53,8 @@ def test_nothing_that_can_be_told_is_no_error_and_no_nan() -> None:
 
 
 def test_pictures_too_small_are_refused_with_their_size() -> None:
-    small = torch.zeros(3, LEAST - 1, LEAST + 9)
-    with pytest.raises(OptionsError, match=f"at least {LEAST} px a side, got {LEAST + 9}x"):
+    small = torch.zeros(3, MIN_SIDE - 1, MIN_SIDE + 9)
+    with pytest.raises(OptionsError, match=f"at least {MIN_SIDE} px a side, got {MIN_SIDE + 9}x"):
         ms_ssim(small, small, 0)
     with pytest.raises(OptionsError, match="3 px"):
         sharpness(torch.zeros(3, 2, 9))

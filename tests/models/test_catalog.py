@@ -11,10 +11,10 @@ from torch import nn
 
 from vsr import weights
 from vsr.errors import WeightsError
-from vsr.models.arch import Arch, folded, make_upscaler, measure
+from vsr.models.arch import Arch, fuse_batchnorm, make_upscaler, measure
 from vsr.models.catalog import ARCHS
-from vsr.training.export import rounded
-from vsr.training.prelu import quicken
+from vsr.training.network.export import rounded
+from vsr.training.network.prelu import quicken
 
 SMALL = {"features": 8, "blocks": 2, "layers": 4, "mapped": 4, "growth": 4}
 TRAINED = [arch for arch in ARCHS.values() if arch.trained]
@@ -131,7 +131,7 @@ def test_compact_knows_its_slopes() -> None:
 def test_folding_leaves_the_original_alone() -> None:
     module = lively(ARCHS["srresnet"].module({"features": 8, "blocks": 1}))
     before = {key: value.clone() for key, value in module.state_dict().items()}
-    folded(module)
+    fuse_batchnorm(module)
     assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
 
 

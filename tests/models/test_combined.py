@@ -13,7 +13,7 @@ from vsr import UpscaleOptions, api, weights
 from vsr.errors import OptionsError, WeightsError
 from vsr.events import Event, Warned
 from vsr.infer.engine import Engine
-from vsr.models.arch import FADED, LONGEST_HALO, Upscaler
+from vsr.models.arch import FADED_OVERLAP, MAX_EXACT_HALO, Upscaler
 from vsr.models.chain import chain
 from vsr.options import EngineOptions
 from vsr.weights.blend import blend
@@ -132,10 +132,12 @@ def test_a_halo_beyond_reason_is_faded_and_told(make_clip: MakeClip, tmp_path: P
     """23 blocks see 349 px around each pixel: of a tile of 512 nothing would be kept."""
     path = saved(tmp_path / "deep.pth", published.rrdb("old", blocks=23, features=4, growth=2))
     network = weights.load(path)
-    assert network.halo == 349 > LONGEST_HALO
+    assert network.halo == 349 > MAX_EXACT_HALO
     pixels = torch.rand(1, 3, 24, 300, generator=torch.Generator().manual_seed(4))
     whole = Engine(network, EngineOptions(dtype="fp32", tile=4096)).upscale(pixels)
-    tiled = Engine(network, EngineOptions(dtype="fp32", tile=2 * FADED + 100)).upscale(pixels)
+    tiled = Engine(network, EngineOptions(dtype="fp32", tile=2 * FADED_OVERLAP + 100)).upscale(
+        pixels
+    )
     # Weights at random see farther than trained ones; even so, about half a percent of the range.
     assert 0 < (tiled - whole).abs().max() < whole.abs().max() / 190
     events: list[Event] = []

@@ -65,7 +65,7 @@ def test_a_network_with_a_memory_takes_and_gives_its_state(tmp_path: Path) -> No
     upscaler = weights.load("video")
     engine = Engine(upscaler, EngineOptions(device="cpu", dtype="fp32"))
     estimator, spec = MotionEstimator(), ColorSpec(layout="rgb", depth=16, shift=(0, 0))
-    before, state = None, np.zeros((1, upscaler.memory, 40, 56), np.float32)
+    before, state = None, np.zeros((1, upscaler.state_channels, 40, 56), np.float32)
     remembered = 0.0
     for number in range(10):
         frame = torch.from_numpy(picture(56, 40, number / 5))

@@ -11,7 +11,7 @@ from PIL import Image
 from torch.nn import functional
 
 from vsr.models.interpolation import Interpolation, Phases
-from vsr.models.unshuffled import shuffled
+from vsr.models.subpixel import shuffled
 
 SIZES = ((1, 1), (2, 3), (5, 4), (31, 20))
 

@@ -109,7 +109,7 @@ def test_cells_of_pixels_are_tiled_exactly(
 def test_the_published_sizes_are_recognised_without_running_them() -> None:
     """RealESRGAN_x4plus and _anime_6B, general-x4v3 and animevideov3, at their full size."""
     from vsr.models.catalog import ARCHS
-    from vsr.models.layouts import published as ours
+    from vsr.models.state_dict_keys import our_keys as ours
 
     for blocks in (23, 6):
         with torch.device("meta"):

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import picture
-from vsr.comparing.keeper import Keeper, decoded, encoded
-from vsr.comparing.labels import labels
-from vsr.comparing.result import Comparison, Shown, Track
 from vsr.errors import MediaError, OptionsError
+from vsr.evaluation.labels import labels
+from vsr.evaluation.result import Comparison, Shown, Track
+from vsr.evaluation.worst_frames import WorstFrames, decoded, encoded
 from vsr.geometry import Size
 from vsr.report.data import table, to_csv, to_json, verdict
 from vsr.report.sheet import CELL, busiest, to_sheet
@@ -129,7 +129,7 @@ def test_the_sheet_shows_the_busiest_region_of_each_film() -> None:
 def test_the_worst_of_each_stretch_is_kept_and_no_more() -> None:
     import torch
 
-    keeper = Keeper(3, 30)
+    worst = WorstFrames(3, 30)
     scores = [10, 3, 8, 9, 9, 9, 9, 9, 9, 9, 7, 7, 1, 7, 7, 7, 7, 7, 7, 7, *[5] * 10]
     asked = 0
 
@@ -139,10 +139,10 @@ def test_the_worst_of_each_stretch_is_kept_and_no_more() -> None:
         return [torch.zeros(3, 4, 4)]
 
     for place, score in enumerate(scores):
-        keeper.offer(place, score, pictures)
-    assert [shown.place for shown in keeper.worst_first()] == [12, 1, 20]
+        worst.offer(place, score, pictures)
+    assert [shown.place for shown in worst.worst_first()] == [12, 1, 20]
     assert asked == 5  # a picture is only encoded when it is kept
-    unknown = Keeper(2, None)
+    unknown = WorstFrames(2, None)
     for place in range(1000):
         unknown.offer(place, -place, pictures)
     assert [shown.place for shown in unknown.worst_first()] == [999, 749]

@@ -18,9 +18,9 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 import vsr
-from vsr.comparing.keeper import decoded
-from vsr.comparing.options import CompareOptions
-from vsr.comparing.result import Comparison
+from vsr.evaluation.options import CompareOptions
+from vsr.evaluation.result import Comparison
+from vsr.evaluation.worst_frames import decoded
 from vsr.report.page import to_html
 
 pytestmark = pytest.mark.extended

@@ -15,10 +15,10 @@ from tests.conftest import MakeClip
 from vsr import UpscaleOptions, api, weights
 from vsr.color import ColorSpec
 from vsr.errors import WeightsError
+from vsr.evaluation.inspection import inspect
 from vsr.events import Event, Warned
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
-from vsr.inspection import inspect
 from vsr.options import EngineOptions
 
 spandrel: Any = pytest.importorskip("spandrel", reason="the extra vsr[models] is not installed")
@@ -111,7 +111,7 @@ def test_our_engine_makes_what_spandrel_makes(name: str, tmp_path: Path) -> None
     network = weights.load(path)
     descriptor = spandrel.ModelLoader().load_from_file(path)
     assert (network.scale, network.foreign) == (descriptor.scale, True)
-    assert network.whole == (descriptor.tiling.name != "SUPPORTED")
+    assert network.prefers_one_tile == (descriptor.tiling.name != "SUPPORTED")
     assert network.multiple_of % descriptor.size_requirements.multiple_of == 0
     if not descriptor.supports_half:
         assert torch.float16 not in network.dtypes

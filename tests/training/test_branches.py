@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from vsr.models.catalog import ARCHS
-from vsr.training.branches import Branched, branch, merge
 from vsr.training.loop import train
+from vsr.training.network.branches import Branched, branch, merge
 from vsr.training.options import TrainOptions
 from vsr.training.recipes import PRESETS
 from vsr.weights import read_file

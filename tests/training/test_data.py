@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from vsr.errors import DataError
-from vsr.training.data import PatchSource, Sampling, turned
+from vsr.training.data.loader import Loader
+from vsr.training.data.patches import PatchSource, Sampling, turned
+from vsr.training.data.pictures import PICTURE_ENDINGS, Cache, files_in, scan
 from vsr.training.degrade.catalog import CHAINS
 from vsr.training.degrade.resize import bicubic
-from vsr.training.loader import Loader
-from vsr.training.pictures import PICTURE_ENDINGS, Cache, files_in, scan
 
 CLEAN = Sampling(12, 4, 3, (1.0, 2.0), CHAINS["clean"], seed=5)
 SHRINK = CHAINS["clean"][:1]

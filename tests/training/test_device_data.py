@@ -12,13 +12,13 @@ from torch import nn
 
 from tests.training.test_data import CLEAN, REAL, SHRINK, VIDEO
 from vsr.errors import DataError
-from vsr.training.data import PatchSource, Sampling
+from vsr.training.data.loader import Loader
+from vsr.training.data.patches import PatchSource, Sampling
+from vsr.training.data.pictures import PICTURE_ENDINGS, Cache, files_in, scan
 from vsr.training.degrade.resize import bicubic
 from vsr.training.degrade.specks import Specks
 from vsr.training.device_data import DeviceSource, _resized, _weights  # pyright: ignore[reportPrivateUsage]
-from vsr.training.ema import Ema
-from vsr.training.loader import Loader
-from vsr.training.pictures import PICTURE_ENDINGS, Cache, files_in, scan
+from vsr.training.network.ema import Ema
 
 CPU = torch.device("cpu")
 PAINTED = replace(CLEAN, batch=6, specks=Specks(chance=0.5))

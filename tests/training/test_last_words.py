@@ -15,7 +15,7 @@ import pytest
 
 from vsr.cli.train_console import TrainConsole
 from vsr.errors import OptionsError
-from vsr.training import journal
+from vsr.training import training_log
 from vsr.training.degrade.resize import Shrink
 from vsr.training.events import TrainReport
 from vsr.training.loop import train
@@ -76,12 +76,12 @@ def test_no_step_is_not_called_finished() -> None:
 
 def test_the_plot_s_last_point_is_no_mean_of_a_few_steps(tmp_path: Path) -> None:
     steady = [(50, 1.0), (100, 1.0)]
-    assert journal._smooth([*steady, (102, 5.0)]) == [(50, 1.0), (102, pytest.approx(60 / 52))]  # pyright: ignore[reportPrivateUsage]
-    assert journal._smooth([*steady, (140, 5.0)])[-1] == (140, 5.0)  # pyright: ignore[reportPrivateUsage]
-    with journal.Journal(tmp_path, step=0) as log:
+    assert training_log._smooth([*steady, (102, 5.0)]) == [(50, 1.0), (102, pytest.approx(60 / 52))]  # pyright: ignore[reportPrivateUsage]
+    assert training_log._smooth([*steady, (140, 5.0)])[-1] == (140, 5.0)  # pyright: ignore[reportPrivateUsage]
+    with training_log.TrainingLog(tmp_path, step=0) as log:
         for step, loss in ((50, 0.1), (100, 0.01)):
             log.write({"step": step, "losses": {"pixel": loss}})
-    assert journal.plot(tmp_path).exists()
+    assert training_log.plot(tmp_path).exists()
 
 
 def test_pictures_that_may_not_be_written_to_are_shrunk_without_a_warning() -> None:

@@ -12,10 +12,10 @@ from torch import nn
 
 from vsr.errors import OptionsError, TrainingDiverged
 from vsr.models.catalog import ARCHS
-from vsr.training.ema import Ema
 from vsr.training.guard import Guard
-from vsr.training.prelu import QuickPReLU, quicken
-from vsr.training.ranges import from_signed, to_signed
+from vsr.training.network.ema import Ema
+from vsr.training.network.prelu import QuickPReLU, quicken
+from vsr.training.network.ranges import from_signed, to_signed
 from vsr.training.recipes import PRESETS, RECIPES
 from vsr.training.schedule import factor, progress
 

@@ -10,8 +10,8 @@ import pytest
 
 from vsr.errors import DataError
 from vsr.geometry import Size
-from vsr.training import pictures
-from vsr.training.pictures import PICTURE_ENDINGS, Cache, files_in, read, scan, size_of
+from vsr.training.data import pictures
+from vsr.training.data.pictures import PICTURE_ENDINGS, Cache, files_in, read, scan, size_of
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "bmp", "tiff"])

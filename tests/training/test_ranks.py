@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import vsr
-from vsr.training.journal import read
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions
+from vsr.training.training_log import read
 from vsr.weights import read_file
 
 SCRIPT = """

@@ -22,12 +22,12 @@ from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions
 from vsr.training.degrade.specks import Specks
 from vsr.training.events import Stepped, TrainingEvent, TrainingStarted, TrainReport, Validated
-from vsr.training.export import parameters_of
-from vsr.training.generators import GENERATORS
-from vsr.training.journal import read
 from vsr.training.loop import train
+from vsr.training.network.export import parameters_of
+from vsr.training.network.generators import GENERATORS
 from vsr.training.options import TrainOptions, parse_net
 from vsr.training.recipes import PRESETS, RECIPES, resolve
+from vsr.training.training_log import read
 from vsr.training.vgg import conv_names, feature_index
 
 NETS: Mapping[str, tuple[tuple[str, int], ...]] = {

@@ -23,9 +23,9 @@ from vsr.models.catalog import ARCHS
 from vsr.training import checkpoint
 from vsr.training.checkpoint import Checkpoint
 from vsr.training.folder import LOCK
-from vsr.training.journal import read
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions
+from vsr.training.training_log import read
 from vsr.weights import read_file, save
 
 SCRIPT = """

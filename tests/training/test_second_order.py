@@ -16,7 +16,7 @@ from vsr.training.degrade.kernels import Kernels, bell, filtered, plateau, ringi
 from vsr.training.degrade.second_order import (
     FIRST,
     SECOND,
-    Order,
+    DegradationRound,
     SecondOrder,
     gaussian,
     poisson,
@@ -155,7 +155,7 @@ def test_poisson_counts_the_levels_that_a_picture_has() -> None:
     ("order", "shares"), [(FIRST, (0.2, 0.7, 0.1)), (SECOND, (0.3, 0.4, 0.3))], ids=["1", "2"]
 )
 def test_resizes_go_up_down_or_nowhere_as_often_as_published(
-    order: Order, shares: tuple[float, float, float]
+    order: DegradationRound, shares: tuple[float, float, float]
 ) -> None:
     rng = default_rng(0)
     factors = np.array([order.factor(rng) for _ in range(4000)])
@@ -175,7 +175,7 @@ def test_ranges_are_those_of_the_published_options() -> None:
     assert SecondOrder().ringing == 0.8
 
 
-GENTLE = Order(0.0, Kernels(), 0.0, 0.0, (1, 1), (0, 0), (0, 0), 1.0, 0.0, (100, 100))
+GENTLE = DegradationRound(0.0, Kernels(), 0.0, 0.0, (1, 1), (0, 0), (0, 0), 1.0, 0.0, (100, 100))
 
 
 def test_without_any_damage_a_plain_resize_is_left(picture: Pixels) -> None:

@@ -12,12 +12,12 @@ from tests.training.test_losses import published
 from tests.training.test_recipes import NETS
 from vsr.models.catalog import ARCHS
 from vsr.models.recurrent import warped
-from vsr.training.data import Batch
+from vsr.training.data.patches import TrainingBatch
 from vsr.training.losses.temporal import flicker
 from vsr.training.ranks import Ranks
 from vsr.training.recipes import PRESETS
 from vsr.training.sequence_gan import SequenceGanTask, aligned, enlarged, forward
-from vsr.training.updater import Place
+from vsr.training.updater import TrainingDevice
 from vsr.training.vgg import from_state
 
 
@@ -27,18 +27,18 @@ def task(lengths: int = 4) -> SequenceGanTask:
         PRESETS["video-gan"], hparams=dict(NETS["video"]), patch=12, lengths=((0, lengths),)
     )
     module = ARCHS[recipe.arch].module(recipe.network)
-    place = Place(torch.device("cpu"), torch.float32, Ranks())
+    place = TrainingDevice(torch.device("cpu"), torch.float32, Ranks())
     return SequenceGanTask(recipe, module, place, from_state(published(), "a test"))
 
 
-def batch(frames: int = 4) -> Batch:
+def batch(frames: int = 4) -> TrainingBatch:
     generator = torch.Generator().manual_seed(1)
     low, high = (
         torch.randint(0, 256, (2, frames, 3, side, side), dtype=torch.uint8, generator=generator)
         for side in (12, 48)
     )
     motion = torch.randint(-32, 33, (2, frames, 2, 12, 12), dtype=torch.int16, generator=generator)
-    return Batch(low, high, None, motion)
+    return TrainingBatch(low, high, None, motion)
 
 
 def pan(frames: int, shift: int) -> tuple[Tensor, Tensor]:

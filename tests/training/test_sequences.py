@@ -13,13 +13,13 @@ import torch
 
 from tests.training.conftest import drawn
 from vsr.models.recurrent import warped
+from vsr.training.data.frame_sequences import films_of, hold_out, numbered
+from vsr.training.data.pictures import PICTURE_ENDINGS, Cache, files_in, scan
+from vsr.training.data.sequences import SequenceSampling, SequenceSource
+from vsr.training.data.synthetic_motion import film
 from vsr.training.degrade.catalog import CHAINS
 from vsr.training.degrade.resize import bicubic
 from vsr.training.degrade.specks import Specks
-from vsr.training.films import films_of, hold_out, numbered
-from vsr.training.movement import film
-from vsr.training.pictures import PICTURE_ENDINGS, Cache, files_in, scan
-from vsr.training.sequences import SequenceSampling, SequenceSource
 
 PLAN = SequenceSampling(
     patch=12,

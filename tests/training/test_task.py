@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from tests.training.test_losses import published
 from tests.training.test_recipes import NETS
 from vsr.models.catalog import ARCHS
-from vsr.training.data import Batch
-from vsr.training.generators import GENERATORS
+from vsr.training.data.patches import TrainingBatch
 from vsr.training.guard import Guard
+from vsr.training.network.generators import GENERATORS
 from vsr.training.ranks import Ranks
 from vsr.training.recipes import RECIPES
 from vsr.training.task import GanTask
-from vsr.training.updater import Place, Updater
+from vsr.training.updater import TrainingDevice, Updater
 from vsr.training.vgg import from_state
 
 
@@ -31,7 +31,7 @@ class Watched:
             RECIPES[recipe], generator=generator, hparams=size, patch=12, filters=4
         )
         module = ARCHS[self.recipe.arch].module(self.recipe.network)
-        place = Place(torch.device("cpu"), torch.float32, Ranks())
+        place = TrainingDevice(torch.device("cpu"), torch.float32, Ranks())
         self.vgg = from_state(published(), "a test")
         self.task = GanTask(self.recipe, module, place, self.vgg)
         self.seen: list[Tensor] = []
@@ -42,11 +42,11 @@ class Watched:
         self.seen.append(given[0].detach().clone())
 
 
-def batch() -> Batch:
+def batch() -> TrainingBatch:
     low, high, real = (
         torch.randint(0, 256, (2, 3, side, side), dtype=torch.uint8) for side in (12, 48, 48)
     )
-    return Batch(low, high, real)
+    return TrainingBatch(low, high, real)
 
 
 def test_the_adversary_sees_plain_pictures_and_the_other_losses_sharp_ones(

@@ -11,7 +11,7 @@ def run(choice: ThreadChoice, steps: int, seconds: Callable[[int], float]) -> li
     used: list[int] = []
     for _ in range(steps):
         used.append(choice.threads)
-        choice.took(seconds(choice.threads))
+        choice.record_time(seconds(choice.threads))
     return used
 
 

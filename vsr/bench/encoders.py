@@ -17,10 +17,10 @@ from vsr.color import BT709, ColorSpec, from_rgb
 from vsr.errors import VsrError
 from vsr.geometry import Size
 from vsr.media.clip import Clip
-from vsr.media.codecs import CODECS, SPEEDS
-from vsr.media.encoding import choose
-from vsr.media.probe import probe
-from vsr.media.writer import SegmentWriter, Timing
+from vsr.media.read.probe import probe
+from vsr.media.write.codecs import CODECS, SPEEDS
+from vsr.media.write.encoding import choose
+from vsr.media.write.writer import SegmentWriter, Timing
 from vsr.options import UpscaleOptions
 from vsr.system import processors
 

@@ -19,7 +19,7 @@ from vsr.infer import device as devices
 from vsr.infer.engine import Engine
 from vsr.infer.tiles import TilePlan, plan
 from vsr.models.arch import Upscaler
-from vsr.models.shapes import multiply_adds
+from vsr.models.profiling import multiply_adds
 from vsr.options import EngineOptions
 from vsr.weights import load
 

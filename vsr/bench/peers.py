@@ -16,7 +16,7 @@ from vsr.bench.clock import medians
 from vsr.bench.usual import Picture, by_network, scaled_by_swscale, upscale_as_usual
 from vsr.geometry import Size
 from vsr.infer import device as devices
-from vsr.media.probe import probe
+from vsr.media.read.probe import probe
 from vsr.options import UpscaleOptions
 from vsr.weights import load
 

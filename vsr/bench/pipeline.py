@@ -21,10 +21,10 @@ from vsr.errors import OptionsError
 from vsr.events import Report
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
-from vsr.jobs.plan import Plan, make_plan
-from vsr.jobs.segments import clips_of, enlarger, reader_of
+from vsr.jobs.video.plan import Plan, make_plan
+from vsr.jobs.video.segments import clips_of, enlarger, reader_of
 from vsr.media.clip import Clip
-from vsr.media.writer import SegmentWriter
+from vsr.media.write.writer import SegmentWriter
 from vsr.motion import MotionEstimator
 from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
@@ -173,7 +173,7 @@ def _measured(
         "pipeline": lambda: reports.append(api.upscale(source, plan.target, all_of_it)),
         "reused": lambda: api.upscale(source, plan.target, options),
     }  # fmt: skip
-    if not upscaler.memory:
+    if not upscaler.state_channels:
         rows = tuple(row for row in rows if row != "motion")
     seconds = medians({row: actions[row] for row in rows}, repeats, place)
     return PipelineSpeed(

@@ -13,9 +13,9 @@ import torch
 
 from vsr.bench.clips import moving
 from vsr.geometry import Size
+from vsr.training.data.loader import Loader
 from vsr.training.device_data import DeviceSource
 from vsr.training.events import ignore
-from vsr.training.loader import Loader
 from vsr.training.loop import convolutions
 from vsr.training.options import TrainOptions
 from vsr.training.ranks import Ranks

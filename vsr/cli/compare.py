@@ -79,7 +79,7 @@ def compare(
     """Compare films or pictures with a reference, or models on one input."""
     # Here, so that --help does not wait for torch and FFmpeg.
     from vsr.cli.comparison_console import show_comparison
-    from vsr.comparing.options import CompareOptions, parse_crop
+    from vsr.evaluation.options import CompareOptions, parse_crop
     from vsr.report.data import to_json
     from vsr.report.front import compare as run
     from vsr.report.targets import ReportTargets

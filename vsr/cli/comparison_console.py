@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from vsr.cli.streams import one_line
-from vsr.comparing.result import Comparison
+from vsr.evaluation.result import Comparison
 from vsr.metrics.columns import COLUMNS
 from vsr.report.data import table, verdict
 from vsr.report.targets import ReportTargets

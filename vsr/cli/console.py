@@ -43,7 +43,7 @@ from vsr.events import (
 )
 
 if TYPE_CHECKING:
-    from vsr.evaluation import Score
+    from vsr.evaluation.scores import Score
 
 
 class Console:
@@ -95,7 +95,7 @@ class Console:
         with self._lock:
             self._idle = isinstance(event, Waiting)
             if isinstance(event, OfFile):
-                event = self._turn_to(event)
+                event = self._switch_to(event)
             else:
                 self._progress = follow(self._progress, event, time.monotonic())
             if self._lines is not None:
@@ -107,9 +107,9 @@ class Console:
             elif isinstance(event, Failed):  # the error at the end says only how many
                 self._tell_failure(event)
 
-    def _turn_to(self, told: OfFile) -> Event:
+    def _switch_to(self, event_of: OfFile) -> Event:
         """Have the file that an event is about be the one at hand."""
-        event, number = told.event, told.file
+        event, number = event_of.event, event_of.file
         before = self._files.pop(number, Progress(file=number - 1, files=self._progress.files))
         self._progress = follow(before, event, time.monotonic())
         self._together = True

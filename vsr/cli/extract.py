@@ -36,8 +36,8 @@ def extract(
     from vsr.cli.places import expanded
     from vsr.cli.train_console import ExtractConsole, finish_extraction
     from vsr.errors import OptionsError
-    from vsr.media.extract import extract as run
-    from vsr.media.selection import ExtractOptions
+    from vsr.media.extract.extraction import extract as run
+    from vsr.media.extract.selection import ExtractOptions
 
     if len(places) < 2:
         raise OptionsError("give videos and, last, a folder", hint="vsr extract film.mp4 frames/")

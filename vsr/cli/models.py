@@ -35,7 +35,7 @@ def list_models(json: params.Json = False) -> None:
 def info(name: NameOrPath, json: params.Json = False) -> None:
     """Describe one model: architecture, scale, parameters, receptive field, card."""
     from vsr.cli.console import show_rows
-    from vsr.inspection import describe
+    from vsr.evaluation.inspection import describe
 
     show_rows(describe(name), json=json)
 
@@ -49,9 +49,9 @@ def inspect(
     json: params.Json = False,
 ) -> None:
     """Say what a model is and what it costs; with --on, whether it beats bicubic there."""
-    from vsr import inspection
     from vsr.cli.console import as_json, show_rows
     from vsr.cli.tables import inspection_rows
+    from vsr.evaluation import inspection
     from vsr.options import EngineOptions
 
     options = EngineOptions(device=device, dtype=cast(Any, dtype))

@@ -45,7 +45,7 @@ def plan(
         model=model, height=height, device=device, codec=cast(Any, codec), preset=preset
     )
     from vsr import api  # torch takes seconds to import: not for --help
-    from vsr.jobs.library import plan_library
+    from vsr.jobs.estimate.library import plan_library
 
     made = plan_library(
         expanded(sources),

@@ -25,7 +25,7 @@ def probe(
 
     info = api.probe(file, allow_huge=allow_huge)
     rows = describe(info)
-    rows.update(api.fate(info))
+    rows.update(api.mapping_by_target(info))
     if deep:
         rows.update(survey_rows(api.survey(info), file))
     show_rows(rows, json=json)

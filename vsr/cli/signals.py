@@ -11,7 +11,7 @@ from vsr.errors import Stopped
 from vsr.system import ENDING_SIGNALS
 
 
-class Wish:
+class StopRequest:
     """Called, it says whether the command was asked to end."""
 
     def __init__(self) -> None:
@@ -28,15 +28,15 @@ class Wish:
 
 
 @contextmanager
-def wish_to_end(
+def stop_on_signals(
     first: Callable[[], None] = lambda: None, *, patient: tuple[int, ...] = (signal.SIGINT,)
-) -> Generator[Wish]:
+) -> Generator[StopRequest]:
     """A wish that is made by the first of the ``patient`` signals, after a call of ``first``.
 
     A second one raises :class:`Stopped` in the main thread, and so does any other that ends
     programs (SIGTERM, SIGHUP). A signal that was ignored (``nohup``) stays ignored.
     """
-    wish = Wish()
+    wish = StopRequest()
 
     def note(number: int, frame: FrameType | None) -> None:
         del frame

@@ -13,13 +13,13 @@ from vsr.events import BatchReport, Forecast, Outcome, Report
 from vsr.units import amount, clock
 
 if TYPE_CHECKING:
-    from vsr.evaluation import Score
-    from vsr.inspection import Inspection
-    from vsr.jobs.library import LibraryPlan  # it needs torch, which --help does without
-    from vsr.media.probe import MediaInfo
+    from vsr.evaluation.inspection import Inspection
+    from vsr.evaluation.scores import Score
+    from vsr.jobs.estimate.library import LibraryPlan  # it needs torch, which --help does without
+    from vsr.media.read.probe import MediaInfo
     from vsr.media.survey import Survey
 
-MOST_STRETCHES = 8
+MAX_STRETCHES = 8
 STATES = ("finished", "skipped", "failed", "left", "planned")
 
 
@@ -92,50 +92,51 @@ def inspection_rows(found: Inspection) -> dict[str, object]:
     return {**rows, **{key: value for key, value in found.card.items() if key != "arch"}}
 
 
-def forecast_rows(told: Forecast) -> dict[str, object]:
+def forecast_rows(estimate: Forecast) -> dict[str, object]:
     """A dry run's answer, by rows; what is not known is left out."""
     rows: dict[str, object] = {
-        "source": told.source,
-        "target": told.target,
-        "size": f"{told.size} to {told.target_size}",
-        "frames": told.frames,
-        "model": f"{told.model} on {told.device}",
+        "source": estimate.source,
+        "target": estimate.target,
+        "size": f"{estimate.size} to {estimate.target_size}",
+        "frames": estimate.frames,
+        "model": f"{estimate.model} on {estimate.device}",
     }
-    if told.frame_rate is None:
+    if estimate.frame_rate is None:
         return rows
     rows |= {
-        "frame_rate": told.frame_rate,
-        "encoder": f"{told.encoder}, opens at {told.target_size}",
-        "deinterlace": told.deinterlace,
-        "kept": told.kept,
-        "converted": told.converted,
-        "dropped": told.dropped,
-        "notes": told.notes,
+        "frame_rate": estimate.frame_rate,
+        "encoder": f"{estimate.encoder}, opens at {estimate.target_size}",
+        "deinterlace": estimate.deinterlace,
+        "kept": estimate.kept,
+        "converted": estimate.converted,
+        "dropped": estimate.dropped,
+        "notes": estimate.notes,
     }
-    if told.frames_per_second is not None:
-        stages = told.stage_seconds or {}
+    if estimate.frames_per_second is not None:
+        stages = estimate.stage_seconds or {}
         parts = ", ".join(f"{stage} {1000 * seconds:.3g}" for stage, seconds in stages.items())
         rows["speed"] = (
-            f"{pace(1, 1 / told.frames_per_second)}, measured on {told.measured_frames} "
+            f"{pace(1, 1 / estimate.frames_per_second)}, measured on {estimate.measured_frames} "
             f"({parts} ms a frame)"
         )
-    if told.expected_seconds is not None:
-        rows["time"] = f"about {clock(told.expected_seconds)}"
-    if told.disk_bytes is not None and told.target_bytes is not None:
+    if estimate.expected_seconds is not None:
+        rows["time"] = f"about {clock(estimate.expected_seconds)}"
+    if estimate.disk_bytes is not None and estimate.target_bytes is not None:
         rows["disk"] = (
-            f"about {amount(told.target_bytes)}, at most {amount(told.disk_bytes)} on the way; "
-            f"{amount(told.disk_free_bytes or 0)} free"
+            f"about {amount(estimate.target_bytes)}, "
+            f"at most {amount(estimate.disk_bytes)} on the way; "
+            f"{amount(estimate.disk_free_bytes or 0)} free"
         )
     return rows
 
 
-def forecast_line(told: Forecast) -> str:
+def forecast_line(estimate: Forecast) -> str:
     """The same for a file among many."""
-    parts = [f"{told.source.name}: {told.size} to {told.target_size}"]
-    if told.expected_seconds is not None:
-        parts.append(f"{told.frames} frames in about {clock(told.expected_seconds)}")
-    if told.target_bytes is not None:
-        parts.append(f"about {amount(told.target_bytes)}")
+    parts = [f"{estimate.source.name}: {estimate.size} to {estimate.target_size}"]
+    if estimate.expected_seconds is not None:
+        parts.append(f"{estimate.frames} frames in about {clock(estimate.expected_seconds)}")
+    if estimate.target_bytes is not None:
+        parts.append(f"about {amount(estimate.target_bytes)}")
     return ", ".join(parts)
 
 
@@ -230,7 +231,7 @@ def describe(info: MediaInfo) -> dict[str, Any]:
 def survey_rows(found: Survey, source: Path) -> dict[str, Any]:
     """What a video is, from its pixels, as rows; and the command that is suggested for it."""
     condition, bars = found.condition, found.bars
-    most = sorted(found.stretches, key=lambda stretch: -stretch.frames)[:MOST_STRETCHES]
+    most = sorted(found.stretches, key=lambda stretch: -stretch.frames)[:MAX_STRETCHES]
     most.sort(key=lambda stretch: stretch.start_seconds)
     target = source.with_name(f"{source.stem}-large.mkv")
     return {

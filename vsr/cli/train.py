@@ -115,7 +115,7 @@ def train(
     """Learn weights from your own footage: pictures, videos, or a folder of both."""
     # Here, so that --help does not wait for torch.
     from vsr.cli.places import expanded
-    from vsr.cli.signals import wish_to_end
+    from vsr.cli.signals import stop_on_signals
     from vsr.cli.train_console import TrainConsole
     from vsr.training.loop import train as run
     from vsr.training.options import TrainOptions, parse_net
@@ -129,7 +129,7 @@ def train(
         pixel_first=pixel_first, adversarial=adversarial, head=head, net=parse_net(net),
         branches=branches, compile=compile, cache=parse_bytes(cache), tensorboard=tensorboard,
     )  # fmt: skip
-    with TrainConsole() as console, wish_to_end(patient=ENDING) as stop:
+    with TrainConsole() as console, stop_on_signals(patient=ENDING) as stop:
         report = run(options, console.show, stop)
     console.finish(report, as_json=json)
     if stop():

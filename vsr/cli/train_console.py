@@ -11,7 +11,7 @@ from dataclasses import asdict
 from vsr.cli.bar import Bar, say
 from vsr.cli.streams import one_line
 from vsr.events import Advanced, Event, Saved, Started, Warned
-from vsr.media.selection import ExtractReport
+from vsr.media.extract.selection import ExtractReport
 from vsr.training.events import (
     Stepped,
     TrainingEvent,

@@ -9,7 +9,7 @@ import typer
 from vsr.cli import params
 from vsr.cli.console import Console, show_report
 from vsr.cli.places import sources_and_target
-from vsr.cli.signals import wish_to_end
+from vsr.cli.signals import stop_on_signals
 from vsr.events import Planned
 from vsr.options import BatchOptions, UpscaleOptions
 from vsr.runtime import let_threads_sleep
@@ -147,7 +147,7 @@ def upscale(
             console.say_target(target)
         several_asked = given.several or params.is_asked(ctx, BatchOptions)
         if several_asked or api.is_batch(sources[0], target):
-            with wish_to_end(console.say_finishing) as stop:
+            with stop_on_signals(console.say_finishing) as stop:
                 made = api.upscale_batch(
                     sources, target, options, several, console.on_event, stop, dry=dry_run
                 )
@@ -159,7 +159,7 @@ def upscale(
             if not force:
                 api.check_enough(forecast)
             return
-        with wish_to_end(console.say_finishing) as stop:
+        with stop_on_signals(console.say_finishing) as stop:
             report = api.upscale(sources[0], target, options, console.on_event, stop)
     if not quiet and not json:
         show_report(report)

@@ -10,7 +10,7 @@ import torch
 
 from vsr.errors import DeviceError
 from vsr.models.arch import Upscaler
-from vsr.models.trim import GPU_STEP, STEP
+from vsr.models.crop_schedule import GPU_STEP, STEP
 from vsr.options import EngineOptions
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -98,7 +98,7 @@ def arithmetic(device: torch.device) -> AbstractContextManager[object]:
 
 
 def side_step(device: torch.device) -> int:
-    """In which steps the sides of windows come: see :data:`vsr.models.trim.STEP`."""
+    """In which steps the sides of windows come: see :data:`vsr.models.crop_schedule.STEP`."""
     return GPU_STEP if device.type == "cuda" else STEP
 
 

@@ -12,26 +12,26 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from vsr.chroma import up_reach
+from vsr.chroma import chroma_reach
 from vsr.color import ColorSpec, part_to_rgb
 from vsr.errors import OptionsError
 from vsr.events import EventSink, ignore
 from vsr.geometry import Box, Size
 from vsr.infer import recurrent
-from vsr.infer.copies import Copies, Landing
+from vsr.infer.host_transfer import HostTransfer, PendingFrames
 from vsr.infer.in_flight import ClipInFlight, InFlight, Work
 from vsr.infer.mending import Mending
 from vsr.infer.output import FloatOutput, Output, PlaneOutput
-from vsr.infer.placed import NoPictureError, PlacedNetwork
-from vsr.infer.recurrent import Memory
-from vsr.infer.reuse import Cells, Planes, Reuse, turns
+from vsr.infer.placed import InvalidOutputError, PlacedNetwork
+from vsr.infer.recurrent import FrameState
+from vsr.infer.reuse import CellMask, Planes, Reuse, plan_frames
 from vsr.infer.tiles import TilePlan, batches
 from vsr.models.arch import Upscaler
 from vsr.motion import Motion, MotionEstimator
 from vsr.options import EngineOptions
 
-DEEP = 65535  # the largest code value of 16 bits
-MOST_LEVEL = 8.0  # of what should be 0..1; networks overshoot by less, code values are above it
+MAX_16_BIT = 65535  # the largest code value of 16 bits
+MAX_LEVEL = 8.0  # of what should be 0..1; networks overshoot by less, code values are above it
 Pixels = Callable[[slice, Box], Tensor]
 """RGB of consecutive frames in a box."""
 
@@ -61,11 +61,11 @@ class Engine(PlacedNetwork):
         self._forgot = True
         # A GPU is not waited for: whether a clip is sound is looked at when it has come down.
         self._waits = self.placement.device.type != "cuda"
-        self._sound: Tensor | None = None
+        self._valid: Tensor | None = None
         self._lock = threading.RLock() if beside is None else beside._lock
         self._in_flight = InFlight(self._lock)
-        self._copies = Copies(self.placement.device)
-        self._memory: Memory | None = None
+        self._transfer = HostTransfer(self.placement.device)
+        self._state: FrameState | None = None
         self._made: Planes = ()
         self._key: object = None
         self._estimator = MotionEstimator()
@@ -93,8 +93,8 @@ class Engine(PlacedNetwork):
         target: ColorSpec,
         size: Size,
         motion: Motion | None = None,
-        changed: Sequence[Cells | None] | None = None,
-    ) -> Landing:
+        changed: Sequence[CellMask | None] | None = None,
+    ) -> PendingFrames:
         """As ``enlarge``, but a GPU's planes may be on their way yet when it returns.
 
         ``motion`` is that of the frames, for networks with a memory; it is estimated without.
@@ -102,7 +102,7 @@ class Engine(PlacedNetwork):
         were compared already; else they are compared here.
         """
         with self._lock:
-            if self.upscaler.memory and motion is None:
+            if self.upscaler.state_channels and motion is None:
                 if self._key_of(planes, source, target, size) != self._key:
                     self._estimator.forget()
                 motion = self._estimator.next(planes, source)
@@ -111,36 +111,36 @@ class Engine(PlacedNetwork):
                 self._begin_anew()
             self._forgot = False
             if self._waits:
-                return self._copies.down(self._computed(work))
+                return self._transfer.down(self._computed(work))
             restore = self._to_restore()
-            self._sound = torch.ones((), dtype=torch.bool, device=self.placement.device)
+            self._valid = torch.ones((), dtype=torch.bool, device=self.placement.device)
             try:
                 made = self._computed(work)
-                landing = self._copies.down((*made, self._sound))
+                pending = self._transfer.down((*made, self._valid))
             finally:
-                self._sound = None
-            clip = ClipInFlight(landing, restore, lambda: self._again(work))
-            return Landing.of(self._in_flight.add(clip))
+                self._valid = None
+            clip = ClipInFlight(pending, restore, lambda: self._again(work))
+            return PendingFrames.of(self._in_flight.add(clip))
 
     def _computed(self, work: Work) -> Planes:
         """The planes of the work, on the device."""
         key = self._key_of(work.planes, work.source, work.target, work.size)
-        if self.upscaler.memory:
+        if self.upscaler.state_channels:
             if key != self._key:
-                self._memory, self._made = None, ()
+                self._state, self._made = None, ()
             self._key = key
             assert work.motion is not None
-            return self._remembering(work, work.motion)
+            return self._enlarge_recurrent(work, work.motion)
 
         def attempt() -> tuple[Planes, Planes]:
-            shown, changed = self._reuse.held(work.planes, key, work.changed)
-            whole: list[Cells | None] = [None for _ in changed]
-            if self._mends:  # whole frames: what is mended cannot be told from what is not
+            shown, changed = self._reuse.select(work.planes, key, work.changed)
+            whole: list[CellMask | None] = [None for _ in changed]
+            if self._checks_output:  # whole frames: what is mended cannot be told from what is not
                 changed = whole
-            return shown, self._enlarged(shown, changed, work.source, work.target, work.size)
+            return shown, self._enlarge_batch(shown, changed, work.source, work.target, work.size)
 
         mended = self.mended
-        shown, made = self._insist(attempt)
+        shown, made = self._retry(attempt)
         if self.mended == mended:
             self._reuse.keep(shown, made, key)
         else:
@@ -151,18 +151,18 @@ class Engine(PlacedNetwork):
         """The planes of work that was asked for before, on the host. Waits for all it takes."""
         if work.begins:
             self._begin_anew()
-        return self._copies.down(self._computed(work)).wait()
+        return self._transfer.down(self._computed(work)).wait()
 
     def _to_restore(self) -> Callable[[], None]:
         """What brings the engine back to where it is now."""
-        reuse, memory, made, key = self._reuse.state(), self._memory, self._made, self._key
+        reuse, previous, made, key = self._reuse.state(), self._state, self._made, self._key
         dtype, mended = self.placement.dtype, self.mended
 
         def restore() -> None:
             if self.placement.dtype != dtype:
                 self._place(dtype)
             self._reuse.restore(reuse)
-            self._memory, self._made, self._key = memory, made, key
+            self._state, self._made, self._key = previous, made, key
             self.mended = mended
 
         return restore
@@ -185,7 +185,7 @@ class Engine(PlacedNetwork):
 
     def _begin_anew(self) -> None:
         self._reuse.forget()
-        self._memory, self._made = None, ()
+        self._state, self._made = None, ()
         if self.placement.dtype != self._first_dtype:  # widened for what was there before
             self._place(self._first_dtype)
 
@@ -212,27 +212,27 @@ class Engine(PlacedNetwork):
             self._run(cut, output, slice(0, len(near)))
             return output.canvas[0].to(pixels.device)
 
-        return self._insist(attempt)
+        return self._retry(attempt)
 
     def follow(self, pixels: Tensor) -> Tensor:
         """As ``upscale``, of 3 channels, for frames right behind those of the last call.
 
         A network with a memory sees them so, rounded to 16 bits on the way in and out.
         """
-        if not self.upscaler.memory:
+        if not self.upscaler.state_channels:
             return self.upscale(pixels)
         spec = ColorSpec(layout="rgb", depth=16, shift=(0, 0))
-        given = pixels.clamp(0, 1).mul(DEEP).round().to(torch.int32).to(torch.uint16)
+        given = pixels.clamp(0, 1).mul(MAX_16_BIT).round().to(torch.int32).to(torch.uint16)
         low = Size(pixels.shape[-1], pixels.shape[-2])
         planes = tuple(plane.contiguous() for plane in given.unbind(1))
         made = self.enlarge(planes, spec, spec, low.scaled(self.upscaler.scale))
-        return torch.stack([plane.to(torch.float32) for plane in made], 1) / DEEP
+        return torch.stack([plane.to(torch.float32) for plane in made], 1) / MAX_16_BIT
 
     @torch.inference_mode()
-    def _enlarged(
+    def _enlarge_batch(
         self,
         planes: Planes,
-        changed: list[Cells | None],
+        changed: list[CellMask | None],
         source: ColorSpec,
         target: ColorSpec,
         size: Size,
@@ -244,34 +244,34 @@ class Engine(PlacedNetwork):
         output = PlaneOutput(frames, low, size, self.upscaler.scale, target, place)
         tiles, _ = self._sizes.choose(output, frames)
         context = self.upscaler.halo + output.margin
-        chroma = up_reach(max(source.multiple))
+        chroma = chroma_reach(max(source.multiple))
         exact = self.upscaler.is_exact(tiles.overlap, output.margin) and not self._network.compiles
         if not exact or self.upscaler.multiple_of > 1:  # parts would differ: a still or nothing
             changed = [None if cells is None or cells.any() else cells for cells in changed]
-        spent, window = context // 2 if self._network.trims else context, tiles.window
-        for turn in turns(
+        mean_context, window = context // 2 if self._network.can_crop else context, tiles.window
+        for group in plan_frames(
             changed,
             low,
             context=context,
             chroma=chroma,
             window=window,
-            spent=spent,
+            mean_context=mean_context,
             step=self._network.step_px,
         ):
-            if turn.parts is not None:
-                self._reuse.repeat(output.canvas, turn.frames.start)
-            if turn.parts is None or turn.parts.tiles:
-                near = tuple(self._copies.up(plane[turn.frames]) for plane in planes)
+            if group.parts is not None:
+                self._reuse.repeat(output.canvas, group.frames.start)
+            if group.parts is None or group.parts.tiles:
+                near = tuple(self._transfer.up(plane[group.frames]) for plane in planes)
 
                 def pixels(frames: slice, box: Box, near: Planes = near) -> Tensor:
                     rgb = part_to_rgb(tuple(plane[frames] for plane in near), source, box)
                     return rgb if target.alpha else rgb[:, :3]
 
-                self._run(pixels, output, turn.frames, turn.parts)
+                self._run(pixels, output, group.frames, group.parts)
         return output.canvas
 
     @torch.inference_mode()
-    def _remembering(self, work: Work, motion: Motion) -> Planes:
+    def _enlarge_recurrent(self, work: Work, motion: Motion) -> Planes:
         """Frame after frame through a network with a memory. What is redone begins from the memory
         that was there before the frame, so that nothing depends on how frames came in clips."""
         planes, target, device = work.planes, work.target, self.placement.device
@@ -284,32 +284,37 @@ class Engine(PlacedNetwork):
                     plane[frame] = made
                 continue
             there = slice(frame, frame + 1)
-            near = tuple(self._copies.up(plane[there]) for plane in planes)
+            near = tuple(self._transfer.up(plane[there]) for plane in planes)
             pixels = part_to_rgb(near, work.source, low.box)
             pixels = pixels if target.alpha else pixels[:, :3]
-            memory = None if motion.begins[frame] else self._memory
-            vectors = self._copies.up(motion.pixels(frame))
-            self._memory = self._insist(
-                lambda: self._step(pixels, memory, vectors, output, frame)  # noqa: B023  # called at once
+            previous = None if motion.begins[frame] else self._state
+            vectors = self._transfer.up(motion.pixels(frame))
+            self._state = self._retry(
+                lambda: self._step(pixels, previous, vectors, output, frame)  # noqa: B023  # called at once
             )
             self._made = tuple(plane[frame] for plane in output.canvas)
         self._made = tuple(plane.clone() for plane in self._made)
         return output.canvas
 
     def _step(
-        self, pixels: Tensor, memory: Memory | None, vectors: Tensor, output: Output, frame: int
-    ) -> Memory | None:
+        self,
+        pixels: Tensor,
+        previous: FrameState | None,
+        vectors: Tensor,
+        output: Output,
+        frame: int,
+    ) -> FrameState | None:
         """One frame; what to remember of it, nothing if the network makes no picture of it."""
         tiles, batch = self._sizes.choose(output, 1)
         exact = self.upscaler.is_exact(tiles.overlap, output.margin)
-        output.prepare(tiles, exact=exact, trims=False)
-        new, sound = recurrent.step(
-            self._network, pixels, memory, vectors, output, frame, tiles, batch
+        output.prepare(tiles, exact=exact, can_crop=False)
+        new, valid = recurrent.step(
+            self._network, pixels, previous, vectors, output, frame, tiles, batch
         )
-        if self._is_sound(sound):
+        if self._is_sound(valid):
             return new
-        if not self._mends:
-            raise NoPictureError
+        if not self._checks_output:
+            raise InvalidOutputError
         recurrent.check_weights(new, self.upscaler.name)
         recurrent.interpolate(self._network, pixels, output, frame, tiles)
         self._tell_mended(1)
@@ -323,39 +328,43 @@ class Engine(PlacedNetwork):
         frames = place.stop - place.start
         tiles, batch = self._sizes.choose(output, frames) if parts is None else (parts, 1)
         exact = self.upscaler.is_exact(tiles.overlap, output.margin)
-        output.prepare(tiles, exact=exact, trims=self._network.trims)
-        mending = self._mending(pixels, output, frames, tiles) if self._mends else None
-        sound = torch.ones((), dtype=torch.bool, device=output.canvas[0].device)
-        built = parts is None and self._network.compiles
-        for turn in batches([part.wanted for part in output.parts], frames, batch):
-            wanted = output.parts[turn[0][0]].wanted
-            windows = torch.cat([pixels(some, tiles.tiles[tile].window) for tile, some in turn])
-            folds = not built and windows.shape[1] == 3 and output.folds(self._network.side)
+        output.prepare(tiles, exact=exact, can_crop=self._network.can_crop)
+        mending = self._mending(pixels, output, frames, tiles) if self._checks_output else None
+        valid = torch.ones((), dtype=torch.bool, device=output.canvas[0].device)
+        use_compiled = parts is None and self._network.compiles
+        for group in batches([part.wanted for part in output.parts], frames, batch):
+            wanted = output.parts[group[0][0]].wanted
+            windows = torch.cat([pixels(some, tiles.tiles[tile].window) for tile, some in group])
+            accepts_subpixel = (
+                not use_compiled
+                and windows.shape[1] == 3
+                and output.accepts_subpixel(self._network.side)
+            )
             if mending is not None:
-                places = [tiles.tiles[tile].window for tile, _ in turn]
-                enlarged = mending.run(windows, [some for _, some in turn], places, wanted)
-            elif folds:
-                enlarged, as_expected = self._network.unshuffled(windows, wanted)
-                sound &= as_expected
+                places = [tiles.tiles[tile].window for tile, _ in group]
+                enlarged = mending.run(windows, [some for _, some in group], places, wanted)
+            elif accepts_subpixel:
+                enlarged, group_valid = self._network.subpixel(windows, wanted)
+                valid &= group_valid
             else:
-                whole = built and len(windows) == batch
-                enlarged, as_expected = self._network.run(windows, wanted, built=whole)
-                sound &= as_expected
+                full_batch = use_compiled and len(windows) == batch
+                enlarged, group_valid = self._network.run(windows, wanted, use_compiled=full_batch)
+                valid &= group_valid
             done = 0
-            for tile, some in turn:
+            for tile, some in group:
                 end = done + some.stop - some.start
                 there = slice(place.start + some.start, place.start + some.stop)
                 output.paste(tile, there, enlarged[done:end])
                 done = end
             del windows, enlarged
-        if not self._is_sound(sound):
-            raise NoPictureError
+        if not self._is_sound(valid):
+            raise InvalidOutputError
 
-    def _is_sound(self, sound: Tensor) -> bool:
+    def _is_sound(self, valid: Tensor) -> bool:
         """Whether the network made a picture; of a clip in flight that is looked at later."""
-        if self._sound is None:
-            return bool(sound)
-        self._sound &= sound
+        if self._valid is None:
+            return bool(valid)
+        self._valid &= valid
         return True
 
     def _mending(self, pixels: Pixels, output: Output, frames: int, tiles: TilePlan) -> Mending:
@@ -382,7 +391,7 @@ def _check_pixels(pixels: object) -> None:
             f"pixels must be of floating point, 0..1, got {pixels.dtype}",
             hint="of 8-bit code values: pixels.float() / 255",
         )
-    if pixels.numel() and float(pixels.abs().amax()) > MOST_LEVEL:
+    if pixels.numel() and float(pixels.abs().amax()) > MAX_LEVEL:
         raise OptionsError(
             f"pixels must be 0..1, got values from {float(pixels.amin()):g} to "
             f"{float(pixels.amax()):g}",

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from vsr.color import ColorSpec
 from vsr.geometry import Size
-from vsr.infer.copies import Landing
-from vsr.infer.reuse import Cells
+from vsr.infer.host_transfer import PendingFrames
+from vsr.infer.reuse import CellMask
 from vsr.motion import Motion
 
 Planes = tuple[Tensor, ...]
@@ -31,7 +31,7 @@ class Work:
     target: ColorSpec
     size: Size
     motion: Motion | None
-    changed: Sequence[Cells | None] | None
+    changed: Sequence[CellMask | None] | None
     begins: bool
 
 
@@ -43,7 +43,7 @@ class ClipInFlight:
     anew and waits for it.
     """
 
-    landing: Landing
+    pending: PendingFrames
     restore: Callable[[], None]
     again: Callable[[], Planes]
     settled: Planes | None = None
@@ -64,12 +64,12 @@ class InFlight:
         return lambda: self._settle(clip)
 
     def _settle(self, clip: ClipInFlight) -> Planes:
-        clip.landing.wait()  # those before it have landed then, too
+        clip.pending.wait()  # those before it have landed then, too
         while clip.settled is None:
             with self._list:
                 first = self._clips[0]
-            *planes, sound = first.landing.wait()
-            if not bool(sound):
+            *planes, valid = first.pending.wait()
+            if not bool(valid):
                 with self._work:  # no more clips are asked for meanwhile
                     if first.settled is None:
                         self._make_again(first)

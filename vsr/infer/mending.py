@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from vsr.errors import WeightsError
 from vsr.geometry import Box, Size
-from vsr.infer.network import FARTHEST, Network
+from vsr.infer.network import MAX_DEVIATION, Network
 
 CELL = 16  # source pixels a side
 
@@ -33,7 +33,7 @@ class Mending:
         base = self._network.interpolated(windows)
         there = kept.moved(-window.x, -window.y)
         numbers = made.isfinite().all(1)
-        near = ((made - base).abs() <= FARTHEST).all(1)  # not-a-number is not near
+        near = ((made - base).abs() <= MAX_DEVIATION).all(1)  # not-a-number is not near
         within = slice(there.y, there.bottom), slice(there.x, there.right)
         place = slice(kept.y, kept.bottom), slice(kept.x, kept.right)
         self._numbers[frames, place[0], place[1]] = _small(numbers, windows)[:, *within]
@@ -61,8 +61,8 @@ class Mending:
 
         The windows are those of ``frames`` at each of ``places``, in order.
         """
-        made, _ = self._network.run(windows, wanted if self._network.trims else None)
-        base = self._network.interpolated(windows, wanted if self._network.trims else None)
+        made, _ = self._network.run(windows, wanted if self._network.can_crop else None)
+        base = self._network.interpolated(windows, wanted if self._network.can_crop else None)
         masks = [
             self._strange[some, box.y : box.bottom, box.x : box.right]
             for some, box in zip(frames, places, strict=True)

@@ -20,16 +20,16 @@ from vsr.geometry import Box
 from vsr.infer.device import Placement, arithmetic, has_fast_bfloat16, side_step
 from vsr.infer.fusing import fused
 from vsr.models.arch import Upscaler
+from vsr.models.crop_schedule import CropSchedule, part
 from vsr.models.interpolation import Interpolation
 from vsr.models.recurrent import Recurrent
-from vsr.models.trim import Trim, part
-from vsr.models.unshuffled import Unshuffled, Unshuffling, within
+from vsr.models.subpixel import SubpixelNetwork, SubpixelOutput, within
 
-FARTHEST = 4.0
+MAX_DEVIATION = 4.0
 """The largest difference from the interpolation that a valid result may have. Pictures of 0..1
 stay below 1.5, shipped networks below 3 on the finest black and white; failing ones reach
 thousands."""
-FINITE = float(torch.finfo(torch.float32).max)
+MAX_FLOAT32 = float(torch.finfo(torch.float32).max)
 
 
 class Network:
@@ -53,56 +53,58 @@ class Network:
                 if parameter.dim() == 4:
                     parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self.module = module.eval().requires_grad_(False)
-        self._built: Callable[[Tensor], Tensor] = self.module
-        self._refusals: tuple[type[Exception], ...] = ()
+        self._compiled: Callable[[Tensor], Tensor] = self.module
+        self._compile_errors: tuple[type[Exception], ...] = ()
         if compiles:
             from torch._dynamo.exc import TorchDynamoException  # most of a second
 
-            self._refusals = (TorchDynamoException,)
+            self._compile_errors = (TorchDynamoException,)
             # No mode: what max-autotune takes is up to a stopwatch, other sums in each process,
             # and its CUDA graphs are kept by thread, which Ray's workers change.
-            self._built = cast(
+            self._compiled = cast(
                 "Callable[[Tensor], Tensor]", torch.compile(self.module, dynamic=False)
             )
 
     @property
-    def trims(self) -> bool:
+    def can_crop(self) -> bool:
         """Whether a part of a window costs less than the whole; compiled code has one shape."""
-        return not self.compiles and getattr(self.module, "trims", False)
+        return not self.compiles and getattr(self.module, "can_crop", False)
 
     @property
     def side(self) -> int:
-        """The side of the cells that ``unshuffled`` returns; 0 for networks without it."""
-        return self.module.scale if isinstance(self.module, Unshuffling) else 0
+        """The side of the cells that ``subpixel`` returns; 0 for networks without it."""
+        return self.module.scale if isinstance(self.module, SubpixelNetwork) else 0
 
-    def unshuffled(self, windows: Tensor, wanted: Box | None = None) -> tuple[Unshuffled, Tensor]:
+    def subpixel(self, windows: Tensor, wanted: Box | None = None) -> tuple[SubpixelOutput, Tensor]:
         """(n, 3, h, w) to the sub-pixel output of all or the ``wanted`` pixels.
 
         Returns also whether it is valid, as a tensor: finite, and no farther from the interpolation
         than a picture can be.
         """
-        assert isinstance(self.module, Unshuffling)
+        assert isinstance(self.module, SubpixelNetwork)
         with arithmetic(self._place.device):
-            cells = self.module.unshuffled(self._ordered(windows), self._trim(windows, wanted))
-        most = FARTHEST if self._learned else FINITE
+            cells = self.module.subpixel(
+                self._ordered(windows), self._crop_schedule(windows, wanted)
+            )
+        most = MAX_DEVIATION if self._learned else MAX_FLOAT32
         return cells, cells.within(-most, most)
 
     def run(
-        self, windows: Tensor, wanted: Box | None = None, *, built: bool = False
+        self, windows: Tensor, wanted: Box | None = None, *, use_compiled: bool = False
     ) -> tuple[Tensor, Tensor]:
         """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32, and whether it is valid.
 
         A network that trims returns the ``wanted`` part of the windows only. Alpha is enlarged by
-        bicubic where the network has none. ``built`` runs the compiled code, which has one shape;
-        raises :class:`DeviceError` where it cannot be compiled.
+        bicubic where the network has none. ``use_compiled`` runs the compiled code, which has one
+        shape; raises :class:`DeviceError` where it cannot be compiled.
         """
         color = self._ordered(windows if self._alpha else windows[:, :3])
-        if self.side and not built:
-            cells, sound = self.unshuffled(color, wanted)
+        if self.side and not use_compiled:
+            cells, valid = self.subpixel(color, wanted)
             enlarged = cells.shuffled()
         else:
-            enlarged, sound = self._forward(color, wanted, built=built)
-        return self.with_alpha(enlarged, windows, wanted), sound
+            enlarged, valid = self._forward(color, wanted, use_compiled=use_compiled)
+        return self.with_alpha(enlarged, windows, wanted), valid
 
     def with_alpha(self, enlarged: Tensor, windows: Tensor, wanted: Box | None = None) -> Tensor:
         """Append the windows' alpha, by bicubic, where they have one and ``enlarged`` has none."""
@@ -114,36 +116,38 @@ class Network:
         alpha = part(alpha, _box(windows), wanted or _box(windows))
         return torch.cat([enlarged, alpha], dim=1)
 
-    def _forward(self, color: Tensor, wanted: Box | None, *, built: bool) -> tuple[Tensor, Tensor]:
+    def _forward(
+        self, color: Tensor, wanted: Box | None, *, use_compiled: bool
+    ) -> tuple[Tensor, Tensor]:
         """``run`` for networks without sub-pixel output, and for compiled code."""
-        trim, least, most = self._trim(color, wanted), -FINITE, FINITE
-        given, beyond = color, None
+        crop, least, most = self._crop_schedule(color, wanted), -MAX_FLOAT32, MAX_FLOAT32
+        given, out_of_range = color, None
         if self._learned and self.side:  # its base is in what it gives, and may be as far out
-            least, most = -2 * FARTHEST, 1 + 2 * FARTHEST
+            least, most = -2 * MAX_DEVIATION, 1 + 2 * MAX_DEVIATION
         elif self._learned:
-            least, most = -FARTHEST, 1 + FARTHEST
+            least, most = -MAX_DEVIATION, 1 + MAX_DEVIATION
             given = color.clamp(0, 1)
-            beyond = color - given
-            if self._place.device.type == "cpu" and not bool(beyond.any()):
-                beyond = None  # nearly always; asking a GPU would be waiting for it
+            out_of_range = color - given
+            if self._place.device.type == "cpu" and not bool(out_of_range.any()):
+                out_of_range = None  # nearly always; asking a GPU would be waiting for it
         with arithmetic(self._place.device):
             try:
-                if trim is None:
-                    enlarged = (self._built if built else self.module)(given).float()
+                if crop is None:
+                    enlarged = (self._compiled if use_compiled else self.module)(given).float()
                 else:
-                    enlarged = self.module(given, trim).float()
-            except self._refusals as error:
+                    enlarged = self.module(given, crop).float()
+            except self._compile_errors as error:
                 said = str(error).strip().splitlines()[0]
                 raise DeviceError(
                     f"the network cannot be compiled here: {said}",
                     hint="--compile off; or is a C++ compiler installed, and on a GPU Triton?",
                 ) from error
-            sound = within(enlarged, least, most)
-            if beyond is not None:
-                enlarged = enlarged + self.interpolated(beyond, wanted)
-        return enlarged, sound
+            valid = within(enlarged, least, most)
+            if out_of_range is not None:
+                enlarged = enlarged + self.interpolated(out_of_range, wanted)
+        return enlarged, valid
 
-    def step(self, windows: Tensor, before: Tensor, state: Tensor) -> tuple[Unshuffled, Tensor]:
+    def step(self, windows: Tensor, before: Tensor, state: Tensor) -> tuple[SubpixelOutput, Tensor]:
         """Run a step of a recurrent network on windows of a frame, (n, 3 or 4, h, w).
 
         ``before`` and ``state`` are the same windows of the warped frame and features before.
@@ -154,10 +158,10 @@ class Network:
         with arithmetic(self._place.device):
             return self.module.step(color, last, known)
 
-    def nothing(self, pixels: Tensor) -> Tensor:
+    def zero_state(self, pixels: Tensor) -> Tensor:
         """The state before a recurrent network's first frame: zeros, (n, features, h, w)."""
         assert isinstance(self.module, Recurrent)
-        return self.module.nothing(pixels)
+        return self.module.zero_state(pixels)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -172,16 +176,16 @@ class Network:
     def interpolated(self, windows: Tensor, wanted: Box | None = None) -> Tensor:
         """Enlarge the windows, or the ``wanted`` part of them, by bicubic in float32."""
         with arithmetic(self._place.device):
-            return self._base(windows, self._trim(windows, wanted))
+            return self._base(windows, self._crop_schedule(windows, wanted))
 
     def _ordered(self, pixels: Tensor) -> Tensor:
         last = self._place.channels_last
         return pixels.contiguous(memory_format=torch.channels_last) if last else pixels
 
-    def _trim(self, windows: Tensor, wanted: Box | None) -> Trim | None:
+    def _crop_schedule(self, windows: Tensor, wanted: Box | None) -> CropSchedule | None:
         """The crop schedule of a part of the windows; ``None`` where all of them are wanted."""
         box = _box(windows)
-        return None if wanted in (None, box) else Trim(box, wanted, self.step_px)
+        return None if wanted in (None, box) else CropSchedule(box, wanted, self.step_px)
 
 
 def _box(windows: Tensor) -> Box:

@@ -16,10 +16,10 @@ from torch import Tensor
 from vsr.chroma import DOWN_SUPPORT
 from vsr.color import ColorSpec, from_rgb
 from vsr.geometry import Box, Size
-from vsr.infer.folding import Folding, cut, folding
 from vsr.infer.resample import Taps, resample, support, taps
+from vsr.infer.subpixel_color import SubpixelColor, cut, subpixel_color
 from vsr.infer.tiles import TilePlan
-from vsr.models.unshuffled import Unshuffled
+from vsr.models.subpixel import SubpixelOutput
 
 STRIP_PIXELS = 1 << 18
 
@@ -70,11 +70,12 @@ class Output(ABC):
         around = support(large, high) + (self.context + self.align) * large / high
         return math.ceil(around / self.scale)
 
-    def prepare(self, tiles: TilePlan, *, exact: bool, trims: bool) -> None:
+    def prepare(self, tiles: TilePlan, *, exact: bool, can_crop: bool) -> None:
         """Map every tile to target pixels.
 
         With ``exact`` tiles kept parts are pasted side by side; otherwise whole windows are
-        cross-faded. ``trims`` tells whether the network returns only the wanted part of a window.
+        cross-faded. ``can_crop`` tells whether the network returns only the wanted part of a
+        window.
         """
         self.parts = []
         margin = self.margin
@@ -83,7 +84,7 @@ class Output(ABC):
             window = tile.window
             wanted = window.moved(-window.x, -window.y)  # all of it
             if exact:
-                wanted = tile.wanted(margin) if trims else wanted
+                wanted = tile.wanted(margin) if can_crop else wanted
                 pasted = self._in_target(tile.kept)
                 computed, fade_x, fade_y = pasted.grown(self.context, self.high.box), 0, 0
             else:
@@ -95,12 +96,12 @@ class Output(ABC):
             large = wanted.moved(window.x, window.y).scaled(self.scale)
             self.parts.append(Part(computed, pasted, fade_x, fade_y, large, wanted))
 
-    def folds(self, side: int) -> bool:
+    def accepts_subpixel(self, side: int) -> bool:
         """Whether ``paste`` takes sub-pixel outputs of cells with that side."""
         del side
         return False
 
-    def paste(self, tile: int, frames: slice, enlarged: Tensor | Unshuffled) -> None:
+    def paste(self, tile: int, frames: slice, enlarged: Tensor | SubpixelOutput) -> None:
         """Paste the network's result for one tile of consecutive frames."""
         for strip in self._strips(self.parts[tile]):
             self._paste_part(strip, frames, enlarged)
@@ -125,7 +126,7 @@ class Output(ABC):
             )
         return strips
 
-    def _paste_part(self, part: Part, frames: slice, enlarged: Tensor | Unshuffled) -> None:
+    def _paste_part(self, part: Part, frames: slice, enlarged: Tensor | SubpixelOutput) -> None:
         planes, made = self.made(enlarged, part)
         for canvas, plane in zip(self.canvas, planes, strict=True):
             shrink_x = -(-self.high.width // canvas.shape[-1])
@@ -146,9 +147,9 @@ class Output(ABC):
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Convert (n, c, h, w) float RGB to planes of the canvas's kind."""
 
-    def made(self, enlarged: Tensor | Unshuffled, part: Part) -> tuple[tuple[Tensor, ...], Box]:
+    def made(self, enlarged: Tensor | SubpixelOutput, part: Part) -> tuple[tuple[Tensor, ...], Box]:
         """Returns a part's planes, and the box in target pixels that they cover."""
-        pixels = enlarged.shuffled() if isinstance(enlarged, Unshuffled) else enlarged
+        pixels = enlarged.shuffled() if isinstance(enlarged, SubpixelOutput) else enlarged
         return self.convert(self._fitted(pixels, part)), part.computed
 
     def _fitted(self, enlarged: Tensor, part: Part) -> Tensor:
@@ -229,19 +230,19 @@ class PlaneOutput(Output):
         """Convert to the spec's code values."""
         return from_rgb(pixels, self.spec)
 
-    def folds(self, side: int) -> bool:
+    def accepts_subpixel(self, side: int) -> bool:
         """Whether nothing is resampled, and colour can be converted before the pixel shuffle."""
-        if side != self.scale or not Folding.suits(self.spec, side, self.canvas[0].device):
+        if side != self.scale or not SubpixelColor.supports(self.spec, side, self.canvas[0].device):
             return False
         return self.high == self.low.scaled(side)
 
-    def made(self, enlarged: Tensor | Unshuffled, part: Part) -> tuple[tuple[Tensor, ...], Box]:
+    def made(self, enlarged: Tensor | SubpixelOutput, part: Part) -> tuple[tuple[Tensor, ...], Box]:
         """As in the base class; of a sub-pixel output, the planes cover exactly the pasted box."""
-        if not isinstance(enlarged, Unshuffled):
+        if not isinstance(enlarged, SubpixelOutput):
             return super().made(enlarged, part)
-        fold = folding(self.spec, enlarged.side, self.canvas[0].device)
-        given = cut(enlarged, part.window, part.computed, part.pasted, fold.reach)
-        return fold.convert(*given), part.pasted
+        color = subpixel_color(self.spec, enlarged.side, self.canvas[0].device)
+        given = cut(enlarged, part.window, part.computed, part.pasted, color.support)
+        return color.convert(*given), part.pasted
 
 
 def _faded(old: Tensor, new: Tensor, width: int, height: int) -> Tensor:

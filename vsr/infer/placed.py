@@ -45,9 +45,9 @@ class PlacedNetwork:
         self.placement = devices.resolve(options, upscaler)
         self._on_event = on_event
         self._first_dtype = self.placement.dtype
-        self._told: set[torch.dtype] = set()
+        self._reported_dtypes: set[torch.dtype] = set()
         self.mended = 0
-        self._mends = False
+        self._checks_output = False
         self._sizes: Sizes = (
             Sizes(options, self.placement.device, upscaler)
             if beside is None
@@ -73,7 +73,7 @@ class PlacedNetwork:
         (n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32, or of networks that trim the
         ``wanted`` part alone; alpha goes by bicubic where the network has none.
         """
-        return self._network.run(windows, wanted if self._network.trims else None)[0]
+        return self._network.run(windows, wanted if self._network.can_crop else None)[0]
 
     def _tell_mended(self, frames: int) -> None:
         if frames and not self.mended:
@@ -91,18 +91,18 @@ class PlacedNetwork:
             compiles = self.options.compile == "on"
             self._networks[dtype] = Network(self.upscaler, self.placement, compiles=compiles)
         self._network = self._networks[dtype]
-        self._sizes.fit(self._network.module, dtype)
+        self._sizes.use_network(self._network.module, dtype)
 
-    def _insist(self, attempt: Callable[[], Result]) -> Result:
+    def _retry(self, attempt: Callable[[], Result]) -> Result:
         """Try until it works or nothing smaller is left. The exception is let go of first: it
         holds the tensors that filled the memory."""
-        self._mends = False
+        self._checks_output = False
         mended = self.mended
         while True:
             self.mended = mended
             try:
                 return attempt()
-            except NoPictureError:
+            except InvalidOutputError:
                 exhausted = False
             except (RuntimeError, MemoryError) as error:
                 if not devices.is_out_of_memory(error):
@@ -119,18 +119,18 @@ class PlacedNetwork:
     def _widen(self) -> None:
         dtype = devices.wider(self.placement.dtype, self.upscaler, self.placement.device)
         if dtype is None:
-            self._mends = True
+            self._checks_output = True
             return
         before = self.placement.dtype_name
         self._place(dtype)
         assert self._sizes.latest is not None
         tiles, batch = self._sizes.latest
-        if dtype not in self._told:
-            self._told.add(dtype)
+        if dtype not in self._reported_dtypes:
+            self._reported_dtypes.add(dtype)
             self._on_event(
                 BackedOff(f"no picture in {before}", tiles.window, batch, self.placement.dtype_name)
             )
 
 
-class NoPictureError(Exception):
+class InvalidOutputError(Exception):
     """The network made infinity, not-a-number, or numbers that no picture holds."""

@@ -14,60 +14,62 @@ from torch import Tensor
 
 from vsr.errors import WeightsError
 from vsr.geometry import Box, Size
-from vsr.infer.network import FARTHEST, Network
+from vsr.infer.network import MAX_DEVIATION, Network
 from vsr.infer.output import Output
 from vsr.infer.tiles import TilePlan, batches
-from vsr.models.recurrent import carried, first
-from vsr.models.unshuffled import within
+from vsr.models.recurrent import warp_previous, without_previous
+from vsr.models.subpixel import within
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
-class Memory:
+class FrameState:
     """What is kept of a frame: its RGB, (1, 3 or 4, h, w) float32, and its features."""
 
     pixels: Tensor
-    state: Tensor
+    features: Tensor
 
 
 def step(
     network: Network,
     pixels: Tensor,
-    memory: Memory | None,
+    previous: FrameState | None,
     motion: Tensor,
     output: Output,
     frame: int,
     tiles: TilePlan,
     batch: int,
-) -> tuple[Memory, Tensor]:
+) -> tuple[FrameState, Tensor]:
     """Enlarge one frame, (1, 3 or 4, h, w) RGB, and paste it into the output.
 
-    ``motion``, (1, 2, h, w) in source pixels, leads to the frame before; without a ``memory`` the
+    ``motion``, (1, 2, h, w) in source pixels, leads to the frame before; without a ``previous`` the
     frame is a first one. Returns the new state, and whether the result is valid, as a tensor.
     """
-    if memory is None:
-        before, state = first(pixels), network.nothing(pixels)
+    if previous is None:
+        before, state = without_previous(pixels), network.zero_state(pixels)
     else:
-        before, state = carried(memory.pixels, memory.state.to(network.dtype), motion)
+        before, state = warp_previous(previous.pixels, previous.features.to(network.dtype), motion)
     fresh = torch.empty_like(state)
-    sound = torch.ones((), dtype=torch.bool, device=pixels.device)
-    folds = pixels.shape[1] == 3 and output.folds(network.scale)
+    valid = torch.ones((), dtype=torch.bool, device=pixels.device)
+    accepts_subpixel = pixels.shape[1] == 3 and output.accepts_subpixel(network.scale)
     there = slice(frame, frame + 1)
-    for turn in batches([None] * len(tiles.tiles), 1, batch):
-        places = [tiles.tiles[tile] for tile, _ in turn]
+    for group in batches([None] * len(tiles.tiles), 1, batch):
+        places = [tiles.tiles[tile] for tile, _ in group]
         windows, seen, known = (
             torch.cat([_cut(whole, place.window) for place in places])
             for whole in (pixels, before, state)
         )
         cells, features = network.step(windows, seen, known)
-        enlarged = cells if folds else network.with_alpha(cells.shuffled(), windows)
+        enlarged = cells if accepts_subpixel else network.with_alpha(cells.shuffled(), windows)
         for number, (tile, place) in enumerate(
-            zip((tile for tile, _ in turn), places, strict=True)
+            zip((tile for tile, _ in group), places, strict=True)
         ):
             output.paste(tile, there, enlarged[number : number + 1])
             kept = place.kept.moved(-place.window.x, -place.window.y)
-            sound &= within(_cut(cells.parts[-1][number : number + 1], kept), -FARTHEST, FARTHEST)
+            valid &= within(
+                _cut(cells.parts[-1][number : number + 1], kept), -MAX_DEVIATION, MAX_DEVIATION
+            )
             _cut(fresh, place.kept).copy_(_cut(features[number : number + 1], kept))
-    return Memory(pixels, fresh), sound
+    return FrameState(pixels, fresh), valid
 
 
 def interpolate(
@@ -79,9 +81,9 @@ def interpolate(
         output.paste(number, slice(frame, frame + 1), enlarged)
 
 
-def check_weights(memory: Memory, name: str) -> None:
+def check_weights(previous: FrameState, name: str) -> None:
     """Raise :class:`WeightsError` where most of a network's features are not finite."""
-    if float(memory.state.isfinite().float().mean()) < 0.5:
+    if float(previous.features.isfinite().float().mean()) < 0.5:
         raise WeightsError(
             f"{name} makes numbers that are not finite, in float32 too",
             hint="its weights are damaged or its training went wrong",

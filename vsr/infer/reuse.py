@@ -19,23 +19,23 @@ from torch import Tensor
 
 from vsr.geometry import Box, Size
 from vsr.infer.tiles import Tile, TilePlan
-from vsr.models.trim import STEP, stepped
+from vsr.models.crop_schedule import STEP, quantized_box
 
 CELL = 4
 """Side in pixels of what is compared as one; a multiple of every chroma subsampling."""
-WORTH = 0.75
+MAX_SHARE = 0.75
 """Where more than this share of a frame would be computed again, the whole frame is computed."""
-MOST_BOXES = 16
+MAX_BOXES = 16
 
 Planes = tuple[Tensor, ...]  # each (n, h, w) integers, luma first
-Cells = npt.NDArray[np.uint8]  # (rows, columns): what changed in a cell
+CellMask = npt.NDArray[np.uint8]  # (rows, columns): what changed in a cell
 LUMA, CHROMA = 1, 2
 """Bits in a cell's mask: a full-size plane changed, a subsampled plane changed. With a tolerance
 every change counts as chroma's, because a changed cell is replaced in all of its planes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class FrameGroup:
     """Consecutive frames that are computed in the same way.
 
     ``parts`` is ``None`` where the whole frames are computed. Otherwise there is one frame, which
@@ -62,15 +62,15 @@ class FrameComparison:
         """The next frame is the first one."""
         self._shown = ()
 
-    def next(self, planes: Planes) -> tuple[Planes, list[Cells | None]]:
+    def next(self, planes: Planes) -> tuple[Planes, list[CellMask | None]]:
         """The planes to show, and what changed in each frame; None for a first frame."""
-        shown, changed = self.held(planes, self._shown)
+        shown, changed = self.select(planes, self._shown)
         self._shown = tuple(plane[-1].clone() for plane in shown)
         return shown, changed
 
-    def held(self, planes: Planes, shown: Planes) -> tuple[Planes, list[Cells | None]]:
+    def select(self, planes: Planes, shown: Planes) -> tuple[Planes, list[CellMask | None]]:
         """The same behind a given frame; none is a first one."""
-        changed: list[Cells | None] = []
+        changed: list[CellMask | None] = []
         frames: list[Planes] = []
         for index in range(planes[0].shape[0]):
             frame = tuple(plane[index] for plane in planes)
@@ -111,9 +111,9 @@ class Reuse:
         """Go back to where ``state`` was taken."""
         self._shown, self._made, self._key = state
 
-    def held(
-        self, planes: Planes, key: Hashable, changed: Sequence[Cells | None] | None = None
-    ) -> tuple[Planes, list[Cells | None]]:
+    def select(
+        self, planes: Planes, key: Hashable, changed: Sequence[CellMask | None] | None = None
+    ) -> tuple[Planes, list[CellMask | None]]:
         """Returns the planes to compute with, and each frame's changed cells: ``None`` for all.
 
         ``key`` is whatever else the result depends on; where it differs from the last call's, the
@@ -125,7 +125,7 @@ class Reuse:
         if key != self._key:
             self.forget()
         if changed is None:
-            return self._comparison.held(planes, self._shown)
+            return self._comparison.select(planes, self._shown)
         return planes, [*(changed[:1] if self._made else [None]), *changed[1:]]
 
     def keep(self, planes: Planes, made: Planes, key: Hashable) -> None:
@@ -142,35 +142,39 @@ class Reuse:
             plane[frame].copy_(made if frame == 0 else plane[frame - 1])
 
 
-def turns(
-    changed: list[Cells | None],
+def plan_frames(
+    changed: list[CellMask | None],
     size: Size,
     *,
     context: int,
     chroma: int,
     window: Size,
-    spent: int,
+    mean_context: int,
     step: int = STEP,
-) -> list[Turn]:
+) -> list[FrameGroup]:
     """Plan what is computed of each frame, in windows of at most ``window``. All in source pixels.
 
     The sides of windows come in multiples of ``step``.
 
     ``context`` is how far around a change its effect reaches, and how far a window extends around
     the part that it is computed for; a change of chroma reaches ``chroma`` pixels farther.
-    ``spent`` is how much of the context is computed on average over the layers.
+    ``mean_context`` is how much of the context is computed on average over the layers.
     """
-    found: list[Turn] = []
+    found: list[FrameGroup] = []
     for index, cells in enumerate(changed):
-        again = None if cells is None else _parts(cells, size, context, chroma, window, spent, step)
+        again = (
+            None
+            if cells is None
+            else _parts(cells, size, context, chroma, window, mean_context, step)
+        )
         if again is None and found and found[-1].parts is None:
-            found[-1] = Turn(slice(found[-1].frames.start, index + 1), None)
+            found[-1] = FrameGroup(slice(found[-1].frames.start, index + 1), None)
         else:
-            found.append(Turn(slice(index, index + 1), again))
+            found.append(FrameGroup(slice(index, index + 1), again))
     return found
 
 
-def _changed(frame: Planes, shown: Planes, tolerance: int) -> Cells:
+def _changed(frame: Planes, shown: Planes, tolerance: int) -> CellMask:
     """Returns a mask of the cells with a sample that differs by more than the tolerance.
 
     By NumPy, on the caller's thread alone: torch would wake threads beside the engine's.
@@ -198,7 +202,7 @@ def _changed(frame: Planes, shown: Planes, tolerance: int) -> Cells:
     return cells
 
 
-def _held(frame: Planes, shown: Planes, cells: Cells) -> Planes:
+def _held(frame: Planes, shown: Planes, cells: CellMask) -> Planes:
     """Returns ``frame`` in the changed cells, and ``shown`` in all others."""
     height, width = frame[0].shape
     fresh = torch.from_numpy(cells != 0)  # pyright: ignore[reportUnknownMemberType]
@@ -212,22 +216,28 @@ def _held(frame: Planes, shown: Planes, cells: Cells) -> Planes:
 
 
 def _parts(
-    cells: Cells, size: Size, context: int, chroma: int, window: Size, spent: int, step: int
+    cells: CellMask,
+    size: Size,
+    context: int,
+    chroma: int,
+    window: Size,
+    mean_context: int,
+    step: int,
 ) -> TilePlan | None:
     """Tiles over all pixels that changes can reach; ``None`` where the whole frame costs less."""
-    boxes = _merged(_boxes(cells, size, context, chroma), size, spent)
+    boxes = _merged(_boxes(cells, size, context, chroma), size, mean_context)
     if boxes is None:
         return None
     tiles = tuple(
-        Tile(stepped(kept.grown(context, size.box), size.box, window, step), kept)
+        Tile(quantized_box(kept.grown(context, size.box), size.box, window, step), kept)
         for box in boxes
         for kept in _split(box, window.width - 2 * context, window.height - 2 * context)
     )
-    cost = sum(tile.kept.grown(spent, size.box).pixels for tile in tiles)
-    return TilePlan(size, window, context, tiles) if cost <= WORTH * size.pixels else None
+    cost = sum(tile.kept.grown(mean_context, size.box).pixels for tile in tiles)
+    return TilePlan(size, window, context, tiles) if cost <= MAX_SHARE * size.pixels else None
 
 
-def _boxes(cells: Cells, size: Size, context: int, chroma: int) -> list[Box]:
+def _boxes(cells: CellMask, size: Size, context: int, chroma: int) -> list[Box]:
     """For each cluster of changed cells, the box of all pixels that it can reach."""
     near = 2 * -(-(context + chroma) // CELL) + 1
     clusters = cv2.dilate(cells, np.ones((near, near), np.uint8))
@@ -244,13 +254,13 @@ def _boxes(cells: Cells, size: Size, context: int, chroma: int) -> list[Box]:
     return boxes
 
 
-def _merged(boxes: list[Box], size: Size, spent: int) -> list[Box] | None:
+def _merged(boxes: list[Box], size: Size, mean_context: int) -> list[Box] | None:
     """Merge boxes while two cost no more as one; ``None`` if there are too many to try."""
-    if len(boxes) > MOST_BOXES:
+    if len(boxes) > MAX_BOXES:
         return None
 
     def cost(box: Box) -> int:
-        return box.grown(spent, size.box).pixels
+        return box.grown(mean_context, size.box).pixels
 
     merged: list[Box] = []
     for box in boxes:

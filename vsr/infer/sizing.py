@@ -11,23 +11,23 @@ from torch import nn
 from vsr.errors import OutOfMemory
 from vsr.geometry import Size
 from vsr.infer import device as devices
-from vsr.infer.memory import largest_tensor, peak_bytes
 from vsr.infer.output import Output
+from vsr.infer.peak_memory import largest_tensor, peak_bytes
 from vsr.infer.recurrent import state_bytes
 from vsr.infer.tiles import TilePlan, least_tile, plan
 from vsr.models.arch import Upscaler
-from vsr.models.shapes import on_shapes
+from vsr.models.profiling import on_meta_device
 from vsr.options import EngineOptions
 
 SAFETY = 1.4  # a convolution's scratch memory is not counted
 MEASURED = (64, 192)  # sides in pixels of the windows that a GPU's memory is measured with
 COUNTED = 32  # of the one whose tensors are counted elsewhere
-MOST_ELEMENTS = (1 << 31) - 1
+MAX_ELEMENTS = (1 << 31) - 1
 """Of a tensor on a GPU: kernels for larger ones count in 64 bits, and are slow or wrong."""
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class MemoryNeed:
     """The network's peak memory in bytes: so many for each window, and for each of its pixels.
 
     ``elements`` are those of its largest tensor, a pixel; 0 where it does not matter.
@@ -42,7 +42,9 @@ class Need:
         return self.window + self.pixel * min(size.width, tile) * min(size.height, tile)
 
 
-def need(module: nn.Module, device: torch.device, dtype: torch.dtype, upscaler: Upscaler) -> Need:
+def measure_memory(
+    module: nn.Module, device: torch.device, dtype: torch.dtype, upscaler: Upscaler
+) -> MemoryNeed:
     """Measure on a GPU with two sizes of window; elsewhere count tensor by tensor.
 
     A network with a bounded receptive field takes as much for each pixel of a small window as of a
@@ -50,15 +52,15 @@ def need(module: nn.Module, device: torch.device, dtype: torch.dtype, upscaler: 
     counted on shapes alone.
     """
     # The float result and its colour conversion come on top: about five floats a channel.
-    finish = 3 * 4 * 5 * upscaler.scale**2
+    conversion_bytes = 3 * 4 * 5 * upscaler.scale**2
     if device.type != "cuda":
         side = COUNTED if upscaler.bounded else MEASURED[0]
 
         def count(network: nn.Module, where: torch.device) -> int:
             return peak_bytes(network, torch.zeros(1, 3, side, side, device=where))
 
-        peak = count(module, device) if upscaler.bounded else on_shapes(module, count)
-        return Need(0.0, SAFETY * peak / side**2 + finish)
+        peak = count(module, device) if upscaler.bounded else on_meta_device(module, count)
+        return MemoryNeed(0.0, SAFETY * peak / side**2 + conversion_bytes)
     peaks: list[int] = []
     windows = [
         torch.zeros(1, 3, side, side, device=device, dtype=dtype).contiguous(
@@ -80,26 +82,27 @@ def need(module: nn.Module, device: torch.device, dtype: torch.dtype, upscaler: 
     slope = max(0.0, (peaks[1] - peaks[0]) / (large - small))
     # Bytes are left over where the larger window came by a plan that takes less a pixel.
     window = max(0.0, *(peak - slope * side**2 for peak, side in zip(peaks, MEASURED, strict=True)))
-    return Need(window, 1.1 * slope + finish, elements / small)
+    return MemoryNeed(window, 1.1 * slope + conversion_bytes, elements / small)
 
 
 class Sizes:
-    """Chooses an engine's tile and batch. Call ``fit`` first, and when the network changes."""
+    """Chooses an engine's tile and batch. Call ``use_network`` first, and when the network
+    changes."""
 
     def __init__(self, options: EngineOptions, device: torch.device, upscaler: Upscaler) -> None:
         self._device, self._upscaler = device, upscaler
         self._overlap = options.overlap
         self._tile, self._batch = options.tile, options.batch
         self._budget = devices.budget(
-            device, options.memory, generous=upscaler.whole, share=options.share
+            device, options.memory, generous=upscaler.prefers_one_tile, share=options.share
         )
-        self._need: Need | None = None
+        self._need: MemoryNeed | None = None
         self._module: nn.Module | None = None
         self._dtype = torch.float32
         self._multiple = upscaler.multiple_of
         self.latest: tuple[TilePlan, int] | None = None
 
-    def fit(self, module: nn.Module, dtype: torch.dtype) -> None:
+    def use_network(self, module: nn.Module, dtype: torch.dtype) -> None:
         """Choose for this network from now on; its memory is measured when first needed."""
         self._module, self._dtype, self._need = module, dtype, None
 
@@ -111,7 +114,7 @@ class Sizes:
         """Returns the tiles and the batch for ``frames`` frames, by the options or the budget."""
         overlap = self._upscaler.overlap(self._overlap, output.margin)
         low = output.low
-        budget = self._budget - state_bytes(self._upscaler.memory, self._dtype, low)
+        budget = self._budget - state_bytes(self._upscaler.state_channels, self._dtype, low)
         # Windows begin where the target has whole samples of chroma, too.
         self._multiple = math.lcm(
             self._upscaler.multiple_of, output.align // math.gcd(output.align, output.scale)
@@ -166,10 +169,10 @@ class Sizes:
     def _most_pixels(self) -> int:
         """Of all windows that run at once, lest a tensor have too many elements for a GPU."""
         elements = self._need_of().elements
-        return int(MOST_ELEMENTS // elements) if elements else 1 << 62
+        return int(MAX_ELEMENTS // elements) if elements else 1 << 62
 
-    def _need_of(self) -> Need:
+    def _need_of(self) -> MemoryNeed:
         if self._need is None:
             assert self._module is not None
-            self._need = need(self._module, self._device, self._dtype, self._upscaler)
+            self._need = measure_memory(self._module, self._device, self._dtype, self._upscaler)
         return self._need

@@ -15,7 +15,7 @@ from itertools import groupby, islice
 from vsr.errors import OptionsError
 from vsr.geometry import Box, Size
 
-LEAST_INTERIOR = 16
+MIN_INTERIOR = 16
 """A tile must keep at least this many pixels of each of its sides."""
 
 BLOCK = 16
@@ -50,7 +50,7 @@ class TilePlan:
 
 def least_tile(overlap: int, multiple_of: int = 1) -> int:
     """The smallest tile side for an overlap and the cells that windows begin with."""
-    return 2 * overlap + max(LEAST_INTERIOR, 2 * multiple_of)
+    return 2 * overlap + max(MIN_INTERIOR, 2 * multiple_of)
 
 
 def plan(size: Size, tile: Size, overlap: int, multiple_of: int = 1) -> TilePlan:
@@ -58,7 +58,7 @@ def plan(size: Size, tile: Size, overlap: int, multiple_of: int = 1) -> TilePlan
 
     A picture not larger than a tile is one tile. Windows begin at multiples of ``multiple_of``, so
     that a network that works on cells of pixels sees the picture's own. Raises
-    :class:`OptionsError` when a tile would keep less than :data:`LEAST_INTERIOR` pixels.
+    :class:`OptionsError` when a tile would keep less than :data:`MIN_INTERIOR` pixels.
     """
     if overlap < 0:
         raise OptionsError(f"the overlap must not be negative, got {overlap}")
@@ -84,8 +84,8 @@ def batches(
     """
     jobs = ((tile, frame) for tile in range(len(wanted)) for frame in range(frames))
     for _, alike in groupby(jobs, key=lambda job: wanted[job[0]]):
-        while turn := list(islice(alike, batch)):
-            runs = [(tile, list(run)) for tile, run in groupby(turn, key=lambda job: job[0])]
+        while group := list(islice(alike, batch)):
+            runs = [(tile, list(run)) for tile, run in groupby(group, key=lambda job: job[0])]
             yield [(tile, slice(run[0][1], run[-1][1] + 1)) for tile, run in runs]
 
 

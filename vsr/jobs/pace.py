@@ -12,16 +12,16 @@ import torch
 
 from vsr.geometry import Size
 from vsr.infer.device import free_host
-from vsr.media.codecs import SPEEDS
-from vsr.media.encoding import Encoding
+from vsr.media.write.codecs import SPEEDS
+from vsr.media.write.encoding import Encoding
 from vsr.models.arch import Upscaler
-from vsr.models.shapes import multiply_adds
+from vsr.models.profiling import multiply_adds
 from vsr.system import processors
 
 CPU_OPERATIONS, GPU_OPERATIONS = 1e11, 1e14
 """A second: of one core with bf16, and of a data-centre card in a network of convolutions."""
 FRAMES_HELD = 60  # by an encoder that looks ahead
-MOST_ENCODERS, CORES_EACH = 4, 4
+MAX_ENCODERS, CORES_EACH = 4, 4
 CORES_USED = 8
 """By one encoder at most: further threads of it wait for each other."""
 
@@ -52,4 +52,4 @@ def encoder_count(
     if network_fps(upscaler, device, source) <= encoder_fps(encoding):
         return 1
     held = FRAMES_HELD * encoding.size.pixels * 3  # bytes of 4:2:0, in up to 16 bits
-    return max(1, min(MOST_ENCODERS, cores // CORES_EACH, free_host() // 2 // held))
+    return max(1, min(MAX_ENCODERS, cores // CORES_EACH, free_host() // 2 // held))

@@ -16,13 +16,13 @@ from vsr.errors import MediaError, OptionsError, Stopped
 from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone, Started, Warned
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
-from vsr.jobs.plan import cut_of, fields_of, reader_for
+from vsr.jobs.video.plan import cut_of, fields_of, reader_for
 from vsr.jobs.work_folder import held
 from vsr.media.atomic import exchange, restored, sync_folder
 from vsr.media.files import check_unchanged
-from vsr.media.images import is_picture, pictures_in, read_picture, spec_for, write_picture
 from vsr.media.limits import check_target_size
-from vsr.media.probe import probe
+from vsr.media.read.images import is_picture, pictures_in, read_picture, spec_for, write_picture
+from vsr.media.read.probe import probe
 from vsr.options import UpscaleOptions, parse_clean
 from vsr.pipeline import Pipeline
 

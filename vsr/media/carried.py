@@ -17,9 +17,9 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Stream
 
 from vsr.errors import VerificationFailed
-from vsr.media.carry import Carry, add_stream
 from vsr.media.files import opened, read_again, translated, url
-from vsr.media.packets import Cut, TimedPacket, carried_packets, text_packets
+from vsr.media.streams.packets import Cut, TimedPacket, carried_packets, text_packets
+from vsr.media.streams.stream_mapping import StreamMapping, add_stream
 
 NO_TEXT = b"\0\0"  # MP4 fills the gaps between lines of text with empty ones
 HINT = "the same command joins the finished segments once more; please report it if it fails again"
@@ -65,7 +65,7 @@ def check_carried(
     found: Mapping[int, Contents],
     part: Path,
     source: Path,
-    carries: Sequence[Carry],
+    mappings: Sequence[StreamMapping],
     container: str,
     cut: Cut,
 ) -> None:
@@ -76,32 +76,37 @@ def check_carried(
     transport stream): then what counts is what the same container makes of the source's packets.
     Raises :class:`VerificationFailed`.
     """
-    kept = [carry for carry in carries if carry.action != "drop" and carry.codec != "attachment"]
+    kept = [
+        mapping
+        for mapping in mappings
+        if mapping.action != "drop" and mapping.codec != "attachment"
+    ]
     with opened(part) as made:
         pairs = dict(_pairs(list(made.streams), found, kept, container))
         _check_attachments(made, source, kept)
-    wanted = _source_contents(source, [carry for carry in kept if not _is_file(carry)], cut)
+    wanted = _source_contents(source, [mapping for mapping in kept if not _is_file(mapping)], cut)
     if not wanted:
         return
     again: dict[int, Contents] = {}
-    for carry in (carry for carry in kept if not _is_file(carry)):
-        want, index = wanted[carry.stream.index], pairs.get(carry.stream.index)
+    for mapping in (mapping for mapping in kept if not _is_file(mapping)):
+        want, index = wanted[mapping.stream.index], pairs.get(mapping.stream.index)
         if index is None:
             if want.packets:
-                raise VerificationFailed(f"the written file lost {carry.stream}", hint=HINT)
+                raise VerificationFailed(f"the written file lost {mapping.stream}", hint=HINT)
             continue
         got = found[index]
         if (got.packets, got.bytes) != (want.packets, want.bytes):
             again = again or _remuxed(part, source, kept, container, cut)
-            remuxed = again[carry.stream.index]
+            remuxed = again[mapping.stream.index]
             if (got.packets, got.bytes) != (remuxed.packets, remuxed.bytes):
                 raise VerificationFailed(
-                    f"the written file's {carry.stream} holds {got}, the source's {want}", hint=HINT
+                    f"the written file's {mapping.stream} holds {got}, the source's {want}",
+                    hint=HINT,
                 )
-        _check_times(carry, got, again.get(carry.stream.index, want), want)
+        _check_times(mapping, got, again.get(mapping.stream.index, want), want)
 
 
-def _check_times(carry: Carry, got: Contents, remuxed: Contents, want: Contents) -> None:
+def _check_times(mapping: StreamMapping, got: Contents, remuxed: Contents, want: Contents) -> None:
     """Within a millisecond, which is the coarsest grid of the containers, or one packet of sound.
 
     Containers keep times of sound in steps of theirs, and may give two packets as one.
@@ -113,39 +118,42 @@ def _check_times(carry: Carry, got: Contents, remuxed: Contents, want: Contents)
             continue
         if min(abs(mine - time) for time in theirs) > Fraction(1, 1000):
             raise VerificationFailed(
-                f"the {name} packet of the written file's {carry.stream} is at "
+                f"the {name} packet of the written file's {mapping.stream} is at "
                 f"{float(mine):.6f} s, not at {float(theirs[0]):.6f} s",
                 hint=HINT,
             )
 
 
-def _is_file(carry: Carry) -> bool:
-    return carry.stream.type == "attachment"
+def _is_file(mapping: StreamMapping) -> bool:
+    return mapping.stream.type == "attachment"
 
 
 def _pairs(
-    streams: Sequence[Stream], found: Mapping[int, Contents], kept: Sequence[Carry], container: str
+    streams: Sequence[Stream],
+    found: Mapping[int, Contents],
+    kept: Sequence[StreamMapping],
+    container: str,
 ) -> Iterator[tuple[int, int]]:
     """Which stream of the written file is which of the source's: they keep their order."""
     ours = [stream for stream in streams if stream.index in found]
     ours = [stream for stream in ours if stream.type != "attachment"]
     if container == "matroska":  # covers that became attachments are shown as video streams
-        carried_video = sum(carry.stream.type == "video" for carry in kept)
+        carried_video = sum(mapping.stream.type == "video" for mapping in kept)
         videos = [stream for stream in ours if stream.type == "video"]
         covers = [stream.index for stream in videos[carried_video:]]
         ours = [stream for stream in ours if stream.index not in covers]
-    waiting = [carry for carry in kept if not _is_file(carry)]
+    waiting = [mapping for mapping in kept if not _is_file(mapping)]
     for stream in ours:
         while waiting:
-            carry = waiting.pop(0)
-            if carry.stream.type == stream.type:
-                yield carry.stream.index, stream.index
+            mapping = waiting.pop(0)
+            if mapping.stream.type == stream.type:
+                yield mapping.stream.index, stream.index
                 break
 
 
-def _check_attachments(made: InputContainer, source: Path, kept: Sequence[Carry]) -> None:
+def _check_attachments(made: InputContainer, source: Path, kept: Sequence[StreamMapping]) -> None:
     """Files in the file, such as fonts, hold the same bytes."""
-    indices = [carry.stream.index for carry in kept if _is_file(carry)]
+    indices = [mapping.stream.index for mapping in kept if _is_file(mapping)]
     if not indices:
         return
     with opened(source) as origin:
@@ -159,13 +167,13 @@ def _attached(stream: Stream) -> bytes:
     return bytes(stream.data or b"") if isinstance(stream, AttachmentStream) else b""
 
 
-def _source_contents(source: Path, kept: Sequence[Carry], cut: Cut) -> dict[int, Contents]:
+def _source_contents(source: Path, kept: Sequence[StreamMapping], cut: Cut) -> dict[int, Contents]:
     """What the source has of each carried stream, by its index there."""
     if not kept:
         return {}
 
     def attempt(ends_at: int | None) -> dict[int, Contents]:
-        contents = {carry.stream.index: Contents() for carry in kept}
+        contents = {mapping.stream.index: Contents() for mapping in kept}
         with ExitStack() as inputs:
             container = inputs.enter_context(opened(source))
             own = {index: container.streams[index] for index in contents}
@@ -177,7 +185,7 @@ def _source_contents(source: Path, kept: Sequence[Carry], cut: Cut) -> dict[int,
 
 
 def _remuxed(
-    part: Path, source: Path, kept: Sequence[Carry], container: str, cut: Cut
+    part: Path, source: Path, kept: Sequence[StreamMapping], container: str, cut: Cut
 ) -> dict[int, Contents]:
     """What a file of the carried streams alone holds, by the index of each in the source."""
     path = part.with_name(f"carried{part.suffix}")
@@ -190,8 +198,10 @@ def _remuxed(
         ):
             read = inputs.enter_context(opened(source))
             added = {
-                carry.stream.index: add_stream(output, read.streams[carry.stream.index], carry)
-                for carry in kept
+                mapping.stream.index: add_stream(
+                    output, read.streams[mapping.stream.index], mapping
+                )
+                for mapping in kept
             }
             output.start_encoding()
             for timed in _packets(read, inputs, source, added, kept, cut, ends_at):
@@ -214,7 +224,7 @@ def _packets(
     inputs: ExitStack,
     source: Path,
     added: Mapping[int, Stream],
-    kept: Sequence[Carry],
+    kept: Sequence[StreamMapping],
     cut: Cut,
     ends_at: int | None,
 ) -> Iterator[TimedPacket]:
@@ -223,11 +233,15 @@ def _packets(
     ``inputs`` owns the containers that are opened beside: lines of text are read on their own.
     """
     same = {
-        carry.stream.index: added[carry.stream.index] for carry in kept if carry.action == "keep"
+        mapping.stream.index: added[mapping.stream.index]
+        for mapping in kept
+        if mapping.action == "keep"
     }
     lines = [
-        text_packets(inputs.enter_context(opened(source)), added[carry.stream.index], carry, cut)
-        for carry in kept
-        if carry.action == "convert"
+        text_packets(
+            inputs.enter_context(opened(source)), added[mapping.stream.index], mapping, cut
+        )
+        for mapping in kept
+        if mapping.action == "convert"
     ]
     return heapq.merge(carried_packets(container, same, cut, Counter(), ends_at=ends_at), *lines)

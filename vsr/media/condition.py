@@ -24,17 +24,17 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vsr.errors import MediaError, StorageError, VsrError
+from vsr.media.extract.selection import Plane, blockiness
 from vsr.media.files import is_storage_fault, opened
-from vsr.media.images import is_picture, pictures_in, read_picture
 from vsr.media.limits import FFMPEG_PIXELS, SOURCE_PIXELS
-from vsr.media.probe import MediaInfo, probe
-from vsr.media.selection import Plane, blockiness
+from vsr.media.read.images import is_picture, pictures_in, read_picture
+from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.side_data import read_side_data
 
 PLACES, RUN = 4, 3
 """A dozen frames: so many in a row, at so many places."""
 LONG_SECONDS = 2.0  # shorter ones are looked at from their start
-LEAST_SIDE = 24  # pixels: less has no block but those at its edges
+MIN_SIDE = 24  # pixels: less has no block but those at its edges
 JPEG_QUALITY = 90
 LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "png", "rawvideo", "qtrle", "v210", "magicyuv")
 INTERMEDIATE = ("prores", "dnxhd", "cfhd", "vc2", "dirac")
@@ -50,8 +50,8 @@ class Condition:
     ``step`` is that of the codec's quantiser, in code values of 8 bits, where the stream tells it
     or its codec loses nothing; ``share`` what its key frames take of what JPEG of quality 90 would,
     where it is compressed and does not tell. ``blockiness`` is as
-    :func:`vsr.media.selection.blockiness` measures it, ``noise`` a standard deviation in code
-    values (Immerkaer, CVIU 1996). ``codec`` is FFmpeg's name of it, ``pixels`` are a frame's.
+    :func:`vsr.media.extract.selection.blockiness` measures it, ``noise`` a standard deviation in
+    code values (Immerkaer, CVIU 1996). ``codec`` is FFmpeg's name of it, ``pixels`` are a frame's.
     """
 
     codec: str
@@ -88,7 +88,7 @@ def noise_of(luma: Plane) -> float:
 
 def look(codec: str, lumas: Sequence[Gray], step: float | None, share: float | None) -> Condition:
     """Of some frames' luma. Raises :class:`MediaError` where there is none large enough."""
-    seen = [luma for luma in lumas if min(luma.shape) >= LEAST_SIDE]
+    seen = [luma for luma in lumas if min(luma.shape) >= MIN_SIDE]
     if not seen:
         raise MediaError("nothing to look at")
     levels: list[Plane] = [luma.astype(np.float32) / np.float32(255) for luma in seen]

@@ -54,10 +54,10 @@ def translated(path: Path, doing: str) -> Generator[None]:
     except HTTPError as error:
         raise MediaError(f"cannot {doing} {path}: {error.strerror}") from error
     except (OSError, FFmpegError) as error:
-        raise _told(path, doing, error) from error
+        raise _translate(path, doing, error) from error
 
 
-def _told(path: Path, doing: str, error: OSError | FFmpegError) -> MediaError:
+def _translate(path: Path, doing: str, error: OSError | FFmpegError) -> MediaError:
     if isinstance(error, IsADirectoryError):
         return MediaError(f"{path} is a folder, not a file")
     if doing == "write" and isinstance(error, OSError):

@@ -11,7 +11,7 @@ from av.error import FFmpegError
 from av.filter import Graph
 from av.sidedata.sidedata import SideData, Type
 
-MOST_KINDS = 64
+MAX_KINDS = 64
 """FFmpeg 8 numbers its kinds of side data (``AVFrameSideDataType``) from 0 to about 32."""
 LOST = {
     Type.DOVI_METADATA: "Dolby Vision metadata",
@@ -55,7 +55,7 @@ def read_side_data(frame: av.VideoFrame) -> FrameSideData:
         items = list(frame.side_data.keys())
     except ValueError:
         named = {kind.value for kind in Type}
-        unnamed = [n for n in range(MOST_KINDS) if n not in named and _has(frame, n)]
+        unnamed = [n for n in range(MAX_KINDS) if n not in named and _has(frame, n)]
         lost += [_UNNAMED.get(n, f"side data of a kind not known here ({n})") for n in unnamed]
         try:
             items = list(_without(frame, unnamed).side_data.keys())

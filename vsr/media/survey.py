@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from vsr.media.condition import Condition, condition_of
 from vsr.media.fields.look import Stretch, stretches_of
-from vsr.media.probe import MediaInfo
-from vsr.media.reader import Reader
+from vsr.media.read.probe import MediaInfo
+from vsr.media.read.reader import Reader
 
 Luma = NDArray[np.float32]  # (h, w), 0..255
 PLACES, PAIR = 6, 2
@@ -26,7 +26,7 @@ SOME = 0.05
 """Share of the frames from which on a kind of them is told."""
 DARK, EVEN = 26.0, 3.0
 """Code values: the mean of a line of a black bar at most, and its spread."""
-LEAST_BAR = 4
+MIN_BAR = 4
 TILE, CALM = 16, 0.2
 """Side of the tiles that grain is measured in, and the share of them that moves least."""
 GRAINY = 1.8
@@ -151,7 +151,7 @@ def _bars(lumas: Sequence[Luma]) -> Bars:
         dark = (means < DARK) & (spreads < EVEN)
         for lines in (dark, dark[::-1]):
             count = len(lines) if lines.all() else int(np.argmin(lines))
-            sides.append(0 if count < LEAST_BAR or lines.all() else count)
+            sides.append(0 if count < MIN_BAR or lines.all() else count)
     top, bottom, left, right = sides
     if not any(np.max(luma) > 2 * DARK for luma in lumas):  # all is dark
         return Bars()

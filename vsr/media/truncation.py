@@ -8,13 +8,13 @@ import av
 from av.error import FFmpegError
 
 from vsr.media.files import ReadFault, is_storage_fault, opened, read_again
-from vsr.media.probe import MediaInfo
+from vsr.media.read.probe import MediaInfo
 
 DECLARED = {"asf", "avi", "flv", "matroska", "mov", "mxf", "nut", "rm", "wtv"}
 """Formats whose header states how long the file is. FFmpeg estimates it for others, from bit rates
 or from the last bytes."""
-LEAST_SECONDS = Fraction(1, 2)
-LEAST_SHARE = Fraction(1, 100)
+MIN_SECONDS = Fraction(1, 2)
+MIN_SHARE = Fraction(1, 100)
 
 
 def promised_end(info: MediaInfo, ended: Fraction) -> Fraction | None:
@@ -36,7 +36,7 @@ def promised_end(info: MediaInfo, ended: Fraction) -> Fraction | None:
 
 def _is_far(claim: Fraction, ended: Fraction, info: MediaInfo) -> bool:
     length = claim - Fraction(info.start_seconds)
-    return claim - ended > max(LEAST_SECONDS, length * LEAST_SHARE)
+    return claim - ended > max(MIN_SECONDS, length * MIN_SHARE)
 
 
 def _claims(info: MediaInfo) -> tuple[Fraction | None, Fraction | None]:

@@ -13,7 +13,7 @@ from vsr.metrics.ssim import WINDOW, similarity
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """The paper's exponents, finest scale first."""
-LEAST = (WINDOW - 1) * 2 ** (len(WEIGHTS) - 1) + 1
+MIN_SIDE = (WINDOW - 1) * 2 ** (len(WEIGHTS) - 1) + 1
 """Pixels a side at least, for the window to fit at the coarsest scale."""
 
 
@@ -30,9 +30,9 @@ def ms_ssim(first: Tensor, second: Tensor, shave: int = SHAVE) -> float:
 
 def multiscale(one: Tensor, two: Tensor, finest: tuple[float, float] | None = None) -> float:
     """MS-SSIM of two (h, w) planes of 8-bit code values; ``finest`` is the first scale if known."""
-    if min(one.shape[-2:]) < LEAST:
+    if min(one.shape[-2:]) < MIN_SIDE:
         width, height = one.shape[-1], one.shape[-2]
-        raise OptionsError(f"MS-SSIM needs at least {LEAST} px a side, got {width}x{height}")
+        raise OptionsError(f"MS-SSIM needs at least {MIN_SIDE} px a side, got {width}x{height}")
     factors: list[float] = []
     for scale, weight in enumerate(WEIGHTS, start=1):
         known = finest if scale == 1 else None

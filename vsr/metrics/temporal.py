@@ -14,14 +14,14 @@ from vsr.metrics.psnr import luma, rounded, same_shape
 
 _CONSISTENT = 0.01, 0.5
 """Of Sundaram et al., ECCV 2010: how far forward and backward motion may part."""
-LEAST = 16
+MIN_SIDE = 16
 """Pixels a side at least: below it, OpenCV's optical flow has no window to search in."""
 
 Plane = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Motion:
+class FlowField:
     """Dense optical flow: where each pixel was in the frame before, and where that is reliable.
 
     ``source`` is (h, w, 2) float32, columns and rows in pixels; ``valid`` (h, w), false where a
@@ -32,7 +32,7 @@ class Motion:
     valid: NDArray[np.bool_]
 
 
-def motion(before: Tensor, after: Tensor) -> Motion:
+def motion(before: Tensor, after: Tensor) -> FlowField:
     """Dense optical flow from ``after`` back to ``before``, both (3, h, w) RGB 0..1.
 
     OpenCV's DIS (Kroeger et al., ECCV 2016), checked forwards and backwards.
@@ -41,7 +41,7 @@ def motion(before: Tensor, after: Tensor) -> Motion:
     return motion_of(luma(rounded(before)), luma(rounded(after)))
 
 
-def motion_of(before: Tensor, after: Tensor) -> Motion:
+def motion_of(before: Tensor, after: Tensor) -> FlowField:
     """:func:`motion` of two (h, w) planes of 8-bit code values."""
     first, second = (_bytes(plane) for plane in (before, after))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -56,10 +56,10 @@ def motion_of(before: Tensor, after: Tensor) -> Motion:
     relative, absolute = _CONSISTENT
     allowed = relative * (np.square(back).sum(2) + np.square(met).sum(2)) + absolute
     inside = (source >= 0).all(2) & (source[..., 0] <= width - 1) & (source[..., 1] <= height - 1)
-    return Motion(source, inside & (apart <= allowed))
+    return FlowField(source, inside & (apart <= allowed))
 
 
-def warping_error(before: Tensor, after: Tensor, moved: Motion) -> float:
+def warping_error(before: Tensor, after: Tensor, moved: FlowField) -> float:
     """Root mean square, in 8-bit code values of luma, of ``after`` minus ``before`` moved along.
 
     The warping error of Lai et al., ECCV 2018 (there the square of it, on RGB), 0..219, over the
@@ -71,7 +71,7 @@ def warping_error(before: Tensor, after: Tensor, moved: Motion) -> float:
     return unexplained(luma(rounded(before)), luma(rounded(after)), moved)
 
 
-def unexplained(before: Tensor, after: Tensor, moved: Motion) -> float:
+def unexplained(before: Tensor, after: Tensor, moved: FlowField) -> float:
     """:func:`warping_error` of two (h, w) planes of 8-bit code values."""
     one, two = (plane.float().cpu().numpy() for plane in (before, after))
     difference = (two - _moved(one, moved.source))[moved.valid]

@@ -16,12 +16,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vsr.errors import WeightsError
 
-MOST = 4096  # of any hyper-parameter: no network of this kind comes near it
-MOST_SCALE = 8
+MAX_HYPERPARAMETER = 4096  # of any hyper-parameter: no network of this kind comes near it
+MAX_SCALE = 8
 ALL_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
-LEAST_HALO = 2
+MIN_HALO = 2
 """In source pixels: of the bicubic that enlarges alpha and colours outside of 0..1."""
-LONGEST_HALO, FADED = 96, 48
+MAX_EXACT_HALO, FADED_OVERLAP = 96, 48
 """In source pixels. A larger halo would be most of every tile: unless --overlap is given, such
 tiles overlap by the second number and are cross-faded."""
 Hyper: TypeAlias = int | float | str | bool
@@ -56,7 +56,7 @@ class Arch:
                 hint=f"it has {', '.join(self.defaults)}",
             )
         for key, value in hparams.items():
-            most = MOST_SCALE if key == "scale" else MOST
+            most = MAX_SCALE if key == "scale" else MAX_HYPERPARAMETER
             known = type(value) is type(self.defaults[key])  # a bool is no int here
             if not known or (isinstance(value, int | float) and not 1 <= value <= most):
                 raise WeightsError(
@@ -75,7 +75,7 @@ class Upscaler:
     output depends on. Windows of a larger picture must begin at multiples of ``multiple_of``.
     ``dtypes`` are the types its weights may take, the preferred one first. A module with ``alpha``
     takes (n, 4, h, w), too. ``bounded`` is false where the network looks farther than ``halo``,
-    ``whole`` where it is better not tiled, ``channels_last`` where it bears memory in
+    ``prefers_one_tile`` where it is better not tiled, ``channels_last`` where it bears memory in
     which a pixel's channels are neighbours. ``foreign`` weights are not of this project's format.
     ``memory`` is how many channels a network with a memory remembers of each pixel, 0 for others.
     ``learned`` is false for interpolations, which may be given any numbers and need no watching.
@@ -90,11 +90,11 @@ class Upscaler:
     dtypes: tuple[torch.dtype, ...] = ALL_DTYPES
     alpha: bool = False
     bounded: bool = True
-    whole: bool = False
+    prefers_one_tile: bool = False
     channels_last: bool = True
     foreign: bool = False
     learned: bool = True
-    memory: int = 0
+    state_channels: int = 0
     card: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -105,7 +105,7 @@ class Upscaler:
     @property
     def exact(self) -> bool:
         """Whether tiles overlap by the whole halo, unless --overlap says otherwise."""
-        return self.bounded and self.halo <= LONGEST_HALO
+        return self.bounded and self.halo <= MAX_EXACT_HALO
 
     @property
     def note(self) -> str:
@@ -113,11 +113,11 @@ class Upscaler:
         if self.exact:
             return ""
         reach = f"{self.halo} px around each pixel" if self.bounded else "far around each pixel"
-        told = f", unless --overlap {self.halo} is given" if self.bounded else ""
-        advice = "; it is better not tiled at all" if self.whole else ""
+        remedy = f", unless --overlap {self.halo} is given" if self.bounded else ""
+        advice = "; it is better not tiled at all" if self.prefers_one_tile else ""
         return (
             f"{self.name} looks {reach}: tiles of a frame that does not fit into one are "
-            f"cross-faded, not exact{told}{advice}"
+            f"cross-faded, not exact{remedy}{advice}"
         )
 
     def overlap(self, asked: int | None, margin: int) -> int:
@@ -126,7 +126,7 @@ class Upscaler:
         ``margin`` is what the output needs beyond the halo, in source pixels.
         """
         if asked is None:
-            return (self.halo if self.exact else min(self.halo, FADED)) + margin
+            return (self.halo if self.exact else min(self.halo, FADED_OVERLAP)) + margin
         return min(asked, self.halo + margin) if self.bounded else asked
 
     def is_exact(self, overlap: int, margin: int) -> bool:
@@ -157,7 +157,7 @@ def make_upscaler(
     module = module.eval()
     alpha = bool(getattr(module, "alpha", False))
     scale, halo = measure(module)
-    halo = max(halo, LEAST_HALO)
+    halo = max(halo, MIN_HALO)
     return Upscaler(
         module,
         name,
@@ -169,7 +169,7 @@ def make_upscaler(
         alpha=alpha,
         foreign=foreign,
         learned=learned,
-        memory=int(getattr(module, "memory", 0)),
+        state_channels=int(getattr(module, "state_channels", 0)),
         card=dict(card or {}),
     )
 
@@ -211,7 +211,7 @@ def _counted(module: nn.Module) -> Iterator[nn.Module]:
             yield from _counted(child)
 
 
-def folded(module: nn.Module) -> nn.Module:
+def fuse_batchnorm(module: nn.Module) -> nn.Module:
     """Returns a copy with every batch norm fused into the convolution before it; same output."""
     module = copy.deepcopy(module).eval()
     for parent in list(module.modules()):

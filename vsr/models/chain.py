@@ -44,7 +44,7 @@ def chain(upscalers: Sequence[Upscaler]) -> Upscaler:
         dtypes=dtypes,
         alpha=all(upscaler.alpha for upscaler in upscalers),
         bounded=all(upscaler.bounded for upscaler in upscalers),
-        whole=any(upscaler.whole for upscaler in upscalers),
+        prefers_one_tile=any(upscaler.prefers_one_tile for upscaler in upscalers),
         channels_last=all(upscaler.channels_last for upscaler in upscalers),
         foreign=any(upscaler.foreign for upscaler in upscalers),
         learned=any(upscaler.learned for upscaler in upscalers),

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
 from vsr.models.channels import CHANNELS
+from vsr.models.crop_schedule import CropSchedule
 from vsr.models.interpolation import Phases
-from vsr.models.trim import Trim
-from vsr.models.unshuffled import Unshuffled
+from vsr.models.subpixel import SubpixelOutput
 
 
 class Compact(nn.Module):
@@ -30,7 +30,7 @@ class Compact(nn.Module):
     as they are, so that what lies outside of 0..1 is enlarged by interpolation, and not lost.
     """
 
-    trims = True
+    can_crop = True
 
     def __init__(
         self,
@@ -70,23 +70,23 @@ class Compact(nn.Module):
                 nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]  # bias is set
         nn.init.normal_(chain[-1].weight, std=1e-3)  # pyright: ignore[reportArgumentType]
 
-    def forward(self, pixels: Tensor, trim: Trim | None = None) -> Tensor:
-        return self.unshuffled(pixels, trim).shuffled()
+    def forward(self, pixels: Tensor, crop: CropSchedule | None = None) -> Tensor:
+        return self.subpixel(pixels, crop).shuffled()
 
-    def unshuffled(self, pixels: Tensor, trim: Trim | None = None) -> Unshuffled:
+    def subpixel(self, pixels: Tensor, crop: CropSchedule | None = None) -> SubpixelOutput:
         """As ``forward``, before the pixel shuffle."""
         x = pixels.clamp(0, 1).to(next(self.body.parameters()).dtype)
-        if trim is None:
+        if crop is None:
             detail = self.body(x)  # (n, channels * scale**2, h, w); the base is not there meanwhile
-            return Unshuffled((self.base(pixels), detail), self.scale)
-        window, ahead = trim.box, len(self.body) // 2 + 1  # convolutions to come
+            return SubpixelOutput((self.base(pixels), detail), self.scale)
+        window, radius_ahead = crop.box, len(self.body) // 2 + 1  # convolutions to come
         for number, layer in enumerate(self.body):
             x = layer(x)
             if number % 2:  # an activation
-                ahead -= 1
-                x = trim(x, max(ahead, self.base.radius))
-        base = self.base(trim.cut(pixels, window))
-        return Unshuffled((trim.wanted(base), trim.wanted(x)), self.scale)
+                radius_ahead -= 1
+                x = crop(x, max(radius_ahead, self.base.radius))
+        base = self.base(crop.cut(pixels, window))
+        return SubpixelOutput((crop.wanted(base), crop.wanted(x)), self.scale)
 
 
 def _detect(state: State) -> dict[str, Hyper] | None:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vsr.models.arch import Arch, Hyper, State
-from vsr.models.trim import Trim
-from vsr.models.unshuffled import Unshuffled
+from vsr.models.crop_schedule import CropSchedule
+from vsr.models.subpixel import SubpixelOutput
 
 
 def cubic(distance: Tensor) -> Tensor:
@@ -100,22 +100,22 @@ def _no_autocast(device: str) -> AbstractContextManager[object]:
 class Interpolation(nn.Module):
     """One of the four interpolations: (n, c, h, w) to (n, c, h * scale, w * scale) float32."""
 
-    trims = True
+    can_crop = True
 
     def __init__(self, kernel: str, scale: int = 4) -> None:
         super().__init__()
         self.scale = scale
         self.phases = Phases(kernel, scale)
 
-    def forward(self, pixels: Tensor, trim: Trim | None = None) -> Tensor:
-        return self.unshuffled(pixels, trim).shuffled()
+    def forward(self, pixels: Tensor, crop: CropSchedule | None = None) -> Tensor:
+        return self.subpixel(pixels, crop).shuffled()
 
-    def unshuffled(self, pixels: Tensor, trim: Trim | None = None) -> Unshuffled:
+    def subpixel(self, pixels: Tensor, crop: CropSchedule | None = None) -> SubpixelOutput:
         """As ``forward``, before the pixel shuffle."""
-        if trim is None:
-            return Unshuffled((self.phases(pixels),), self.scale)
-        made = self.phases(trim(pixels, self.phases.radius))
-        return Unshuffled((trim.wanted(made),), self.scale)
+        if crop is None:
+            return SubpixelOutput((self.phases(pixels),), self.scale)
+        made = self.phases(crop(pixels, self.phases.radius))
+        return SubpixelOutput((crop.wanted(made),), self.scale)
 
 
 def _none(state: State) -> dict[str, Hyper] | None:

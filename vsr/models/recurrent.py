@@ -18,7 +18,7 @@ from torch.nn import functional
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
 from vsr.models.interpolation import Phases
-from vsr.models.unshuffled import Unshuffled
+from vsr.models.subpixel import SubpixelOutput
 
 BEFORE = 5  # channels of the warped frame before, beside the state
 SLOPE = 0.1  # of the activations' negative side
@@ -50,7 +50,7 @@ class Recurrent(nn.Module):
         super().__init__()
         if layers % 2:
             raise WeightsError(f"recurrent has an even number of layers, got {layers}")
-        self.scale, self.memory = scale, features
+        self.scale, self.state_channels = scale, features
         self.base = Phases("bicubic", scale)
         self.radius = max(layers + 2, self.base.radius)
         self.head = nn.Sequential(
@@ -72,16 +72,19 @@ class Recurrent(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(n, 3, h, w) RGB to (n, 3, h * scale, w * scale) float32, each frame without a state."""
-        return self.step(pixels, first(pixels), self.nothing(pixels))[0].shuffled()
+        return self.step(pixels, without_previous(pixels), self.zero_state(pixels))[0].shuffled()
 
-    def nothing(self, pixels: Tensor) -> Tensor:
+    def zero_state(self, pixels: Tensor) -> Tensor:
         """The state before a first frame: zeros, (n, features, h, w)."""
         count, _, height, width = pixels.shape
-        state = pixels.new_zeros(count, self.memory, height, width, dtype=self.tail.weight.dtype)
+        state = pixels.new_zeros(
+            count, self.state_channels, height, width, dtype=self.tail.weight.dtype
+        )
         return state.contiguous(memory_format=torch.channels_last)
 
-    def step(self, pixels: Tensor, before: Tensor, state: Tensor) -> tuple[Unshuffled, Tensor]:
-        """Enlarge (n, 3, h, w) RGB, given :func:`carried` or :func:`first` for ``before``.
+    def step(self, pixels: Tensor, before: Tensor, state: Tensor) -> tuple[SubpixelOutput, Tensor]:
+        """Enlarge (n, 3, h, w) RGB, given :func:`warp_previous` or :func:`without_previous` for
+        ``before``.
 
         Returns the sub-pixel output and the state of this frame. Learnt layers get RGB clamped to
         0..1, the bicubic base gets it as it is.
@@ -90,10 +93,10 @@ class Recurrent(nn.Module):
         seen = (pixels.clamp(0, 1), before[:, :3].clamp(0, 1), before[:, 3:], state)
         x = self.head(torch.cat([part.to(dtype) for part in seen], 1))
         x = self.blocks(x)
-        return Unshuffled((self.base(pixels), self.tail(x)), self.scale), x
+        return SubpixelOutput((self.base(pixels), self.tail(x)), self.scale), x
 
 
-def carried(pixels: Tensor, state: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
+def warp_previous(pixels: Tensor, state: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
     """Warp the frame before and its state to the present frame.
 
     ``pixels`` (n, 3 or 4, h, w) and ``state`` (n, features, h, w) are of the frame before;
@@ -107,7 +110,7 @@ def carried(pixels: Tensor, state: Tensor, motion: Tensor) -> tuple[Tensor, Tens
     return torch.cat([warped(pixels[:, :3], motion), motion - whole], 1), _copied(state, whole)
 
 
-def first(pixels: Tensor) -> Tensor:
+def without_previous(pixels: Tensor) -> Tensor:
     """Returns ``before`` for a first frame: the frame itself."""
     return torch.cat([pixels[:, :3], torch.zeros_like(pixels[:, :2])], 1)
 

@@ -3,7 +3,8 @@
 Residual-in-residual dense blocks without norms: each of three dense blocks of five convolutions,
 every branch scaled by 0.2. Enlarges by nearest neighbours and convolutions. Real-ESRGAN (Wang et
 al., ICCV 2021 workshops, section 3.3) runs the same network for factors 1 and 2 on pixels that are
-unshuffled first. Names of layers are those of Real-ESRGAN's files; ``layouts`` knows the others.
+unshuffled first. Names of layers are those of Real-ESRGAN's files; ``state_dict_keys`` knows the
+others.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from torch.nn import functional
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
 from vsr.models.channels import CHANNELS
-from vsr.models.fit import Cells
-from vsr.models.trim import Trim, around
+from vsr.models.crop_schedule import CropSchedule, residual_trunk
+from vsr.models.padding import PixelUnshuffle
 
 RESIDUAL = 0.2
 _UPS = {1: 0, 2: 1, 3: 1, 4: 2, 8: 3}
@@ -83,8 +84,8 @@ class RrdbNet(nn.Module):
                 "1, 3 or 4 channels",
             )
         self.scale, self.channels, self.multiple_of = scale, channels, unshuffle
-        self.trims = unshuffle == 1
-        self.cells = Cells(unshuffle)
+        self.can_crop = unshuffle == 1
+        self.cells = PixelUnshuffle(unshuffle)
         self.conv_first = nn.Conv2d(channels * unshuffle**2, features, 3, padding=1)
         self.body = nn.Sequential(*(Rrdb(features, growth) for _ in range(blocks)))
         self.conv_body = nn.Conv2d(features, features, 3, padding=1)
@@ -94,17 +95,17 @@ class RrdbNet(nn.Module):
         self.conv_hr = nn.Conv2d(features, features, 3, padding=1)
         self.conv_last = nn.Conv2d(features, channels, 3, padding=1)
 
-    def forward(self, pixels: Tensor, trim: Trim | None = None) -> Tensor:
+    def forward(self, pixels: Tensor, crop: CropSchedule | None = None) -> Tensor:
         x = self.conv_first(self.cells(pixels.to(self.conv_first.weight.dtype)))
-        assert trim is None or self.trims  # a cut might begin within a cell
+        assert crop is None or self.can_crop  # a cut might begin within a cell
         # Behind the blocks: two whole pixels at most, at any factor.
-        x = around(x, self.body, self.conv_body, trim, reach=15, after=2)
+        x = residual_trunk(x, self.body, self.conv_body, crop, radius=15, radius_after=2)
         for number, factor in enumerate(self.factors, 1):
             x = functional.interpolate(x, scale_factor=factor, mode="nearest")
             x = functional.leaky_relu(self.get_submodule(f"conv_up{number}")(x), 0.2)
         x = self.conv_last(functional.leaky_relu(self.conv_hr(x), 0.2))
-        if trim is not None:
-            return trim.wanted(x)
+        if crop is not None:
+            return crop.wanted(x)
         height, width = pixels.shape[-2:]
         return x[..., : height * self.scale, : width * self.scale]  # what Cells repeated goes
 

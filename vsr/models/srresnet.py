@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
-from vsr.models.trim import Trim, around
+from vsr.models.crop_schedule import CropSchedule, residual_trunk
 
 
 class ResidualBlock(nn.Module):
@@ -37,7 +37,7 @@ class ResidualBlock(nn.Module):
 class SRResNet(nn.Module):
     """(n, 3, h, w) RGB 0..1 to (n, 3, h * scale, w * scale); scale is 2, 4 or 8."""
 
-    trims = True
+    can_crop = True
 
     def __init__(self, scale: int = 4, features: int = 64, blocks: int = 16) -> None:
         super().__init__()
@@ -60,11 +60,11 @@ class SRResNet(nn.Module):
         )
         self.tail = Tail(features, 3, 9, padding=4)
 
-    def forward(self, pixels: Tensor, trim: Trim | None = None) -> Tensor:
+    def forward(self, pixels: Tensor, crop: CropSchedule | None = None) -> Tensor:
         x = self.head(pixels.to(self.tail.weight.dtype))  # (n, features, h, w)
         stages = range(len(self.enlarge))  # a pixel each, of their own; then the tail's four
-        after = math.ceil(sum(0.5**stage for stage in stages) + 4 / self.scale)
-        x = around(x, self.blocks, self.join, trim, reach=2, after=after)
+        radius_after = math.ceil(sum(0.5**stage for stage in stages) + 4 / self.scale)
+        x = residual_trunk(x, self.blocks, self.join, crop, radius=2, radius_after=radius_after)
         last = self.enlarge[-1]
         assert isinstance(last, nn.Sequential)
         convolution, shuffle, activation = last
@@ -72,7 +72,7 @@ class SRResNet(nn.Module):
         # The last shuffle waits until three channels are left: the activation has one slope for all
         # places, and the tail reads the unshuffled grid.
         made = shuffle(self.tail(activation(convolution(x))))  # (n, 3, h * scale, w * scale)
-        return made if trim is None else trim.wanted(made)
+        return made if crop is None else crop.wanted(made)
 
 
 class Tail(nn.Conv2d):

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 
-from vsr.comparing.result import Comparison, Track
+from vsr.evaluation.result import Comparison, Track
 from vsr.metrics.columns import COLUMNS
 from vsr.version import __version__
 

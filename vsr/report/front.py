@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vsr.choice import Kind, choice_for, choose
-from vsr.comparing.files import compare_files
-from vsr.comparing.footage import Footage
-from vsr.comparing.labels import labelled
-from vsr.comparing.models import compare_models
-from vsr.comparing.options import COMMON, CompareOptions
-from vsr.comparing.result import Comparison
-from vsr.comparing.witness import Witness
 from vsr.errors import OptionsError
+from vsr.evaluation.files import compare_files
+from vsr.evaluation.footage import Footage
+from vsr.evaluation.frame_sampler import FrameSampler
+from vsr.evaluation.labels import labelled
+from vsr.evaluation.models import compare_models
+from vsr.evaluation.options import COMMON, CompareOptions
+from vsr.evaluation.result import Comparison
 from vsr.events import EventSink, Report, Saved, Warned, ignore
 from vsr.infer.device import pick
 from vsr.media.condition import Condition, h264_step
@@ -64,10 +64,10 @@ def compare(
 
 
 def write_page(
-    witness: Witness, page: ReportTargets, source: Path, report: Report, on_event: EventSink
+    sampler: FrameSampler, page: ReportTargets, source: Path, report: Report, on_event: EventSink
 ) -> None:
     """Write the page of an upscale from the frames that were sampled while it ran."""
-    if witness.saw_nothing:
+    if sampler.is_empty:
         on_event(Warned(f"no {page.html}: not one frame was made in this run"))
         return
     said = {
@@ -76,7 +76,7 @@ def write_page(
         "device": report.device,
         "encoder": report.encoder,
     }
-    page.write(witness.report({name: text for name, text in said.items() if text}))
+    page.write(sampler.report({name: text for name, text in said.items() if text}))
     on_event(Saved(page.paths[0]))
 
 

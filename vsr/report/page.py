@@ -11,9 +11,9 @@ from importlib import resources
 
 import cv2
 
-from vsr.comparing.keeper import decoded
-from vsr.comparing.result import Comparison, Shown, Track
 from vsr.errors import OptionsError
+from vsr.evaluation.result import Comparison, Shown, Track
+from vsr.evaluation.worst_frames import decoded
 from vsr.metrics.columns import COLUMNS
 from vsr.report.data import table, verdict
 from vsr.version import __version__

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vsr.comparing.keeper import decoded
-from vsr.comparing.result import Comparison, Shown
 from vsr.errors import OptionsError
+from vsr.evaluation.result import Comparison, Shown
+from vsr.evaluation.worst_frames import decoded
 from vsr.geometry import Box
 
 Pixels = NDArray[np.uint8]

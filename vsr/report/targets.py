@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsr.comparing.result import Comparison
 from vsr.errors import MediaError, OptionsError
+from vsr.evaluation.result import Comparison
 from vsr.media.atomic import write_whole
-from vsr.media.sheet import write_png
+from vsr.media.extract.sheet import write_png
 from vsr.report.data import to_csv
 from vsr.report.page import to_html
 from vsr.report.sheet import to_sheet

@@ -1,8 +1,8 @@
 """Training pairs made on a GPU: pictures lie there as bytes, and are cropped and shrunk there.
 
 For the chain of damage that is shrinking and chroma alone. What is random is drawn on the host, in
-the order and from the numbers of :class:`vsr.training.data.PatchSource`: the pairs are the same,
-within the rounding of a code value.
+the order and from the numbers of :class:`vsr.training.data.patches.PatchSource`: the pairs are the
+same, within the rounding of a code value.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from vsr.color import ColorSpec, from_rgb, to_rgb
 from vsr.errors import DataError
 from vsr.models.interpolation import cubic
 from vsr.system import processors
-from vsr.training.data import Batch, Crop, PatchSource, Sampling, turned
+from vsr.training.data.patches import Crop, PatchSource, Sampling, TrainingBatch, turned
+from vsr.training.data.pictures import Cache, Picture, read
 from vsr.training.degrade.base import happens, margin_wanted
 from vsr.training.degrade.chroma import ChromaSubsample, random_spec
 from vsr.training.degrade.resize import Shrink
 from vsr.training.degrade.specks import Paint
-from vsr.training.pictures import Cache, Picture, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class DeviceSource(PatchSource):
         return simple and large and sum(picture.bytes for picture in pictures) <= room
 
     @torch.no_grad()
-    def group(self, number: int) -> list[Batch]:
+    def group(self, number: int) -> list[TrainingBatch]:
         """The batch of one step."""
         plan = self.sampling
         draws = [self._draw(number, plan.offset + place) for place in range(plan.batch)]
@@ -87,7 +87,7 @@ class DeviceSource(PatchSource):
             _patches(pixels, draws, plan.patch, scale)
             for pixels, scale in ((low, 1), (high, plan.scale))
         )
-        return [Batch(*pairs)]
+        return [TrainingBatch(*pairs)]
 
     def _draw(self, number: int, place: int) -> Draw:
         """In the order of ``PatchSource``."""

@@ -21,9 +21,9 @@ def owned(out: Path, ranks: Ranks) -> Generator[None]:
     made for it and holds nothing at the end is removed again.
     """
     lock, made = Lock(out / LOCK), list[Path]()
-    taken = _taken(out, lock, made) if ranks.leads else False
+    taken = _taken(out, lock, made) if ranks.is_main else False
     try:
-        if not ranks.agreed(float(taken)):
+        if not ranks.broadcast(float(taken)):
             raise OptionsError(
                 f"another training is writing to {out}: {lock.holder()}",
                 hint="wait for it, stop it, or give another --out",

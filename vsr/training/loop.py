@@ -11,22 +11,22 @@ import torch
 
 from vsr.errors import OutOfMemory
 from vsr.infer import device as devices
-from vsr.training import journal
+from vsr.training import training_log
+from vsr.training.data.loader import Loader
 from vsr.training.events import TrainingSink, TrainingStarted, TrainReport, ignore
-from vsr.training.export import parameters_of
 from vsr.training.folder import owned
-from vsr.training.loader import Loader
+from vsr.training.loss_averages import LossAverages
+from vsr.training.network.export import parameters_of
 from vsr.training.options import TrainOptions
-from vsr.training.output import Output
-from vsr.training.ranks import joined
+from vsr.training.ranks import process_group
 from vsr.training.recipes import resolve
+from vsr.training.run_folder import RunFolder
 from vsr.training.schedule import factor, progress
 from vsr.training.setup import Training, changes, earlier_run, prepare
-from vsr.training.tally import Tally
-from vsr.training.threads import paced
+from vsr.training.threads import thread_pacer
 
 LOG_STEPS = 50
-TELL_SECONDS = 1.0
+REPORT_SECONDS = 1.0
 SAVE_SECONDS, SAVE_SHARE = 60.0, 0.02
 """Checkpoints are at least this far apart, and never take more than this share of the time."""
 VALIDATION_SHARE = 0.05
@@ -45,8 +45,8 @@ def train(
     """
     recipe = resolve(options)
     options = replace(options, degrade=recipe.degrade)  # whoever said it, it is what is learnt
-    with joined(options.device) as ranks:
-        sink = on_event if ranks.leads else ignore
+    with process_group(options.device) as ranks:
+        sink = on_event if ranks.is_main else ignore
         try:
             with owned(options.out, ranks):
                 before = earlier_run(options)
@@ -72,56 +72,67 @@ def _run(
     pause_seconds = options.pause_minutes * 60 if options.pause_minutes else float("inf")
     cuda = training.place.device.type == "cuda"
     loader = Loader(training.source, start=step, workers=training.workers, pin=cuda)
-    log = journal.Journal(
-        options.out, step=step, tensorboard=options.tensorboard, writes=ranks.leads
+    log = training_log.TrainingLog(
+        options.out, step=step, tensorboard=options.tensorboard, writes=ranks.is_main
     )
-    with log, loader, convolutions(training.place.device), paced(_free_threads(training)) as took:
-        output = Output(training, log, on_event, dict(training.best), dict(training.start))
+    with (
+        log,
+        loader,
+        convolutions(training.place.device),
+        thread_pacer(_free_threads(training)) as record_time,
+    ):
+        run_folder = RunFolder(
+            training, log, on_event, dict(training.best), dict(training.initial_metrics)
+        )
         on_event(_started(training))
         if step == 0:
-            output.validate(step)
-        tally = Tally(ranks)
-        told = saved = time.monotonic()
-        apart = SAVE_SECONDS
+            run_folder.validate(step)
+        averages = LossAverages(ranks)
+        reported = saved = time.monotonic()
+        save_interval = SAVE_SECONDS
         measured, stopped, next_validation = step, False, 0.0
         for batch in loader:
-            done = ranks.agreed(progress(step, recipe.steps, training.elapsed(), budget_seconds))
+            done = ranks.broadcast(progress(step, recipe.steps, training.elapsed(), budget_seconds))
             if done >= 1:
                 break
             rate = factor(recipe, step, done)
             begun = time.monotonic()
             learn = task.pixel_step if done < recipe.pixel_first else task.step
-            tally.add(learn(batch, rate))
+            averages.add(learn(batch, rate))
             step += 1
             now = time.monotonic()
-            took(now - begun)
-            if now - told >= TELL_SECONDS:
-                told = now
-                on_event(tally.told(step, done, recipe.lr * rate, loader.waited_seconds))
+            record_time(now - begun)
+            if now - reported >= REPORT_SECONDS:
+                reported = now
+                on_event(averages.event(step, done, recipe.lr * rate, loader.waited_seconds))
             if step % LOG_STEPS == 0:
-                log.write(tally.line(step, training.elapsed(), recipe.lr * rate))
+                log.write(averages.line(step, training.elapsed(), recipe.lr * rate))
             due = step % recipe.validate_every == 0 and (
-                not cuda or ranks.agreed(float(now >= next_validation)) > 0
+                not cuda or ranks.broadcast(float(now >= next_validation)) > 0
             )
             if due:
-                output.validate(step)
+                run_folder.validate(step)
                 measured, done_at = step, time.monotonic()
                 next_validation = done_at + (done_at - now) * (1 / VALIDATION_SHARE - 1)
-            if step % LOG_STEPS == 0 and now - saved >= apart:  # whole lines: a log resumes too
-                output.save(step, finished=False)
+            if (
+                step % LOG_STEPS == 0 and now - saved >= save_interval
+            ):  # whole lines: a log resumes too
+                run_folder.save(step, finished=False)
                 saved = time.monotonic()
-                apart = max(SAVE_SECONDS, (saved - now) / SAVE_SHARE)
+                save_interval = max(SAVE_SECONDS, (saved - now) / SAVE_SHARE)
             stop = should_stop() or time.monotonic() - training.begun >= pause_seconds
-            if stopped := bool(ranks.agreed(float(stop))):
+            if stopped := bool(ranks.broadcast(float(stop))):
                 break
         if step % LOG_STEPS:
-            log.write(tally.line(step, training.elapsed(), 0.0))
+            log.write(averages.line(step, training.elapsed(), 0.0))
         if measured != step and not stopped:
-            output.validate(step)
-        output.save(step, finished=not stopped)
-        if ranks.leads:
-            journal.plot(options.out)
-    return _report(training, step, not stopped, output.best, output.start, (tally, loader))
+            run_folder.validate(step)
+        run_folder.save(step, finished=not stopped)
+        if ranks.is_main:
+            training_log.plot(options.out)
+    return _report(
+        training, step, not stopped, run_folder.best, run_folder.initial_metrics, (averages, loader)
+    )
 
 
 def _free_threads(training: Training) -> bool:
@@ -160,7 +171,7 @@ def _report(
     finished: bool,
     best: dict[str, float],
     first: dict[str, float],
-    pace: tuple[Tally, Loader] | None,
+    pace: tuple[LossAverages, Loader] | None,
 ) -> TrainReport:
     seconds = max(1e-9, time.monotonic() - training.begun)
     left_out = [f"{item.path.name}: {item.reason}" for item in training.material.left_out]

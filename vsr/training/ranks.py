@@ -27,7 +27,7 @@ class Ranks:
     local: int = 0
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that speaks and saves."""
         return self.rank == 0
 
@@ -42,7 +42,7 @@ class Ranks:
             )
         return f"cuda:{self.local}"
 
-    def alike(self, module: nn.Module) -> nn.Module:
+    def synchronized(self, module: nn.Module) -> nn.Module:
         """The module with rank 0's weights, and on GPUs with norms that see all processes."""
         if self.count == 1:
             return module
@@ -54,7 +54,7 @@ class Ranks:
                 distributed.broadcast(value, 0)
         return module
 
-    def average(self, parameters: Sequence[nn.Parameter]) -> None:
+    def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Have every process the mean of all gradients, by one message."""
         gradients = [value.grad for value in parameters if value.grad is not None]
         if self.count == 1 or not gradients:
@@ -74,7 +74,7 @@ class Ranks:
             values /= self.count
         return values
 
-    def agreed(self, value: float) -> float:
+    def broadcast(self, value: float) -> float:
         """Rank 0's number, in every process: clocks differ, decisions must not."""
         if self.count == 1:
             return value
@@ -90,7 +90,7 @@ class Ranks:
 
 
 @contextmanager
-def joined(device: str) -> Generator[Ranks]:
+def process_group(device: str) -> Generator[Ranks]:
     """The processes that ``torchrun`` started, connected; or this one alone."""
     if "WORLD_SIZE" not in os.environ or "RANK" not in os.environ:
         yield Ranks()

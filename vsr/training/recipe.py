@@ -8,7 +8,7 @@ from typing import Literal
 
 from vsr.models.arch import Hyper
 from vsr.models.catalog import ARCHS
-from vsr.training.generators import GENERATORS
+from vsr.training.network.generators import GENERATORS
 from vsr.training.options import Adversarial, Degrade, Head, PixelLoss
 
 Layers = tuple[tuple[str, float], ...]

@@ -8,7 +8,7 @@ import torch
 
 from vsr.errors import OptionsError
 from vsr.models.catalog import ARCHS
-from vsr.training.generators import GENERATORS
+from vsr.training.network.generators import GENERATORS
 from vsr.training.options import TrainOptions
 from vsr.training.recipe import Layers, Recipe
 

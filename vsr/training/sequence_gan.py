@@ -17,13 +17,13 @@ from torch.nn import functional
 from vsr.models.discriminator import Discriminator
 from vsr.models.recurrent import Recurrent, warped
 from vsr.motion import STEP
-from vsr.training.data import Batch
+from vsr.training.data.patches import TrainingBatch
 from vsr.training.guard import Guard
 from vsr.training.losses.temporal import flicker
 from vsr.training.recipe import Recipe
 from vsr.training.sequence_task import Unrolled
 from vsr.training.task import GanTask, Losses
-from vsr.training.updater import Place, State, Updater
+from vsr.training.updater import State, TrainingDevice, Updater
 from vsr.training.vgg import Vgg
 
 SEEN = 3
@@ -35,12 +35,14 @@ ROUNDS = 3
 class SequenceGanTask(GanTask):
     """A network with a memory that learns to pass for real, frame by frame and in motion."""
 
-    def __init__(self, recipe: Recipe, generator: nn.Module, place: Place, vgg: Vgg | None) -> None:
+    def __init__(
+        self, recipe: Recipe, generator: nn.Module, place: TrainingDevice, vgg: Vgg | None
+    ) -> None:
         super().__init__(recipe, generator, place, vgg)
         self._unrolled = Unrolled(cast("Recurrent", self.generator))
         self.temporal_guard = Guard(watches=False)
         temporal = Discriminator(channels=3 * SEEN)
-        self.temporal = place.ranks.alike(place.move(temporal).train())
+        self.temporal = place.ranks.synchronized(place.move(temporal).train())
         self._temporal_updater = Updater(
             self.temporal,
             place,
@@ -49,7 +51,7 @@ class SequenceGanTask(GanTask):
             clip=recipe.clip,
         )
 
-    def step(self, batch: Batch, factor: float) -> Losses:
+    def step(self, batch: TrainingBatch, factor: float) -> Losses:
         """Both adversaries against the sequences made, then the generator against the new ones."""
         if not self._began:
             self.guard.settle()

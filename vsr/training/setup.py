@@ -17,27 +17,27 @@ from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions
 from vsr.system import processors
 from vsr.training import checkpoint
-from vsr.training.branches import branch
 from vsr.training.checkpoint import Checkpoint
-from vsr.training.data import PatchSource, Sampling
+from vsr.training.data.gather import Material, gather
+from vsr.training.data.patches import PatchSource, Sampling
+from vsr.training.data.pictures import Cache
+from vsr.training.data.sequences import SequenceSampling, SequenceSource
 from vsr.training.degrade.catalog import chain
 from vsr.training.degrade.specks import Specks
 from vsr.training.device_data import DeviceSource
 from vsr.training.events import TrainingSink
-from vsr.training.gather import Material, gather
+from vsr.training.network.branches import branch
+from vsr.training.network.initial_network import InitialNetwork, initial_network
+from vsr.training.network.prelu import quicken
+from vsr.training.network.ranges import to_signed
 from vsr.training.options import TrainOptions
-from vsr.training.pictures import Cache
-from vsr.training.prelu import quicken
-from vsr.training.ranges import to_signed
 from vsr.training.ranks import Ranks
 from vsr.training.recipe import Recipe
 from vsr.training.recipes import named
 from vsr.training.sequence_gan import SequenceGanTask
 from vsr.training.sequence_task import SequenceTask
-from vsr.training.sequences import SequenceSampling, SequenceSource
-from vsr.training.start import Start, start
 from vsr.training.task import GanTask, PixelTask
-from vsr.training.updater import Place
+from vsr.training.updater import TrainingDevice
 from vsr.training.vgg import Vgg, load_vgg
 
 SPECKS = Specks()
@@ -52,9 +52,9 @@ class Training:
     options: TrainOptions
     recipe: Recipe
     ranks: Ranks
-    place: Place
+    place: TrainingDevice
     task: PixelTask
-    origin: Start
+    initial: InitialNetwork
     material: Material
     source: PatchSource | SequenceSource
     vgg: Vgg | None
@@ -62,7 +62,7 @@ class Training:
     step: int
     seconds: float
     best: dict[str, float]
-    start: dict[str, float]
+    initial_metrics: dict[str, float]
     begun: float
 
     def elapsed(self) -> float:
@@ -79,7 +79,7 @@ class Training:
             finished=finished,
             identity=self.options.identity(),
             options=self.options.as_json(),
-            hparams=dict(self.origin.hparams),
+            hparams=dict(self.initial.hparams),
             task=self.task.state(),
             best=best,
             start=first,
@@ -127,11 +127,13 @@ def prepare(
 ) -> Training:
     """Build or restore all of it. Raises a :class:`vsr.errors.VsrError` that says what is wrong."""
     begun = time.monotonic()
-    origin = start(recipe, options) if before is None else _again(recipe, options, before)
-    place = _place(options, ranks, origin.module)
+    initial = (
+        initial_network(recipe, options) if before is None else _again(recipe, options, before)
+    )
+    place = _training_device(options, ranks, initial.module)
     material = gather(recipe, options, ranks, on_event)
     vgg = _vgg(options, recipe, ranks, on_event)
-    task = _task(recipe, options, origin.module, place, vgg)
+    task = _task(recipe, options, initial.module, place, vgg)
     if before is not None:
         try:
             task.restore(before.task)
@@ -148,7 +150,7 @@ def prepare(
         ranks=ranks,
         place=place,
         task=task,
-        origin=origin,
+        initial=initial,
         material=material,
         source=_source(options, recipe, ranks, material, place.device),
         vgg=vgg,
@@ -156,12 +158,12 @@ def prepare(
         step=before.step if before is not None else 0,
         seconds=before.seconds if before is not None else 0.0,
         best=before.best if before is not None else {},
-        start=before.start if before is not None else {},
+        initial_metrics=before.start if before is not None else {},
         begun=begun,
     )
 
 
-def _again(recipe: Recipe, options: TrainOptions, before: Checkpoint) -> Start:
+def _again(recipe: Recipe, options: TrainOptions, before: Checkpoint) -> InitialNetwork:
     """A network as the earlier run built it: the weights that it began with may be gone."""
     given = before.options.get("arch")
     was = named(str(before.options["recipe"]), str(given) if given else None)
@@ -178,10 +180,10 @@ def _again(recipe: Recipe, options: TrainOptions, before: Checkpoint) -> Start:
             hint="choose another --out",
         )
     hparams = {**ARCHS[arch].defaults, **before.hparams}  # what it does not say was so then
-    return start(replace(recipe, hparams=hparams), replace(options, init=None, net=()))
+    return initial_network(replace(recipe, hparams=hparams), replace(options, init=None, net=()))
 
 
-def _place(options: TrainOptions, ranks: Ranks, module: nn.Module) -> Place:
+def _training_device(options: TrainOptions, ranks: Ranks, module: nn.Module) -> TrainingDevice:
     upscaler = make_upscaler(module, name=options.recipe, arch=options.recipe)
     chosen = devices.resolve(
         EngineOptions(device=ranks.device(options.device), dtype=options.dtype), upscaler
@@ -192,7 +194,7 @@ def _place(options: TrainOptions, ranks: Ranks, module: nn.Module) -> Place:
             dtype = torch.bfloat16  # fp16's precision, and no overflow to scale away
         elif chosen.device.type == "mps":
             dtype = torch.float32
-    return Place(chosen.device, dtype, ranks, options.compile)
+    return TrainingDevice(chosen.device, dtype, ranks, options.compile)
 
 
 def _vgg(options: TrainOptions, recipe: Recipe, ranks: Ranks, on_event: TrainingSink) -> Vgg | None:
@@ -206,16 +208,16 @@ def _vgg(options: TrainOptions, recipe: Recipe, ranks: Ranks, on_event: Training
                 )
             )
         return None
-    if not ranks.leads:
+    if not ranks.is_main:
         ranks.wait()  # one process downloads, the others find the file
     vgg = load_vgg(options.vgg)
-    if ranks.leads:
+    if ranks.is_main:
         ranks.wait()
     return vgg
 
 
 def _task(
-    recipe: Recipe, options: TrainOptions, module: nn.Module, place: Place, vgg: Vgg | None
+    recipe: Recipe, options: TrainOptions, module: nn.Module, place: TrainingDevice, vgg: Vgg | None
 ) -> PixelTask:
     if recipe.signed:
         to_signed(module, recipe.arch)
@@ -276,7 +278,7 @@ def _sampling(seed: int, recipe: Recipe, ranks: Ranks) -> Sampling:
     )
 
 
-def _workers(options: TrainOptions, recipe: Recipe, place: Place) -> int:
+def _workers(options: TrainOptions, recipe: Recipe, place: TrainingDevice) -> int:
     """Threads that make batches: on a CPU few, since the network wants the cores."""
     if options.workers is not None:
         return options.workers

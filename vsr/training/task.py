@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from vsr.models.discriminator import Discriminator, UNetDiscriminator
-from vsr.training.data import Batch
-from vsr.training.ema import Ema
+from vsr.training.data.patches import TrainingBatch
 from vsr.training.guard import Guard
 from vsr.training.losses.adversarial import ADVERSARIAL_LOSSES
 from vsr.training.losses.perceptual import ContentLoss
 from vsr.training.losses.pixel import PIXEL_LOSSES, tone
+from vsr.training.network.ema import Ema
 from vsr.training.recipe import Recipe
-from vsr.training.updater import Place, State, Updater
+from vsr.training.updater import State, TrainingDevice, Updater
 from vsr.training.vgg import Vgg
 
 Losses = Mapping[str, Tensor]
@@ -29,10 +29,10 @@ Losses = Mapping[str, Tensor]
 class PixelTask:
     """A generator that learns to be near in pixels."""
 
-    def __init__(self, recipe: Recipe, generator: nn.Module, place: Place) -> None:
+    def __init__(self, recipe: Recipe, generator: nn.Module, place: TrainingDevice) -> None:
         self.recipe, self.place = recipe, place
         self.guard = Guard()
-        self.generator = place.ranks.alike(place.move(generator).train())
+        self.generator = place.ranks.synchronized(place.move(generator).train())
         self.ema = Ema(self.generator, recipe.ema)
         self._run: Callable[[Tensor], Tensor] = (
             torch.compile(self.generator) if place.compile else self.generator
@@ -42,11 +42,11 @@ class PixelTask:
             self.generator, place, lr=recipe.lr, betas=recipe.betas, clip=recipe.clip
         )
 
-    def step(self, batch: Batch, factor: float) -> Losses:
+    def step(self, batch: TrainingBatch, factor: float) -> Losses:
         """One batch; ``factor`` multiplies the learning rate. The losses are detached scalars."""
         return self.pixel_step(batch, factor)
 
-    def pixel_step(self, batch: Batch, factor: float) -> Losses:
+    def pixel_step(self, batch: TrainingBatch, factor: float) -> Losses:
         """The same, from the pixel loss alone."""
         low, high, _ = self.prepared(batch)
         with self.place.autocast():
@@ -56,7 +56,7 @@ class PixelTask:
             self.ema.update(self.generator)
         return {"pixel": pixel.detach()}
 
-    def prepared(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def prepared(self, batch: TrainingBatch) -> tuple[Tensor, Tensor, Tensor]:
         """uint8 on the host to float32 on the device, in the recipe's ranges: low, high, real."""
         high = self._target(batch.high)
         real = high if batch.real is None else self._target(batch.real)
@@ -91,14 +91,16 @@ class PixelTask:
 class GanTask(PixelTask):
     """A generator that learns to be near in content and to pass for real, and its adversary."""
 
-    def __init__(self, recipe: Recipe, generator: nn.Module, place: Place, vgg: Vgg | None) -> None:
+    def __init__(
+        self, recipe: Recipe, generator: nn.Module, place: TrainingDevice, vgg: Vgg | None
+    ) -> None:
         super().__init__(recipe, generator, place)
         # A discriminator's loss may fall to nothing and rise again: that is the game.
-        self.judge_guard = Guard(watches=False)
+        self.discriminator_guard = Guard(watches=False)
         self._adversarial = ADVERSARIAL_LOSSES[recipe.adversarial]
         self._began = False
-        self.discriminator = place.ranks.alike(place.move(judge(recipe)).train())
-        self._judge_updater = Updater(
+        self.discriminator = place.ranks.synchronized(place.move(discriminator_for(recipe)).train())
+        self._discriminator_updater = Updater(
             self.discriminator,
             place,
             lr=recipe.discriminator_lr,
@@ -110,7 +112,7 @@ class GanTask(PixelTask):
             place.move(vgg)
             self._content = ContentLoss(vgg, recipe.content[vgg.layout], recipe.content_loss)
 
-    def step(self, batch: Batch, factor: float) -> Losses:
+    def step(self, batch: TrainingBatch, factor: float) -> Losses:
         """First the discriminator (real 1, made 0), then the generator against the new one."""
         if not self._began:  # after a first stage whose losses were others
             self.guard.settle()
@@ -118,20 +120,20 @@ class GanTask(PixelTask):
         low, high, real = self.prepared(batch)
         with self.place.autocast():
             made = self._run(low).float()
-        judged = self.discriminator_step(made.detach(), real, factor)
-        return {**judged, **self.generator_step(made, high, real, factor)}
+        losses = self.discriminator_step(made.detach(), real, factor)
+        return {**losses, **self.generator_step(made, high, real, factor)}
 
     def discriminator_step(self, made: Tensor, real: Tensor, factor: float) -> Losses:
         """The discriminator learns to tell ``real`` from ``made``."""
         self.discriminator.requires_grad_(True)
-        real, made = self._judged(real, made)
+        real, made = self._discriminator_input(real, made)
         with self.place.autocast():
             real_logits, made_logits = (
                 self.discriminator(real).float(),
                 self.discriminator(made).float(),
             )
         loss = self._adversarial.discriminator(real_logits, made_logits)
-        self._judge_updater.update(loss, factor, self.judge_guard)
+        self._discriminator_updater.update(loss, factor, self.discriminator_guard)
         return {
             "discriminator": loss.detach(),
             "real": real_logits.detach().sigmoid().mean(),
@@ -148,12 +150,12 @@ class GanTask(PixelTask):
     def generator_losses(self, made: Tensor, high: Tensor, real: Tensor) -> dict[str, Tensor]:
         """The same, unweighted: what :meth:`learn` makes small."""
         self.discriminator.requires_grad_(False)
-        judged_real, judged_made = self._judged(real, made)
+        shown_real, shown_made = self._discriminator_input(real, made)
         with self.place.autocast():
-            made_logits = self.discriminator(judged_made).float()
+            made_logits = self.discriminator(shown_made).float()
             if self._adversarial.needs_real:
                 with torch.no_grad():
-                    real_logits = self.discriminator(judged_real).float()
+                    real_logits = self.discriminator(shown_real).float()
             else:
                 real_logits = made_logits.detach()
             losses = {
@@ -183,7 +185,7 @@ class GanTask(PixelTask):
             self.ema.update(self.generator)
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _judged(self, real: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+    def _discriminator_input(self, real: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
         """What the discriminator sees; one that answers for a whole patch needs all of it."""
         return (real, made) if self.recipe.head == "global" else self._shifted(real, made)
 
@@ -208,8 +210,8 @@ class GanTask(PixelTask):
         return {
             **super().state(),
             "discriminator": self.discriminator.state_dict(),
-            "judge": self._judge_updater.state(),
-            "judge_guard": self.judge_guard.state(),
+            "judge": self._discriminator_updater.state(),
+            "judge_guard": self.discriminator_guard.state(),
             "began": self._began,
         }
 
@@ -217,12 +219,12 @@ class GanTask(PixelTask):
         """From a checkpoint; everything must fit."""
         super().restore(state)
         self.discriminator.load_state_dict(state["discriminator"])
-        self._judge_updater.restore(state["judge"])
-        self.judge_guard.restore(state["judge_guard"])
+        self._discriminator_updater.restore(state["judge"])
+        self.discriminator_guard.restore(state["judge_guard"])
         self._began = state.get("began", True)  # earlier runs had no first stage
 
 
-def judge(recipe: Recipe) -> nn.Module:
+def discriminator_for(recipe: Recipe) -> nn.Module:
     """The discriminator that a recipe asks for."""
     if recipe.head == "unet":
         return UNetDiscriminator(recipe.filters)

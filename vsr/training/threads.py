@@ -39,7 +39,7 @@ class ThreadChoice:
     def _other(self) -> int:
         return self.most if self.current == 1 else 1
 
-    def took(self, seconds: float) -> None:
+    def record_time(self, seconds: float) -> None:
         """The last step, with :attr:`threads`."""
         if self.most == 1:
             return
@@ -80,12 +80,12 @@ class ThreadChoice:
             self._times[self.current].append(usual)
 
 
-def _unheard(seconds: float) -> None:
+def _ignore(seconds: float) -> None:
     del seconds
 
 
 @contextmanager
-def paced(free: bool) -> Generator[Callable[[float], None]]:
+def thread_pacer(free: bool) -> Generator[Callable[[float], None]]:
     """A function to tell every step's seconds; it sets torch's threads for the next.
 
     It does nothing where it is not ``free`` to: in float32, whose sums are to be repeatable, and
@@ -93,16 +93,16 @@ def paced(free: bool) -> Generator[Callable[[float], None]]:
     """
     before = torch.get_num_threads()
     if not free or os.environ.get("OMP_NUM_THREADS"):
-        yield _unheard
+        yield _ignore
         return
     choice = ThreadChoice(before)
 
-    def took(seconds: float) -> None:
-        choice.took(seconds)
+    def record_time(seconds: float) -> None:
+        choice.record_time(seconds)
         torch.set_num_threads(choice.threads)
 
     torch.set_num_threads(choice.threads)
     try:
-        yield took
+        yield record_time
     finally:
         torch.set_num_threads(before)

@@ -15,7 +15,7 @@ State = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TrainingDevice:
     """Where a task computes, and in which type inside of autocast."""
 
     device: torch.device
@@ -37,7 +37,13 @@ class Updater:
     """Adam on one network, with clipping, loss scaling for fp16, and the guard's word."""
 
     def __init__(
-        self, module: nn.Module, place: Place, *, lr: float, betas: tuple[float, float], clip: float
+        self,
+        module: nn.Module,
+        place: TrainingDevice,
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        clip: float,
     ) -> None:
         self._parameters = list(module.parameters())
         self._place, self._lr, self._clip = place, lr, clip
@@ -49,7 +55,7 @@ class Updater:
         """Backward pass and a step; false if the guard had it skipped."""
         self._adam.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
-        self._place.ranks.average(self._parameters)
+        self._place.ranks.average_gradients(self._parameters)
         self._scaler.unscale_(self._adam)
         norm = nn.utils.clip_grad_norm_(self._parameters, self._clip)
         # Gradients are averaged over processes already; the loss must be, or guards would disagree.

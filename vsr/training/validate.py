@@ -14,21 +14,21 @@ from torch.nn import functional
 
 from vsr.errors import DataError
 from vsr.infer.engine import Engine
-from vsr.media.sheet import Pixels, sheet
+from vsr.media.extract.sheet import Pixels, sheet
 from vsr.metrics.catalog import METRICS
 from vsr.metrics.perceptual import perceptual_distance
 from vsr.metrics.temporal import motion, warping_error
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
+from vsr.training.data.pictures import PICTURE_ENDINGS, Picture, files_in, read
 from vsr.training.degrade import base
 from vsr.training.degrade.base import Frames
 from vsr.training.degrade.catalog import chain
 from vsr.training.degrade.sharpen import sharpened
-from vsr.training.pictures import PICTURE_ENDINGS, Picture, files_in, read
 from vsr.training.recipe import Recipe
 from vsr.training.vgg import Vgg
 
-MOST = 12
+MAX_PICTURES = 12
 """Held-out pictures at most: every one costs time that training lacks."""
 SHOWN, SHOWN_SIDE = 4, 192
 FILM_FRAMES = 10  # of a held-out film
@@ -54,7 +54,7 @@ def hold_out(pictures: Sequence[Picture], seed: int) -> tuple[list[Picture], lis
     """
     if len(pictures) < 4:
         return list(pictures), list(pictures)
-    count = min(MOST, max(1, len(pictures) // 20))
+    count = min(MAX_PICTURES, max(1, len(pictures) // 20))
     first = int(np.random.default_rng([seed, 2]).integers(len(pictures) - count + 1))
     held = list(pictures[first : first + count])
     return [*pictures[:first], *pictures[first + count :]], held
@@ -64,7 +64,7 @@ def trials(paths: Sequence[Path], recipe: Recipe, seed: int) -> list[Trial]:
     """Pairs of whole pictures, made as the recipe makes its own, the same every time."""
     scale, damage = recipe.scale, chain(recipe.degrade, recipe.scale)
     made: list[Trial] = []
-    for number, path in enumerate(paths[:MOST]):
+    for number, path in enumerate(paths[:MAX_PICTURES]):
         pixels = read(path)
         height, width = (side // scale * scale for side in pixels.shape[:2])
         high = pixels[:height, :width]

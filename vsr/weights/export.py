@@ -25,7 +25,7 @@ from torch import Generator, Tensor, nn
 
 from vsr.errors import MissingExtra, OptionsError, WeightsError
 from vsr.models.arch import Upscaler
-from vsr.models.recurrent import Recurrent, carried
+from vsr.models.recurrent import Recurrent, warp_previous
 from vsr.system import replace_file
 from vsr.weights.store import find, load, save_stored
 
@@ -86,7 +86,7 @@ class _Step(nn.Module):
         self, pixels: Tensor, before: Tensor, motion: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor]:
         """See the file's beginning."""
-        known, moved = carried(before, state, motion)
+        known, moved = warp_previous(before, state, motion)
         cells, state = self.module.step(pixels, known, moved)
         return cells.shuffled().float(), state.float()
 
@@ -97,7 +97,7 @@ class _Step(nn.Module):
             "pixels": pixels,
             "before": pixels.clone(),
             "motion": torch.zeros(count, 2, *size),
-            "state": torch.zeros(count, self.module.memory, *size),
+            "state": torch.zeros(count, self.module.state_channels, *size),
         }
 
     def following(self, inputs: Inputs, made: Sequence[Tensor], generator: Generator) -> Inputs:

@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State
 from vsr.models.catalog import ARCHS
-from vsr.models.layouts import published
+from vsr.models.state_dict_keys import our_keys
 from vsr.weights.pickled import is_pickled, read_pickled
 
 FORMAT = "vsr-1"
@@ -77,14 +77,14 @@ def read_file(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         if path.stat().st_size > MAX_BYTES:
             raise WeightsError(f"{path} has more than {MAX_BYTES >> 20} MB: no weights for this")
         if is_pickled(path):
-            return {}, published(read_pickled(path))
+            return {}, our_keys(read_pickled(path))
         metadata, state = _contents(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"{path} is not a readable safetensors file: {error}",
             hint="weights of `vsr train` and of `vsr models` end in .safetensors, others in .pth",
         ) from error
-    return metadata, state if metadata.get("format") == FORMAT else published(state)
+    return metadata, state if metadata.get("format") == FORMAT else our_keys(state)
 
 
 def fitted(arch: Arch, hparams: Mapping[str, Hyper], state: State, path: Path) -> nn.Module:

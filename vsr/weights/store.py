@@ -16,7 +16,7 @@ from safetensors.torch import save as as_bytes  # pyright: ignore[reportUnknownV
 from torch import nn
 
 from vsr.errors import OptionsError, WeightsError
-from vsr.models.arch import Hyper, Upscaler, folded, make_upscaler
+from vsr.models.arch import Hyper, Upscaler, fuse_batchnorm, make_upscaler
 from vsr.models.catalog import ARCHS
 from vsr.models.chain import chain
 from vsr.models.channels import on_color
@@ -131,7 +131,7 @@ def find(name: str) -> Stored:
 def upscaler_of(stored: Stored, name: str) -> Upscaler:
     """A stored network, ready to enlarge RGB."""
     return make_upscaler(
-        on_color(folded(stored.module())),
+        on_color(fuse_batchnorm(stored.module())),
         name=name,
         arch=stored.arch.name,
         foreign=stored.foreign,

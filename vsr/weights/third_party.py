@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from vsr.errors import MissingExtra, WeightsError
-from vsr.models.arch import ALL_DTYPES, FADED, State, Upscaler
+from vsr.models.arch import ALL_DTYPES, FADED_OVERLAP, State, Upscaler
 from vsr.models.channels import CHANNELS, on_color
 from vsr.models.interpolation import KERNELS
-from vsr.models.reach import reach
-from vsr.models.shapes import on_shapes
+from vsr.models.profiling import on_meta_device
+from vsr.models.receptive_field import receptive_field
 
 WINDOW = 16
 """Attention mostly works in windows of 8 or 16 pixels: tiles that begin with one fit best."""
@@ -112,7 +112,7 @@ def _upscaler(path: Path, descriptor: Any) -> Upscaler:
         torch.bfloat16: bool(descriptor.supports_bfloat16),
         torch.float32: True,
     }
-    found = reach(described, described.channels, size)
+    found = receptive_field(described, described.channels, size)
     module = on_color(described)
     tags = ", ".join(str(tag) for tag in descriptor.tags)
     about = f"{descriptor.purpose} by {descriptor.architecture.name}"
@@ -122,14 +122,14 @@ def _upscaler(path: Path, descriptor: Any) -> Upscaler:
         str(descriptor.architecture.id),
         described.scale,
         # The colour of a grey network is bicubic's.
-        FADED if found is None else max(found.radius, KERNELS["bicubic"][1]),
+        FADED_OVERLAP if found is None else max(found.radius, KERNELS["bicubic"][1]),
         multiple_of=math.lcm(multiple, WINDOW if found is None else found.cell),
         dtypes=tuple(
             kind for kind in ALL_DTYPES if promised[kind] and _runs(described, kind, size)
         ),
         alpha=bool(getattr(module, "alpha", False)),
         bounded=found is not None,
-        whole=descriptor.tiling.name != "SUPPORTED",
+        prefers_one_tile=descriptor.tiling.name != "SUPPORTED",
         # Attention takes the order of numbers in memory for granted, and gains by no other.
         channels_last=found is not None,
         foreign=True,
@@ -150,7 +150,7 @@ def _run(described: Described, dtype: torch.dtype, size: tuple[int, int]) -> Non
     def look(network: nn.Module, device: torch.device) -> None:
         network.to(dtype)(torch.zeros(1, described.channels, *size, device=device))
 
-    on_shapes(described, look)
+    on_meta_device(described, look)
 
 
 def _said(error: Exception) -> str:

@@ -25,8 +25,8 @@ from tests.media.fields.footage import (
 )
 from vsr.media.fields.look import plan_fields
 from vsr.media.fields.plan import FieldPlan
-from vsr.media.probe import probe
-from vsr.media.reader import Reader
+from vsr.media.read.probe import probe
+from vsr.media.read.reader import Reader
 
 Shown = tuple[list[Picture], list[Fraction]]
 KINDS = [("mpg", "mpeg2video"), ("mp4", "libx264"), ("mkv", "libx264")]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vsr.errors import MediaError, VsrError
-from vsr.jobs.segments import Task
+from vsr.jobs.video.segments import Task
 from vsr.jobs.workers.shipping import (
     Chunk,
     SegmentReceiver,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from vsr.events import EventSink, Warned
-from vsr.jobs.devices import worker_devices
+from vsr.jobs.workers.devices import worker_devices
 from vsr.jobs.workers.executor import Executor
 from vsr.jobs.workers.pool import WorkerPool
 from vsr.jobs.workers.process import WorkerProcess

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from vsr.events import EventSink, WorkerShare
-from vsr.jobs.segments import Tally, Task
-from vsr.media.writer import Segment
+from vsr.jobs.video.segments import RunStats, Task
+from vsr.media.write.writer import Segment
 
 Deliver = Callable[[Segment, str], None]  # a segment, and the name of the worker that made it
 
@@ -17,7 +17,7 @@ Deliver = Callable[[Segment, str], None]  # a segment, and the name of the worke
 class RunOutcome:
     """How an executor's run ended."""
 
-    stats: Tally
+    stats: RunStats
     """What was met in all tasks together."""
     complete: bool = True
     """Whether every task was made; not where it was asked to stop."""
@@ -49,8 +49,8 @@ class Executor(Protocol):
 
         Several threads may call this, each for a video of its own; they share the workers.
         ``should_stop`` is asked between segments: those under way are finished then, and no other
-        is begun. Raises what a worker raised, :class:`~vsr.jobs.segments.Diverged` too; files of
-        segments that were not delivered are removed then.
+        is begun. Raises what a worker raised, :class:`~vsr.jobs.video.segments.FramesDiffer` too;
+        files of segments that were not delivered are removed then.
         """
         ...
 
@@ -63,12 +63,12 @@ class Executor(Protocol):
 class WorkerTotals:
     """Sums up what each worker did, for the report."""
 
-    stats: Tally = field(default_factory=Tally)
+    stats: RunStats = field(default_factory=RunStats)
     _rows: dict[str, tuple[int, int, float]] = field(
         default_factory=dict[str, "tuple[int, int, float]"]
     )
 
-    def add(self, worker: str, *, segments: int, frames: int, stats: Tally) -> None:
+    def add(self, worker: str, *, segments: int, frames: int, stats: RunStats) -> None:
         """Count a finished task of a worker."""
         self.stats += stats
         before = self._rows.get(worker, (0, 0, 0.0))

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 from vsr.events import Event, EventSink
 from vsr.infer.engine import Engine
-from vsr.jobs.pieces import stretches
-from vsr.jobs.segments import Tally, Task, make
+from vsr.jobs.video.segment_tasks import merged_tasks
+from vsr.jobs.video.segments import RunStats, Task, make
 from vsr.jobs.workers.executor import Deliver, RunOutcome
-from vsr.media.writer import Segment
+from vsr.media.write.writer import Segment
 
 
 class LocalExecutor:
@@ -41,7 +41,7 @@ class LocalExecutor:
             return _SideBySide(self._engine, self._encoders, tasks).run(
                 deliver, on_event, should_stop
             )
-        stats = Tally()
+        stats = RunStats()
 
         def on_segment(segment: Segment) -> None:
             deliver(segment, "")
@@ -49,7 +49,7 @@ class LocalExecutor:
                 raise _StopRequested
 
         try:
-            for task in stretches(tasks):
+            for task in merged_tasks(tasks):
                 stats += make(task, self._engine, on_event, on_segment)
         except _StopRequested:
             return RunOutcome(stats, complete=False)
@@ -67,7 +67,7 @@ class _SideBySide:
         self._left = deque(sorted(tasks, key=lambda task: task.index))
         count = min(encoders, len(tasks))
         engines = [engine, *(engine.beside() for _ in range(count - 1))]
-        self._heard: queue.SimpleQueue[Segment | Tally | Event | BaseException | None] = (
+        self._heard: queue.SimpleQueue[Segment | RunStats | Event | BaseException | None] = (
             queue.SimpleQueue()
         )
         self._halted, self._aborted = threading.Event(), threading.Event()
@@ -80,7 +80,7 @@ class _SideBySide:
         self, deliver: Deliver, on_event: EventSink, should_stop: Callable[[], bool]
     ) -> RunOutcome:
         """Make every task; no thread is left when it returns or raises."""
-        stats, failure, working = Tally(), None, len(self._threads)
+        stats, failure, working = RunStats(), None, len(self._threads)
         for thread in self._threads:
             thread.start()
         try:
@@ -97,7 +97,7 @@ class _SideBySide:
                             self._halted.set()
                     case Segment() as segment:
                         segment.path.unlink(missing_ok=True)
-                    case Tally() as more:
+                    case RunStats() as more:
                         stats += more
                     case event:
                         on_event(event)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from vsr.errors import DeviceError, Stopped
 from vsr.events import Event, EventSink, Warned
-from vsr.jobs.segments import Task
+from vsr.jobs.video.segments import Task
 from vsr.jobs.workers.executor import Deliver, RunOutcome, WorkerTotals
 from vsr.jobs.workers.scheduler import Scheduler, WorkerHandle
 from vsr.jobs.workers.video_run import SegmentDelivered, TaskEnded, VideoRun

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vsr.errors import DeviceError, StorageError
-from vsr.jobs.segments import Task
+from vsr.jobs.video.segments import Task
 from vsr.jobs.workers.node_probe import NodeProbe, NodeReport, probe_node
 from vsr.jobs.workers.worker import Handshake, check_compatible
 

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from vsr.errors import VsrError
-from vsr.jobs.segments import Task
+from vsr.jobs.video.segments import Task
 from vsr.jobs.workers.worker import (
     HEARTBEAT_SECONDS,
     Handshake,

@@ -20,7 +20,7 @@ from typing import Any
 
 from vsr.errors import DeviceError, MissingExtra
 from vsr.events import EventSink
-from vsr.jobs.segments import Task
+from vsr.jobs.video.segments import Task
 from vsr.jobs.workers.actor import Actor, ActorHandle, Offers
 from vsr.jobs.workers.executor import Deliver, RunOutcome
 from vsr.jobs.workers.pool import WorkerPool

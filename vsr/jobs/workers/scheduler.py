@@ -19,7 +19,7 @@ from typing import Protocol
 
 from vsr.errors import DeviceError, VsrError
 from vsr.events import Advanced
-from vsr.jobs.segments import Tally, Task
+from vsr.jobs.video.segments import RunStats, Task
 from vsr.jobs.workers.video_run import Assignment, SegmentDelivered, TaskEnded, VideoRun
 from vsr.jobs.workers.worker import (
     Handshake,
@@ -295,7 +295,7 @@ class Scheduler:
                 )
             elif run.cancelled:  # its thread still counts what is under way
                 run.messages.put(
-                    TaskEnded(slot.name, assignment.segments, assignment.frames, Tally())
+                    TaskEnded(slot.name, assignment.segments, assignment.frames, RunStats())
                 )
             else:
                 run.requeue(task)

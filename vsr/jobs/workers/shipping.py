@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import IO
 
 from vsr.errors import MediaError
-from vsr.jobs.segments import Task
+from vsr.jobs.video.segments import Task
 from vsr.media.files import translated
-from vsr.media.images import pictures_in
-from vsr.media.writer import Segment
+from vsr.media.read.images import pictures_in
+from vsr.media.write.writer import Segment
 from vsr.system import Lock, replace_file, sync_file
 
 CHUNK_BYTES = 4 << 20

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vsr.events import Advanced, Event
-from vsr.jobs.segments import Tally, Task
-from vsr.media.writer import Segment
+from vsr.jobs.video.segments import RunStats, Task
+from vsr.media.write.writer import Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class TaskEnded:
     worker: str
     segments: int
     frames: int
-    stats: Tally
+    stats: RunStats
 
 
 class VideoRun:

@@ -13,10 +13,10 @@ from vsr.errors import DeviceError, VsrError
 from vsr.events import Event, EventSink
 from vsr.infer.device import resolve
 from vsr.infer.engine import Engine
-from vsr.jobs.devices import kind_of
-from vsr.jobs.segments import Diverged, Tally, Task, make
-from vsr.media.encoder_versions import encoder_versions
-from vsr.media.writer import Segment
+from vsr.jobs.video.segments import FramesDiffer, RunStats, Task, make
+from vsr.jobs.workers.devices import kind_of
+from vsr.media.write.encoder_versions import encoder_versions
+from vsr.media.write.writer import Segment
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
 from vsr.version import __version__
@@ -59,14 +59,14 @@ class SegmentMade:
 class TaskDone:
     """All segments of the task are finished; ``stats`` are what was met in it."""
 
-    stats: Tally
+    stats: RunStats
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFailed:
     """A task, or the start of the worker, failed in a way that another try would not mend."""
 
-    error: VsrError | Diverged
+    error: VsrError | FramesDiffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Worker:
         engine = self._engine(replace(task.engine, device=self._setup.options.device))
         try:
             stats = make(task, engine, send, lambda made: send(SegmentMade(made)), self.name)
-        except (VsrError, Diverged) as error:
+        except (VsrError, FramesDiffer) as error:
             send(TaskFailed(error))
         else:
             send(TaskDone(stats))

@@ -19,13 +19,13 @@ from vsr.media.fields.measure import Combing, Luma, measured
 from vsr.media.fields.plan import Counts, FieldPlan, Form, make_plan
 from vsr.media.files import opened
 from vsr.media.pixels import layout_of
-from vsr.media.probe import MediaInfo
-from vsr.media.reader import Reader
+from vsr.media.read.probe import MediaInfo
+from vsr.media.read.reader import Reader
 from vsr.options import DeinterlaceMode, Switch
 
 SAMPLES, SAMPLE_FRAMES = 4, 24
 """Places, and frames from the keyframe before each on, of a video that claims no fields."""
-MOST_LINES, MOST_RATE = 1152, 31
+MAX_LINES, MAX_RATE = 1152, 31
 """Beyond which nothing is interlaced, unless it says so."""
 CLEAR = 0.3
 """Share of a sample's telling frames that must be no progressive ones, to look at all of it."""
@@ -180,7 +180,7 @@ def _seen(info: MediaInfo, first: int | None, last: int | None) -> _Seen:
 
 def _suspicious(info: MediaInfo) -> bool:
     """Whether a video that claims no fields looks as if it had some, in some places."""
-    if info.size.height > MOST_LINES or info.frame_rate > MOST_RATE or info.size.height < 16:
+    if info.size.height > MAX_LINES or info.frame_rate > MAX_RATE or info.size.height < 16:
         return False
     telling, other, uneven = 0.0, 0.0, False
     lumas = _Lumas()

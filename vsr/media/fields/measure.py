@@ -21,9 +21,9 @@ COLUMNS = 360
 TILES = (12, 9)  # columns, rows
 NOISE = np.uint8(2)
 """Code values by which a line may lie outside before it counts."""
-LEAST_ENERGY = 0.15
+MIN_ENERGY = 0.15
 """Code values, mean over a tile: differences below tell nothing."""
-LEAST_SHARE = 0.15
+MIN_SHARE = 0.15
 """Of a tile's largest combing: differences below are noise and compression."""
 SMALL = (16, 12)
 ALIKE, FLAT, BRIGHTER = 0.6, 9.0, 24.0
@@ -121,7 +121,7 @@ def _told(pairs: _Pairs | None, following: _Pairs | None) -> Combing:
     combs = pairs.combs
     least, most = combs.min(axis=0), combs.max(axis=0)
     spread = most - least
-    telling = spread > np.maximum(LEAST_ENERGY, LEAST_SHARE * most)
+    telling = spread > np.maximum(MIN_ENERGY, MIN_SHARE * most)
     # Few tiles that tell much weigh as much as many that tell little, but one alone is chance.
     total = ((combs - least) * telling).sum(axis=(1, 2))
     worst = max(float(total.max()), 1e-6)

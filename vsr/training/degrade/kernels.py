@@ -24,7 +24,7 @@ Picture = NDArray[np.float32]
 
 DIRECT_SIDE = 11
 """The widest kernel that OpenCV applies directly; wider ones take it a slow Fourier transform."""
-MOST_TERMS, NEGLIGIBLE = 8, 1e-3
+MAX_TERMS, NEGLIGIBLE = 8, 1e-3
 
 
 def bell(side: int, across: float, along: float, angle: float, beta: float = 1.0) -> Kernel:
@@ -118,7 +118,7 @@ def filtered(pictures: list[Picture], kernel: Kernel) -> list[Picture]:
     one, the others a few, and what is left away is less than a thousandth of the sum.
     """
     terms = _terms(kernel) if len(kernel) > DIRECT_SIDE else []
-    if not 0 < len(terms) <= MOST_TERMS:
+    if not 0 < len(terms) <= MAX_TERMS:
         return [
             cv2.filter2D(one, -1, kernel, borderType=cv2.BORDER_REFLECT_101).astype(
                 np.float32, copy=False

@@ -26,7 +26,7 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class DegradationRound:
     """One round: each field a share of the draws or a range that is drawn from.
 
     ``up`` and ``down`` are the shares of enlarging to at most ``resize[1]`` and of shrinking to at
@@ -61,8 +61,8 @@ class Order:
         return [np.clip(one + noise(one, strength, gray, rng), 0, 255) for one in pictures]
 
 
-FIRST = Order(1.0, Kernels((0.2, 3.0)), 0.2, 0.7, (0.15, 1.5), (1, 30), (0.05, 3.0))
-SECOND = Order(0.8, Kernels((0.2, 1.5)), 0.3, 0.4, (0.3, 1.2), (1, 25), (0.05, 2.5))
+FIRST = DegradationRound(1.0, Kernels((0.2, 3.0)), 0.2, 0.7, (0.15, 1.5), (1, 30), (0.05, 3.0))
+SECOND = DegradationRound(0.8, Kernels((0.2, 1.5)), 0.3, 0.4, (0.3, 1.2), (1, 25), (0.05, 2.5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ class SecondOrder:
     often as after it.
     """
 
-    first: Order = FIRST
-    second: Order = SECOND
+    first: DegradationRound = FIRST
+    second: DegradationRound = SECOND
     ringing: float = 0.8
     scale: int = 4
     frames: int = 1
@@ -132,8 +132,10 @@ def poisson(picture: Picture, strength: float, gray: bool, rng: Generator) -> Pi
     return np.float32(strength) / photons * noise
 
 
-def _blurred(pictures: list[Picture], order: Order, rng: Generator) -> list[Picture]:
-    return filtered(pictures, order.kernels.draw(rng)) if happens(order.blur, rng) else pictures
+def _blurred(pictures: list[Picture], settings: DegradationRound, rng: Generator) -> list[Picture]:
+    return (
+        filtered(pictures, settings.kernels.draw(rng)) if happens(settings.blur, rng) else pictures
+    )
 
 
 def _resized(pictures: list[Picture], height: int, width: int, rng: Generator) -> list[Picture]:
@@ -146,8 +148,8 @@ def _resized(pictures: list[Picture], height: int, width: int, rng: Generator) -
     ]
 
 
-def _stored(pictures: list[Picture], order: Order, rng: Generator) -> list[Picture]:
-    quality = int(rng.integers(order.jpeg[0], order.jpeg[1] + 1))
+def _stored(pictures: list[Picture], settings: DegradationRound, rng: Generator) -> list[Picture]:
+    quality = int(rng.integers(settings.jpeg[0], settings.jpeg[1] + 1))
     return [through(_rounded(one), quality).astype(np.float32) for one in pictures]
 
 

@@ -1,0 +1,108 @@
+"""What a model is, before it is used: its shape, its cost, and how it does on a video.
+
+Counted on torch's meta device where it can be; only the speed and the video are run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vsr import weights
+from vsr.evaluation.sanity_check import SanityResult, sanity_check
+from vsr.evaluation.scores import milliseconds
+from vsr.infer.engine import Engine
+from vsr.infer.peak_memory import peak_bytes
+from vsr.models.arch import Upscaler
+from vsr.models.catalog import ARCHS
+from vsr.models.profiling import SIDE, multiply_adds, on_meta_device
+from vsr.options import EngineOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """One model. Lengths are in input pixels; ``verdict`` is ``None`` where no video was given.
+
+    ``memory_channels`` is what a network with a memory keeps of each pixel of the frame before.
+    """
+
+    name: str
+    arch: str
+    hparams: dict[str, object]
+    scale: int
+    parameters: int
+    receptive_field_px: int | None
+    tiles: str
+    multiple_of: int
+    dtypes: tuple[str, ...]
+    multiply_adds_per_pixel: int
+    bytes_per_megapixel: int
+    milliseconds: float
+    placement: str
+    foreign: bool
+    card: dict[str, str]
+    memory_channels: int = 0
+    verdict: SanityResult | None = None
+
+
+def inspect(name: str, options: EngineOptions | None = None, on: Path | None = None) -> Inspection:
+    """Everything about a model, by name or path; ``on`` is footage to try it on.
+
+    ``milliseconds`` are for 160x90, ``bytes_per_megapixel`` the network's own peak, both placed as
+    ``options`` say.
+    """
+    upscaler = weights.load(name)
+    engine = Engine(upscaler, options)
+    return Inspection(
+        name=upscaler.name,
+        arch=upscaler.arch,
+        hparams=_hparams(name, upscaler),
+        scale=upscaler.scale,
+        parameters=upscaler.parameters,
+        receptive_field_px=2 * upscaler.halo + 1 if upscaler.bounded else None,
+        tiles=upscaler.note or "exactly, by its receptive field",
+        multiple_of=upscaler.multiple_of,
+        dtypes=tuple(str(dtype).removeprefix("torch.") for dtype in upscaler.dtypes),
+        multiply_adds_per_pixel=multiply_adds(upscaler.module),
+        bytes_per_megapixel=round(bytes_per_pixel(upscaler, engine.placement.dtype) * 1e6),
+        milliseconds=milliseconds(engine),
+        placement=str(engine.placement),
+        foreign=upscaler.foreign,
+        card=dict(upscaler.card),
+        memory_channels=upscaler.state_channels,
+        verdict=None if on is None else sanity_check(engine, on),
+    )
+
+
+def describe(name: str) -> dict[str, object]:
+    """The facts of one model that cost nothing, by name or path."""
+    upscaler = weights.load(name)
+    return {
+        "name": upscaler.name,
+        "arch": upscaler.arch,
+        "scale": upscaler.scale,
+        "parameters": upscaler.parameters,
+        "receptive_field_px": 2 * upscaler.halo + 1 if upscaler.bounded else None,
+        "dtypes": [str(dtype).removeprefix("torch.") for dtype in upscaler.dtypes],
+        **({"memory_channels": upscaler.state_channels} if upscaler.state_channels else {}),
+        **upscaler.card,
+    }
+
+
+def bytes_per_pixel(upscaler: Upscaler, dtype: torch.dtype) -> float:
+    """The most that the network's tensors take at once for each input pixel."""
+
+    def count(network: nn.Module, device: torch.device) -> int:
+        return peak_bytes(network.to(dtype), torch.zeros(1, 3, SIDE, SIDE, device=device))
+
+    return on_meta_device(upscaler.module, count) / SIDE**2
+
+
+def _hparams(name: str, upscaler: Upscaler) -> dict[str, object]:
+    if upscaler.arch not in ARCHS or not ARCHS[upscaler.arch].trained:
+        return {}
+    stored = weights.find(name)
+    return {**stored.arch.defaults, **stored.hparams}

@@ -1,0 +1,290 @@
+"""Measure models against originals: test sets, folders of pictures, videos. It prints nothing.
+
+The figures are those of the literature: PSNR and SSIM on luma, 4 px shaved, means over pictures.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsr.color import SMPTE170M, ColorSpec, to_rgb
+from vsr.errors import DataError
+from vsr.infer.engine import Engine
+from vsr.lpips import Lpips
+from vsr.media.read.probe import probe
+from vsr.media.read.reader import Reader
+from vsr.metrics.psnr import luma, psnr, rounded
+from vsr.metrics.sharpness import sharpness
+from vsr.metrics.ssim import ssim
+from vsr.metrics.temporal import MIN_SIDE, motion, warping_error
+from vsr.training.data.frame_sequences import follows
+from vsr.training.data.pictures import PICTURE_ENDINGS, VIDEO_ENDINGS, read
+from vsr.training.degrade.base import Frames
+from vsr.training.degrade.chroma import LEFT, LIMITED_RANGE, to_frames, to_planes
+from vsr.training.degrade.resize import bicubic
+from vsr.training.degrade.video_codec import QUALITIES, through
+from vsr.training.validate import Trial, as_tensor, is_pairs, pairs_in, perceived
+from vsr.training.vgg import Vgg
+
+KEY_INTERVAL = 250
+"""Frames between key frames of a compressed set: x264's own."""
+FIRST = 1 / 3
+"""Where in a video its frames are taken from: films begin black."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestSet:
+    """Pictures with their originals, read anew each time ``trials`` is called.
+
+    Those of a ``film`` follow each other: networks with a memory see them so.
+    """
+
+    name: str
+    trials: Callable[[], Iterator[Trial]]
+    film: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PictureScore:
+    """One picture, or frame of a film, of one model. ``flicker`` is of a frame and the one before.
+
+    It is the warping error above the original's own, along the original's motion.
+    """
+
+    name: str
+    psnr: float
+    ssim: float
+    perceptual: float | None
+    flicker: float | None
+    lpips: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Means of one model on one set, and the ``frames`` that they are of.
+
+    ``perceptual`` is the distance of VGG features, where there was a VGG, and ``taught`` whether
+    the network learnt from that very one, so that it judges its own pupil. ``lpips`` is LPIPS,
+    where it was asked for. ``drift`` is the largest change of a picture's mean colour against its
+    input, over pictures and channels, in code values.
+    ``flicker`` is known of films, in code values; below 0 the model is steadier than the original.
+    ``sharpness`` and ``blockiness`` need no original: the variance of the Laplacian, here in parts
+    of the original's own, and how much steeper luma is across the edges of the cells that each
+    pixel of the source became. ``milliseconds`` are for one picture of 160x90, whatever the set.
+    """
+
+    model: str
+    data: str
+    pictures: int
+    psnr: float
+    ssim: float
+    perceptual: float | None
+    drift: float
+    flicker: float | None
+    sharpness: float
+    blockiness: float
+    milliseconds: float
+    frames: tuple[PictureScore, ...] = ()
+    taught: bool = False
+    lpips: float | None = None
+
+
+def sets_in(
+    places: Iterable[Path], scale: int, *, frames: int = 16, crf: float | None = None
+) -> list[TestSet]:
+    """The sets of ``places``, each named by its file or folder.
+
+    A folder with ``HR`` and ``LR`` is one as it lies. Other pictures and ``frames`` consecutive
+    ones of a video are originals: they are shrunk by antialiased bicubic, and with ``crf`` they go
+    through x264 as one film. A folder of folders or of videos holds one set each.
+    Raises :class:`DataError` where there is nothing to measure with.
+    """
+    found: list[TestSet] = []
+    for place in places:
+        if not place.exists():
+            raise DataError(f"there is no file or folder {place}", hint="check the path")
+        found += _sets(place, scale, frames, crf)
+    if not found:
+        raise DataError("nothing to measure with", hint="--data takes pictures, videos, folders")
+    return found
+
+
+def scores(
+    engine: Engine, sets: Iterable[TestSet], vgg: Vgg | None = None, lpips: Lpips | None = None
+) -> Iterator[Score]:
+    """Enlarge every picture of each set, and compare."""
+    speed = milliseconds(engine)
+    for data in sets:
+        yield _score(engine, data, vgg, lpips, speed)
+
+
+def _score(
+    engine: Engine, data: TestSet, vgg: Vgg | None, lpips: Lpips | None, speed: float
+) -> Score:
+    frames: list[PictureScore] = []
+    others: list[tuple[float, float, float, float]] = []
+    before: tuple[Tensor, Tensor] | None = None
+    engine.forget()
+    for trial in data.trials():
+        made = engine.follow(trial.low).clamp_(0, 1)
+        if not data.film:
+            engine.forget()
+        pair = made[0], trial.high[0]
+        frames.append(
+            PictureScore(
+                trial.name,
+                psnr(*pair),
+                ssim(*pair),
+                perceived(made, trial.high, vgg) if vgg is not None else None,
+                flicker(before, pair) if data.film and before is not None else None,
+                lpips(*pair) if lpips is not None else None,
+            )
+        )
+        before = pair
+        others.append((
+            drift(trial.low, made),
+            sharpness(pair[0]),
+            sharpness(pair[1]),
+            cell_steps(pair[0], engine.upscaler.scale),
+        ))  # fmt: skip
+    drifts, mine, theirs, steps = zip(*others, strict=True)
+    return Score(
+        model=engine.upscaler.name,
+        data=data.name,
+        pictures=len(frames),
+        psnr=_mean([frame.psnr for frame in frames]) or 0.0,
+        ssim=_mean([frame.ssim for frame in frames]) or 0.0,
+        perceptual=_mean([frame.perceptual for frame in frames]),
+        drift=max(drifts),
+        flicker=_mean([frame.flicker for frame in frames]),
+        sharpness=math.fsum(mine) / max(math.fsum(theirs), 1e-9),
+        blockiness=math.fsum(steps) / len(steps),
+        milliseconds=speed,
+        frames=tuple(frames),
+        taught=vgg is not None and vgg.layout in engine.upscaler.card.get("content loss", ""),
+        lpips=_mean([frame.lpips for frame in frames]),
+    )
+
+
+def flicker(before: tuple[Tensor, Tensor], now: tuple[Tensor, Tensor]) -> float | None:
+    """Warping error of what was made above that of the original; ``None`` where it is too small."""
+    if before[1].shape != now[1].shape or min(now[1].shape[-2:]) < MIN_SIDE:
+        return None
+    moved = motion(before[1], now[1])
+    mine, theirs = (warping_error(*pair, moved) for pair in zip(before, now, strict=True))
+    return mine - theirs
+
+
+def cell_steps(picture: Tensor, scale: int) -> float:
+    """Mean step of luma across the edges of ``scale``-sized cells over that inside, 1 for none.
+
+    (3, h, w) RGB 0..1; the larger of rows and columns.
+    """
+    plane = luma(rounded(picture))
+    ratios = [1.0]
+    for axis in (0, 1):
+        steps = plane.diff(dim=axis).abs().mean(1 - axis)  # one for each pair of lines
+        if scale < 2 or len(steps) < scale:
+            continue
+        edge = (torch.arange(1, len(steps) + 1) % scale == 0).to(steps.device)
+        ratios.append(float((steps[edge].mean() + 1e-2) / (steps[~edge].mean() + 1e-2)))
+    return max(ratios)
+
+
+def _mean(values: list[float | None] | list[float]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def drift(low: Tensor, made: Tensor) -> float:
+    """How far the mean of a channel moved, in code values of 255: (1, 3, h, w) pictures 0..1."""
+    return float((made.mean((2, 3)) - low.mean((2, 3))).abs().max()) * 255
+
+
+def milliseconds(engine: Engine, height: int = 90, width: int = 160, repeats: int = 7) -> float:
+    """The median time for one small picture, as published tables have it, after one to warm up."""
+    pixels = torch.rand(1, 3, height, width)
+    engine.upscale(pixels)
+    times: list[float] = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        engine.upscale(pixels)
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times) * 1000
+
+
+def _sets(place: Path, scale: int, frames: int, crf: float | None) -> list[TestSet]:
+    if place.is_file():
+        if place.suffix.lower() in VIDEO_ENDINGS:
+            return [TestSet(place.stem, lambda: _shrunk(_video(place, frames), scale, crf), True)]
+        if place.suffix.lower() in PICTURE_ENDINGS:
+            return [TestSet(place.stem, lambda: _shrunk(_pictures([place]), scale, crf))]
+        return []
+    if is_pairs(place):
+        return [TestSet(place.name, lambda: pairs_in(place, scale))]
+    inside = sorted(path for path in place.iterdir() if not path.name.startswith("."))
+    pictures = [path for path in inside if path.suffix.lower() in PICTURE_ENDINGS]
+    if pictures:
+        film = len(pictures) > 2 and follows(read(pictures[1]), read(pictures[0]))
+        return [TestSet(place.name, lambda: _shrunk(_pictures(pictures), scale, crf), film)]
+    below = [path for path in inside if path.is_dir() or path.suffix.lower() in VIDEO_ENDINGS]
+    return [data for path in below for data in _sets(path, scale, frames, crf)]
+
+
+def _pictures(paths: list[Path]) -> Iterator[tuple[str, Frames]]:
+    for path in paths:
+        yield path.name, read(path)[None]
+
+
+def _video(path: Path, frames: int) -> Iterator[tuple[str, Frames]]:
+    """The RGB of consecutive frames, (1, h, w, 3) each."""
+    info = probe(path)
+    spec = info.color.resolved(info.size.height)
+    base = info.time_base
+    first = round((info.start_seconds + (info.duration_seconds or 0.0) * FIRST) / base)
+    for number, clip in enumerate(islice(Reader(info, clip_frames=1, first=first), frames)):
+        pixels = to_rgb(clip.planes, spec)[:, :3].clamp(0, 1).mul(255).round().to(torch.uint8)
+        yield f"{path.stem}:{number}", pixels.permute(0, 2, 3, 1).numpy()
+
+
+def _shrunk(
+    originals: Iterable[tuple[str, Frames]], scale: int, crf: float | None
+) -> Iterator[Trial]:
+    """Pairs made of originals: their sides cut to a multiple of what a small 4:2:0 picture has."""
+    step = scale if crf is None else 2 * scale
+    names: list[str] = []
+    lows: list[Frames] = []
+    highs: list[Frames] = []
+    for name, pixels in originals:
+        height, width = (side // step * step for side in pixels.shape[1:3])
+        high = pixels[:, :height, :width]
+        low = bicubic(high, height // scale, width // scale)
+        if crf is None:
+            yield Trial(name, as_tensor(low[0]), as_tensor(high[0]))
+        else:
+            names.append(name)
+            lows.append(low)
+            highs.append(high)
+    if crf is None:
+        return
+    if len({low.shape for low in lows}) > 1:
+        raise DataError("pictures of several sizes do not make a film", hint="leave out --crf")
+    for name, low, high in zip(names, _compressed(np.concatenate(lows), crf), highs, strict=True):
+        yield Trial(name, as_tensor(low), as_tensor(high[0]))
+
+
+def _compressed(film: Frames, crf: float) -> Frames:
+    """(t, h, w, 3) through x264, 4:2:0, BT.601, preset medium."""
+    spec = ColorSpec(shift=(1, 1), matrix=SMPTE170M, range=LIMITED_RANGE, siting=LEFT)
+    options = {"crf": f"{crf:g}", "preset": "medium"}
+    return to_frames(through(to_planes(film, spec), QUALITIES[0], options, KEY_INTERVAL), spec)

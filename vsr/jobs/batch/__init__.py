@@ -1,0 +1,1 @@
+"""Many files in one run: found, named, gone through, and noted in a log."""

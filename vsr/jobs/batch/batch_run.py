@@ -1,0 +1,305 @@
+"""Many files one after the other: named, skipped where finished, told of where they failed.
+
+Each is made by the same code as a single file; here is what lies between them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from vsr.choice import Chosen
+from vsr.errors import MediaError, OptionsError
+from vsr.events import (
+    BatchFinished,
+    BatchReport,
+    Event,
+    EventSink,
+    Failed,
+    Forecast,
+    OfFile,
+    Outcome,
+    Planned,
+    Report,
+    Skipped,
+    Warned,
+)
+from vsr.geometry import Size
+from vsr.infer.engine import Engine
+from vsr.jobs.batch.batch_log import BatchLog, identify
+from vsr.jobs.batch.items import BatchItem
+from vsr.jobs.batch.parallel import run_parallel
+from vsr.jobs.estimate.forecast import check_room, forecast
+from vsr.jobs.estimate.trial_run import TrialResult, trial_run
+from vsr.jobs.pictures import upscale_picture
+from vsr.jobs.video.journal import is_saved
+from vsr.jobs.video.plan import check_target, make_plan
+from vsr.jobs.video.run import run
+from vsr.jobs.work_folder import sweep
+from vsr.jobs.workers.executor import Executor
+from vsr.media.ffmpeg_lock import ffmpeg_lock
+from vsr.media.read.images import is_picture, picture_size
+from vsr.models.arch import Upscaler
+from vsr.options import UpscaleOptions
+from vsr.unexpected import as_failure
+
+AHEAD = 2  # files that are planned or joined while every worker is at another
+SHAPES = 4  # engines kept, one for each size of frames: what one learnt of memory is of no other
+
+
+class BatchRun:
+    """A batch at work. ``outcomes`` grows with every file."""
+
+    def __init__(
+        self,
+        out: Path,
+        chosen: Callable[[Path], Chosen],
+        options: UpscaleOptions,
+        on_event: EventSink,
+        *,
+        others: int = 0,
+        should_stop: Callable[[], bool] = lambda: False,
+        executor_for: Callable[[Upscaler], Executor] | None = None,
+        skip_broken: bool = False,
+    ) -> None:
+        self.out, self.chosen, self.options, self.skip_broken = out, chosen, options, skip_broken
+        self.on_event, self.others, self.should_stop = on_event, others, should_stop
+        self._executor_for = executor_for
+        self.outcomes: list[Outcome] = []
+        self.forecasts: list[Forecast] = []
+        self._measured: dict[object, TrialResult] = {}
+        self._begun = time.perf_counter()
+        self._log = BatchLog(out)
+
+        self._upscalers: dict[str, Upscaler] = {}
+
+        def place(model: str, size: Size) -> Engine:
+            del size
+            return Engine(self._upscalers[model], self.options.engine, self.on_event)
+
+        self._engine: Callable[[str, Size], Engine] = lru_cache(SHAPES)(place)
+
+    def run(self, items: Sequence[BatchItem], *, stop_on_error: bool, dry: bool = False) -> bool:
+        """Go through ``items``; whether the end was reached. An interruption passes through.
+
+        A ``dry`` run tells what each would take, and makes none. Where workers make the segments,
+        several files are under way at once, so that none of them waits while another is joined.
+        """
+        if self._executor_for is None or dry:
+            return self._one_by_one(items, None, stop_on_error=stop_on_error, dry=dry)
+        groups = self._groups(items)
+        for number, (upscaler, group) in enumerate(groups):
+            left = [item for _, others in groups[number + 1 :] for item in others]
+            try:
+                executor = self._executor_for(upscaler)
+                work = self._run_parallel if len(group) > 1 else self._one_by_one
+                complete = work(group, executor, stop_on_error=stop_on_error)
+            except BaseException:
+                self._leave(left, "interrupted")
+                raise
+            if not complete:
+                why = "interrupted" if self.should_stop() else "an earlier file failed"
+                self._leave(left, why)
+                return False
+        return True
+
+    def _groups(self, items: Sequence[BatchItem]) -> list[tuple[Upscaler, list[BatchItem]]]:
+        """Items by their model, for workers have one at a time; in the order of their first."""
+        groups: dict[int, tuple[Upscaler, list[BatchItem]]] = {}
+        unread: list[BatchItem] = []
+        for item in items:
+            try:
+                upscaler = self.chosen(item.source).upscaler
+            except Exception:  # it fails in its turn, and says so then
+                unread.append(item)
+            else:
+                groups.setdefault(id(upscaler), (upscaler, []))[1].append(item)
+        found = list(groups.values())
+        if unread and found:
+            found[0][1].extend(unread)
+        elif unread:
+            self._one_by_one(unread, None, stop_on_error=False)
+        return found
+
+    def _one_by_one(
+        self,
+        items: Sequence[BatchItem],
+        executor: Executor | None,
+        *,
+        stop_on_error: bool,
+        dry: bool = False,
+    ) -> bool:
+        for place, item in enumerate(items):
+            if self.should_stop():
+                self._leave(items[place:], "interrupted")
+                return False
+            try:
+                outcome = self._outcome(item, self.on_event, executor, dry=dry)
+            except BaseException:
+                self._leave(items[place:], "interrupted")
+                raise
+            self.outcomes.append(outcome)
+            if outcome.state == "failed" and stop_on_error:
+                self._leave(items[place + 1 :], "an earlier file failed")
+                return False
+        return True
+
+    def finish(self) -> BatchReport:
+        """Tell what was done."""
+        with suppress(MediaError):  # a disk that fails has failed the files, too
+            self._log.close()
+        seconds = time.perf_counter() - self._begun
+        # A watched file may come by again: what became of it is the last that did.
+        last = {(outcome.source, outcome.target): outcome for outcome in self.outcomes}
+        report = BatchReport(self.out, tuple(last.values()), self.others, seconds)
+        self.on_event(BatchFinished(report))
+        return report
+
+    def _leave(self, items: Sequence[BatchItem], why: str) -> None:
+        self.outcomes += [Outcome(item.source, item.target, "left", message=why) for item in items]
+
+    def _run_parallel(
+        self, items: Sequence[BatchItem], executor: Executor, *, stop_on_error: bool
+    ) -> bool:
+        """Several files at a time, each by a thread of its own that plans, joins and verifies."""
+        first, lock = len(self.outcomes) + 1, threading.Lock()
+
+        def make(place: int) -> Outcome | None:
+            def on_event(event: Event) -> None:
+                with lock:
+                    self.on_event(OfFile(first + place, event))
+
+            return None if self.should_stop() else self._outcome(items[place], on_event, executor)
+
+        outcomes, raised = run_parallel(
+            len(items),
+            make,
+            threads=executor.workers + AHEAD,
+            is_enough=lambda made: made is not None and made.state == "failed" and stop_on_error,
+            end=lambda: executor.close(kill=True),
+        )
+        for item, outcome in zip(items, outcomes, strict=True):
+            if outcome is not None:
+                self.outcomes.append(outcome)
+            elif raised is not None or self.should_stop():
+                self._leave([item], "interrupted")
+            else:
+                self._leave([item], "an earlier file failed")
+        if raised is not None:
+            raise raised
+        return None not in outcomes
+
+    def _outcome(
+        self, item: BatchItem, on_event: EventSink, executor: Executor | None, *, dry: bool = False
+    ) -> Outcome:
+        begun = time.perf_counter()
+        try:
+            return self._one(item, on_event, executor, dry=dry)
+        except Exception as raised:  # the files behind it are tried, whatever went wrong with it
+            error = as_failure(raised, item.source, self.out)
+            on_event(Failed(error.message, error.hint, error.exit_code, item.source, item.target))
+            return Outcome(
+                item.source, item.target, "failed", seconds=time.perf_counter() - begun,
+                message=error.message, hint=error.hint, exit_code=error.exit_code,
+            )  # fmt: skip
+
+    def _one(
+        self, item: BatchItem, on_event: EventSink, executor: Executor | None, *, dry: bool
+    ) -> Outcome:
+        if item.problem is not None:
+            raise item.problem
+        source, target = item.source, item.target
+        assert target is not None, "an item has a target or a problem"
+        chosen = self.chosen(source)
+        upscaler = chosen.upscaler
+        identity = identify(source, self.options, upscaler.fingerprint)
+        state, why = self._log.status_of(target, identity)
+        if is_saved(target):
+            state = "new"  # the run that made it stopped at the very end: to be gone on with
+        elif state == "arrived" and not dry:
+            sweep(target)
+            self._log.finish(target, identity, 0, 0.0)
+        if state in ("arrived", "finished"):
+            on_event(Skipped(source, target, why))
+            return Outcome(source, target, "skipped", message=why)
+        broken = self._log.broken(target, identity) if self.skip_broken else None
+        if broken is not None:
+            on_event(Skipped(source, target, f"it failed before: {broken}"))
+            return Outcome(source, target, "skipped", message=f"it failed before: {broken}")
+        if state not in ("new", "stale") and not self.options.overwrite:
+            raise OptionsError(why, hint="give --overwrite to replace it, or another folder")
+        options = replace(self.options, overwrite=self.options.overwrite or state == "stale")
+        if chosen.choice.why:
+            on_event(Warned(f"{source.name}: {chosen.choice}"))
+        if dry:
+            return self._forecast(source, target, upscaler, options)
+        make_folder(target.parent)
+        check_target(source, target, options)
+        self._log.begin(target, identity)
+        try:
+            report = self._make(source, target, upscaler, options, on_event, executor)
+        except Exception as error:
+            with suppress(MediaError):  # a full disk takes no note; what failed first is told
+                self._log.give_up(target, identity, error)
+            raise
+        self._log.finish(target, identity, report.frames, report.seconds)
+        return Outcome(source, target, "finished", report.frames, report.seconds, report.bytes)
+
+    def _engine_for(self, upscaler: Upscaler, size: Size) -> Engine:
+        self._upscalers[upscaler.name] = upscaler
+        return self._engine(upscaler.name, size)
+
+    def _forecast(
+        self, source: Path, target: Path, upscaler: Upscaler, options: UpscaleOptions
+    ) -> Outcome:
+        """What a file would take; the speed is measured once for all of one kind."""
+        if is_picture(source):
+            low = picture_size(source, allow_huge=self.options.allow_huge)
+            high = options.target_size(low, upscaler.scale)
+            estimate = Forecast(source, target, low, high, 1)
+        else:
+            plan = make_plan(source, target, options, upscaler)
+            engine = self._engine_for(upscaler, plan.info.size)
+            sizes = plan.info.size, plan.encoding.size
+            kind = (upscaler.name, *sizes, str(plan.encoding), plan.fields is not None)
+            if kind not in self._measured:
+                self._measured[kind] = trial_run(plan, engine)
+            estimate = forecast(plan, engine, self._measured[kind])
+        self.forecasts.append(estimate)
+        self.on_event(Planned(estimate))
+        frames, seconds, size = estimate.frames, estimate.expected_seconds, estimate.target_bytes
+        return Outcome(source, target, "planned", frames or 0, seconds or 0.0, size or 0)
+
+    def _make(
+        self,
+        source: Path,
+        target: Path,
+        upscaler: Upscaler,
+        options: UpscaleOptions,
+        on_event: EventSink,
+        executor: Executor | None,
+    ) -> Report:
+        if is_picture(source):
+            with ffmpeg_lock:
+                size = picture_size(source, allow_huge=self.options.allow_huge)
+                engine = self._engine_for(upscaler, size)
+                return upscale_picture(source, target, engine, options, on_event)
+        with ffmpeg_lock:
+            plan = make_plan(source, target, options, upscaler)
+            engine = self._engine_for(upscaler, plan.info.size)
+            if not options.force:
+                check_room(plan, engine)
+        return run(plan, engine, options, on_event, self.should_stop, executor)
+
+
+def make_folder(folder: Path) -> None:
+    """A folder and those above it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"cannot make the folder {folder}: {error.strerror or error}") from error

@@ -1,0 +1,116 @@
+"""Find the videos of a batch: files as given, folders by suffix and pattern. Opens none of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from vsr.errors import MediaError, OptionsError
+from vsr.media.read.images import is_picture, natural
+from vsr.options import BatchOptions
+
+VIDEO_SUFFIXES = (
+    ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".264",
+    ".h265", ".265", ".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mj2",
+    ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut", ".obu",
+    ".ogm", ".ogv", ".ps", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv",
+    ".y4m",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInput:
+    """One input, and the folder below the output folder that its target goes to."""
+
+    path: Path
+    tree: Path
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInputs:
+    """The inputs of a batch in the order of their names; ``others`` counts what is left alone."""
+
+    files: tuple[BatchInput, ...]
+    others: int
+    notes: tuple[str, ...]
+
+
+def is_video(path: Path) -> bool:
+    """Whether a name ends like a video's."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def holds_videos(folder: Path) -> bool:
+    """Whether a video lies in a folder, not below it."""
+    try:
+        return any(is_video(path) and path.is_file() for path in folder.iterdir())
+    except OSError as error:
+        raise MediaError(f"cannot read {folder}: {error.strerror or error}") from error
+
+
+def find(inputs: Sequence[Path], out: Path, options: BatchOptions) -> BatchInputs:
+    """Everything there is to do. A file that is named is taken whatever it is called."""
+    files: dict[BatchInput, None] = {}
+    others, notes = 0, list[str]()
+    for given in inputs:
+        if not given.exists():
+            raise MediaError(f"there is no file {given}", hint="check the path")
+        if not given.is_dir():
+            files[BatchInput(given, Path())] = None
+            continue
+        if given.resolve() == out.resolve():
+            raise OptionsError(
+                f"the output folder is the input: {out}", hint="give another folder to write to"
+            )
+        for path in _walk(given, out, options.recursive, notes):
+            relative = path.relative_to(given)
+            if _wanted(relative, options):
+                files[BatchInput(path, relative.parent)] = None
+            else:
+                others += 1
+    ordered = sorted(files, key=lambda found: [natural(part) for part in _parts(found)])
+    return BatchInputs(tuple(ordered), others, tuple(notes))
+
+
+def _parts(found: BatchInput) -> tuple[str, ...]:
+    return (*found.tree.parts, found.path.name)
+
+
+def _wanted(relative: Path, options: BatchOptions) -> bool:
+    """Videos, unless patterns say otherwise; pictures where a pattern asks for them."""
+    if _matches(relative, options.exclude):
+        return False
+    if options.include:
+        return (is_video(relative) or is_picture(relative)) and _matches(relative, options.include)
+    return is_video(relative)
+
+
+def _matches(relative: Path, patterns: Sequence[str]) -> bool:
+    """A pattern with a slash is for the path below the input folder, else for the name."""
+    path, name = relative.as_posix().lower(), relative.name.lower()
+    return any(fnmatchcase(path if "/" in p else name, p.lower()) for p in patterns)
+
+
+def _walk(folder: Path, out: Path, recursive: bool, notes: list[str]) -> Iterator[Path]:
+    """Files below a folder, without hidden ones, the output folder, and links to folders."""
+
+    def unreadable(error: OSError) -> None:
+        if error.filename == os.fspath(folder):
+            raise MediaError(f"cannot read {folder}: {error.strerror}") from error
+        notes.append(f"cannot read {error.filename}: {error.strerror}")
+
+    for root, folders, names in os.walk(folder, onerror=unreadable):
+        here = Path(root)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if recursive and not name.startswith(".") and not _is_same(here / name, out)
+        )
+        yield from (here / name for name in names if not name.startswith("."))
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return other.exists() and path.exists() and path.samefile(other)

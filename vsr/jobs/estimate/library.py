@@ -1,0 +1,147 @@
+"""What a whole library would take on so many workers: time, storage, money. It makes no video."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from vsr.choice import Chosen
+from vsr.errors import OptionsError
+from vsr.events import Event, EventSink, Forecast, Planned, ignore
+from vsr.jobs.batch.queue import upscale_many
+from vsr.jobs.estimate.simulation import Conditions, VideoWork, simulate
+from vsr.jobs.video.plan import SEGMENT_SECONDS
+from vsr.options import BatchOptions, UpscaleOptions
+
+# What one process does alone for each file: probing, the pass over the packets, joining, verifying.
+# Measured, see docs/guide/scale.md.
+SERIAL_SECONDS = 0.05
+SERIAL_FRAME_SECONDS = 0.00006
+SERIAL_BYTES_PER_SECOND = 100e6
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerScenario:
+    """The library on so many workers. ``cost`` is ``None`` where no price was given."""
+
+    workers: int
+    seconds: float
+    speedup: float
+    utilisation: float
+    cost: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryPlan:
+    """A library's size, and what it takes. ``work_bytes`` are needed beside the targets."""
+
+    files: int
+    left_out: int
+    frames: int
+    hours: float
+    source_bytes: int
+    target_bytes: int
+    work_bytes: int
+    staffings: tuple[WorkerScenario, ...]
+
+
+def plan_library(
+    sources: Sequence[Path],
+    chosen: Callable[[Path], Chosen],
+    options: UpscaleOptions,
+    batch: BatchOptions,
+    workers: Sequence[int],
+    price_per_hour: float | None = None,
+    on_event: EventSink = ignore,
+    conditions: Conditions | None = None,
+) -> LibraryPlan:
+    """Probe every file, measure the speed once for each kind of them here, and play it through.
+
+    A file that cannot be planned is left out and counted. Raises a :class:`VsrError` where there is
+    nothing to plan.
+    """
+    for count in workers:
+        if not 1 <= count <= 100000:
+            raise OptionsError(f"workers must be from 1 to 100000, got {count}")
+    if price_per_hour is not None and not 0 <= price_per_hour < float("inf"):
+        raise OptionsError(f"price-per-hour must not be negative, got {price_per_hour:g}")
+    estimate: list[Forecast] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Planned):
+            estimate.append(event.forecast)
+        on_event(event)
+
+    options = replace(options, force=True)  # whether the disk here has room is not the question
+    with tempfile.TemporaryDirectory(prefix="vsr-") as folder:
+        nowhere = Path(folder) / "large"
+        report = upscale_many(
+            sources, nowhere, chosen, options, batch, listen, lambda: False, dry=True
+        )
+    videos = [
+        (forecast, video) for forecast in estimate if (video := _work_of(forecast)) is not None
+    ]
+    if not videos:
+        raise OptionsError(
+            "there is no video to plan with", hint="vsr upscale FOLDER OUT --dry-run says why"
+        )
+    return _planned(videos, len(report.outcomes), workers, price_per_hour, conditions)
+
+
+def _work_of(estimate: Forecast) -> VideoWork | None:
+    """A forecast as work; ``None`` for a picture, and for a video of unknown length."""
+    if estimate.frames is None or estimate.frame_rate is None or not estimate.frames_per_second:
+        return None
+    return VideoWork(
+        frames=estimate.frames,
+        segment_frames=max(1, round(SEGMENT_SECONDS * Fraction(estimate.frame_rate))),
+        frame_seconds=1 / estimate.frames_per_second,
+        serial_seconds=serial_seconds(estimate.frames, estimate.target_bytes or 0),
+    )
+
+
+def serial_seconds(frames: int, target_bytes: float) -> float:
+    """What of a file's time cannot be shared."""
+    return SERIAL_SECONDS + SERIAL_FRAME_SECONDS * frames + target_bytes / SERIAL_BYTES_PER_SECOND
+
+
+def _planned(
+    videos: Sequence[tuple[Forecast, VideoWork]],
+    files: int,
+    workers: Sequence[int],
+    price: float | None,
+    conditions: Conditions | None,
+) -> LibraryPlan:
+    work = [video for _, video in videos]
+    one_worker = simulate(work, 1, conditions).seconds
+    staffings: list[WorkerScenario] = []
+    for count in workers:
+        simulated = simulate(work, count, conditions)
+        cost = None if price is None else count * simulated.seconds / 3600 * price
+        staffings.append(
+            WorkerScenario(
+                count,
+                simulated.seconds,
+                one_worker / simulated.seconds,
+                simulated.utilisation,
+                cost,
+            )
+        )
+    made = [estimate.target_bytes or 0 for estimate, _ in videos]
+    beside = [(estimate.disk_bytes or 0) - (estimate.target_bytes or 0) for estimate, _ in videos]
+    return LibraryPlan(
+        files=len(videos),
+        left_out=files - len(videos),
+        frames=sum(video.frames for video in work),
+        hours=sum(
+            video.frames / float(Fraction(estimate.frame_rate or "1")) for estimate, video in videos
+        )
+        / 3600,
+        source_bytes=sum(estimate.source.stat().st_size for estimate, _ in videos),
+        target_bytes=sum(made),
+        work_bytes=max(0, *beside),
+        staffings=tuple(staffings),
+    )

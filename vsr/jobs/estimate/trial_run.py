@@ -1,0 +1,198 @@
+"""Make some frames of a plan for real, to say what the whole takes. What is made is thrown away.
+
+Up to twenty frames, from three places of the video, go through the same three stages into segments
+in a temporary folder. Seconds are counted for each stage, bytes apart for keyframes and others.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from vsr.infer.engine import Engine
+from vsr.jobs.video.plan import Plan, reader_for
+from vsr.media.clip import Clip
+from vsr.media.files import opened
+from vsr.media.read.images import FolderReader
+from vsr.media.write.writer import SegmentWriter
+from vsr.pipeline import Pipeline
+
+FRAMES, PLACES = 20, 3
+BUDGET_SECONDS = 6.0  # after which no more frames are begun, so that slow networks are told quickly
+GROUP = 3  # frames handed on at once: so a place has clips after the one that pays for the seeking
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """Seconds and bytes a frame; ``shared_processor`` says that the stages share one processor."""
+
+    frames: int
+    decode_seconds: float
+    enlarge_seconds: float
+    encode_seconds: float
+    key_bytes: float
+    other_bytes: float
+    shared_processor: bool
+
+    @property
+    def stages(self) -> dict[str, float]:
+        """Seconds a frame, by stage."""
+        return {
+            "decode": self.decode_seconds,
+            "enlarge": self.enlarge_seconds,
+            "encode": self.encode_seconds,
+        }
+
+    @property
+    def seconds(self) -> float:
+        """Of one frame in a long run: stages side by side, unless they share one processor."""
+        return sum(self.stages.values()) if self.shared_processor else max(self.stages.values())
+
+    def bytes_of(self, frames: int, segment_frames: int) -> int:
+        """Encoded frames; each segment begins with a keyframe."""
+        keys = -(-frames // segment_frames)
+        return round(keys * self.key_bytes + (frames - keys) * self.other_bytes)
+
+
+@dataclass(slots=True)
+class _StageTimes:
+    """What the stages took; ``opened`` is the time of first clips, which pay for a seek."""
+
+    decode: float = 0.0
+    decoded: int = 0
+    opened: float = 0.0
+    until: float = float("inf")  # of the clock: no more clips after that
+    enlarge: float = 0.0
+    encode: float = 0.0
+    frames: int = 0
+
+
+def trial_run(plan: Plan, engine: Engine) -> TrialResult:
+    """Run some frames of ``plan`` through all that a run does. Raises what a run would."""
+    times, keys, others = _StageTimes(), list[int](), list[int]()
+    places, begun = _places(plan), time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="vsr-") as folder:
+        for number, place in enumerate(places):
+            if number and time.perf_counter() > begun + BUDGET_SECONDS:
+                break
+            times.until = begun + BUDGET_SECONDS * (number + 1) / len(places)
+            count = FRAMES // len(places) + (number < FRAMES % len(places))
+            path = Path(folder) / f"{number}.{plan.encoding.entry.segment}"
+            if _make(plan, engine, place, count, path, times, warm=number > 0):
+                _weigh(path, keys, others)
+    frames = max(1, times.frames)
+    mean = sum(keys) / max(1, len(keys))
+    return TrialResult(
+        frames=times.frames,
+        decode_seconds=times.decode / times.decoded if times.decoded else times.opened / frames,
+        enlarge_seconds=times.enlarge / frames,
+        encode_seconds=times.encode / frames,
+        key_bytes=mean,
+        other_bytes=sum(others) / len(others) if others else mean,
+        shared_processor=engine.placement.device.type == "cpu",
+    )
+
+
+def _make(
+    plan: Plan,
+    engine: Engine,
+    place: Fraction | None,
+    count: int,
+    path: Path,
+    times: _StageTimes,
+    *,
+    warm: bool,
+) -> bool:
+    """One segment of ``count`` frames from ``place`` on; whether there were any."""
+    encoding, made = plan.encoding, 0
+    clips = _clips(plan, place, count, times)
+
+    def enlarge(clip: Clip) -> Clip:
+        nonlocal warm
+        arguments = (clip.planes, plan.source, encoding.color, encoding.size)
+        if not warm:  # the first time, memory is laid out and kernels are chosen
+            engine.enlarge(*arguments)
+            engine.forget()
+            warm = True
+        begun = time.perf_counter()
+        planes = engine.enlarge(*arguments)
+        times.enlarge += time.perf_counter() - begun
+        return Clip(planes, encoding.color, clip.pts, clip.durations, clip.time_base)
+
+    with SegmentWriter(0, path, encoding, plan.timing) as writer:
+
+        def write(clip: Clip) -> None:
+            nonlocal made
+            begun = time.perf_counter()
+            writer.write(clip)
+            times.encode += time.perf_counter() - begun
+            made += len(clip.pts)
+
+        Pipeline(clips, enlarge, write).run()
+        if not made:
+            return False
+        begun = time.perf_counter()
+        writer.finish()
+        times.encode += time.perf_counter() - begun
+    times.frames += made
+    return True
+
+
+def _clips(plan: Plan, place: Fraction | None, count: int, times: _StageTimes) -> Iterator[Clip]:
+    group = min(GROUP, plan.clip_frames)
+    if plan.info.is_folder:
+        after = None if place is None else round(place / plan.info.time_base)
+        clips = iter(FolderReader(plan.info, clip_frames=group, segment_frames=count, after=after))
+    else:
+        cut = plan.cut if place is None else replace(plan.cut, start=place)
+        clips = iter(
+            reader_for(
+                plan.info,
+                cut,
+                fields=plan.fields,
+                clean=plan.clean,
+                clip_frames=group,
+                segment_frames=count,
+                hwaccel=plan.hwaccel,
+            )
+        )
+    first = True
+    while count > 0 and (first or time.perf_counter() < times.until):
+        begun = time.perf_counter()
+        clip = next(clips, None)
+        if clip is None:
+            return
+        seconds = time.perf_counter() - begun
+        if first:
+            times.opened += seconds
+        else:
+            times.decode += seconds
+            times.decoded += len(clip.pts)
+        first = False
+        count -= len(clip.pts)
+        yield clip
+
+
+def _places(plan: Plan) -> list[Fraction | None]:
+    """Times of the source to begin at: in the middle of each third, where it can be gone to."""
+    info = plan.info
+    duration = info.duration_seconds
+    if duration is None or (plan.frames or 0) < 3 * FRAMES:
+        return [None]
+    zero = Fraction(info.start_seconds).limit_denominator(1000000)
+    start = plan.cut.start if plan.cut.start is not None else zero
+    end = zero + Fraction(duration).limit_denominator(1000000)
+    if plan.cut.end is not None:
+        end = min(end, plan.cut.end)
+    return [start + (end - start) * (2 * place + 1) / (2 * PLACES) for place in range(PLACES)]
+
+
+def _weigh(path: Path, keys: list[int], others: list[int]) -> None:
+    with opened(path) as container:
+        for packet in container.demux(video=0):
+            if packet.size:
+                (keys if packet.is_keyframe else others).append(packet.size)

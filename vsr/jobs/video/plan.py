@@ -1,0 +1,305 @@
+"""Everything about a job that can be settled before the first frame: checked, frozen, printable."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from vsr.color import ColorSpec
+from vsr.errors import MediaError, OptionsError
+from vsr.infer.device import pick
+from vsr.jobs.pace import network_fps
+from vsr.jobs.video.journal import is_saved, recorded
+from vsr.jobs.work_folder import sweep
+from vsr.media.fields.look import plan_fields
+from vsr.media.fields.plan import FieldPlan
+from vsr.media.limits import check_target_size
+from vsr.media.read.hardware import refusal
+from vsr.media.read.images import is_picture, probe_folder
+from vsr.media.read.probe import MediaInfo, probe
+from vsr.media.read.reader import Reader
+from vsr.media.stall import check_answers
+from vsr.media.streams.packets import Cut
+from vsr.media.streams.stream_mapping import StreamMapping, map_streams
+from vsr.media.write.encoding import Encoding, choose
+from vsr.media.write.writer import Timing, check_opens
+from vsr.models.arch import Upscaler
+from vsr.options import Clean, UpscaleOptions, parse_clean
+from vsr.system import name_problem
+
+Pairs = tuple[tuple[str, str], ...]
+SEGMENT_SECONDS = 5
+LONGER = 2  # times, where each segment is led in by frames that are computed once more
+LEAD_FRAMES = 12
+"""What a network with a memory sees before the first frame of a segment."""
+CLIP_PIXELS = {"cpu": 1 << 18}  # frames are handed on in clips of about this many input pixels
+MAX_CLIP_PIXELS = 1 << 22  # on a GPU, which wants many at once; a CPU's start and end are shorter
+LEAD_IN_SECONDS = Fraction(1, 10)
+"""Of sound that an edit list hides, what decoders need to begin: 80 ms of Opus (RFC 7845, 4.6)."""
+DEFAULT_FPS = "25"
+THREADS, TILING = "encoder_threads", "tiling"
+"""The journal's names for what a run that goes on elsewhere has to keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One video's job. ``source`` says how its planes are read, matrix resolved."""
+
+    info: MediaInfo
+    target: Path
+    source: ColorSpec
+    encoding: Encoding
+    timing: Timing
+    mappings: tuple[StreamMapping, ...]
+    cut: Cut
+    fields: FieldPlan | None
+    clip_frames: int
+    segment_frames: int
+    notes: tuple[str, ...]
+    hwaccel: str | None = None
+    lead_frames: int = 0
+    stall_seconds: float = 0.0
+    """After so long without an answer from the source a run fails; 0 waits for ever."""
+    clean: Clean | None = None
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Streams carried as they are, for people."""
+        return tuple(str(mapping) for mapping in self.mappings if mapping.action == "keep")
+
+    @property
+    def converted(self) -> tuple[str, ...]:
+        """Streams carried in another form, for people."""
+        return tuple(str(mapping) for mapping in self.mappings if mapping.action == "convert")
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """What of the source the target will not hold, for people."""
+        streams = [str(mapping) for mapping in self.mappings if mapping.action == "drop"]
+        return (*streams, *self.encoding.notes, *self.info.lost)
+
+    @property
+    def bounds(self) -> tuple[int | None, int | None]:
+        """The first time of the stretch, and the first one behind it, in units of ``timing``."""
+        return bounds(self.timing.time_base, self.cut)
+
+    @property
+    def frames(self) -> int | None:
+        """How many frames to expect, where the source says."""
+        info = self.info
+        if self.fields is not None:
+            low, high = self.fields.between(*self.bounds, None)
+            return high - low
+        if info.duration_seconds is None:
+            return info.frames
+        total = info.duration_seconds
+        start = max(0.0, float(self.cut.start or 0) - info.start_seconds) if self.cut.start else 0.0
+        end = float(self.cut.end) - info.start_seconds if self.cut.end is not None else total
+        if start == 0.0 and end >= total and info.frames:
+            return info.frames
+        return max(1, round((min(end, total) - start) * float(info.frame_rate)))
+
+
+def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
+    """What can be said of a target's place alone, before anything is opened."""
+    if target.exists() and source.exists() and target.samefile(source):
+        raise OptionsError(f"the target is the source: {target}", hint="give another name")
+    if not target.parent.is_dir():
+        raise MediaError(f"there is no folder {target.parent}", hint="make it first")
+    if not os.access(target.parent, os.W_OK):
+        raise MediaError(f"no permission to write in {target.parent}")
+    if not target.name:
+        raise OptionsError(f"the target needs a name: {target}")
+    if problem := name_problem(target):
+        raise OptionsError(f"{target} cannot be written: {problem}", hint="give another name")
+    if target.resolve() in source.resolve().parents:
+        raise OptionsError(f"the target {target} holds the source", hint="give another folder")
+    if target.is_dir() and target.suffix:
+        raise OptionsError(f"{target} is a folder", hint="give the name of a file in it")
+    if target.is_file() and not target.suffix:
+        raise OptionsError(f"{target} is a file, and a folder of pictures was asked for")
+    if target.is_dir() and any(not is_picture(path) for path in target.iterdir()):
+        raise OptionsError(
+            f"{target} holds more than pictures and will not be replaced",
+            hint="give a new folder",
+        )
+    again = not options.restart and not options.fresh and is_saved(target)
+    if target.exists() and not (options.overwrite or again or _is_empty_folder(target)):
+        sweep(target)
+        raise OptionsError(f"{target} exists already", hint="give --overwrite to replace it")
+
+
+def make_plan(source: Path, target: Path, options: UpscaleOptions, upscaler: Upscaler) -> Plan:
+    """Plan a video, or a folder of frames that becomes one."""
+    check_answers(source, options.stall)
+    if source.is_dir():
+        if options.start is not None or options.end is not None:
+            raise OptionsError("--start and --end are for a video", hint="leave frames out instead")
+        info = probe_folder(
+            source, Fraction(options.fps or DEFAULT_FPS), allow_huge=options.allow_huge
+        )
+    else:
+        if options.fps is not None:
+            raise OptionsError(
+                "--fps is for a folder of frames", hint="a video keeps the times it has"
+            )
+        info = probe(source, allow_huge=options.allow_huge)
+    wanted = options.target_size(info.size, upscaler.scale)
+    check_target_size(wanted, allow_huge=options.allow_huge)
+    place = pick(options.engine.device)
+    pace = network_fps(upscaler, place, info.size) if place.type == "cuda" else None
+    encoding = choose(info, target, wanted, options, pace=pace)
+    threads = recorded(target, THREADS)
+    if threads is not None and not options.fresh and not dict(options.encoder_options):
+        encoding = replace(encoding, options=_with(encoding.options, "threads", str(threads)))
+    cut = cut_of(info, options)
+    fields, notes = fields_of(info, options, cut)
+    timing = Timing(info.time_base, info.frame_rate, info.sample_aspect)
+    if fields is not None:
+        timing = Timing(fields.time_base, fields.frame_rate, info.sample_aspect)
+    check_opens(encoding, timing)
+    clean = parse_clean(options.clean)
+    if clean is not None and info.is_folder:
+        raise OptionsError("--clean is for a video", hint="clean the frames before")
+    if clean is not None:
+        notes += (f"cleaned before the network: {clean.preset}, strength {clean.strength:g}",)
+    hwaccel, note = _hwaccel(info, options)
+    notes += note
+    usual = encoding if pace is None else choose(info, target, wanted, options)
+    if str(encoding) != str(usual):
+        notes += (f"encoded by {encoding}, lest the GPU wait for {usual}: --codec {usual.codec}",)
+    if options.fps is None and info.is_folder:
+        notes += (f"no --fps given: {DEFAULT_FPS} frames a second",)
+    cut = cut_of(info, options)
+    if info.hides_early and cut.start is None and encoding.container in ("matroska", "webm"):
+        cut = replace(cut, sound=-LEAD_IN_SECONDS)  # these know no edit lists, to hide it again
+    if cut.shift < 0:
+        notes += (f"its times begin at {float(cut.shift):.3f} s: all are moved to begin at 0",)
+    if encoding.size != wanted:
+        notes += (f"the size was rounded from {wanted} to {encoding.size} for {encoding.pix_fmt}",)
+    return Plan(
+        info=info,
+        target=target,
+        source=info.color.resolved(info.size.height),
+        encoding=encoding,
+        timing=timing,
+        mappings=() if info.is_folder else map_streams(info, encoding.container),
+        cut=cut,
+        fields=fields,
+        clip_frames=_clip_frames(info, options),
+        segment_frames=_segment_frames(timing, upscaler),
+        notes=notes,
+        hwaccel=hwaccel,
+        lead_frames=LEAD_FRAMES if upscaler.state_channels else 0,
+        stall_seconds=options.stall,
+        clean=clean,
+    )
+
+
+def _segment_frames(timing: Timing, upscaler: Upscaler) -> int:
+    longer = LONGER if upscaler.state_channels else 1
+    return max(1, round(longer * SEGMENT_SECONDS * timing.frame_rate))
+
+
+def _clip_frames(info: MediaInfo, options: UpscaleOptions) -> int:
+    pixels = CLIP_PIXELS.get(pick(options.engine.device).type, MAX_CLIP_PIXELS)
+    return max(1, min(16, pixels // info.size.pixels))
+
+
+def _hwaccel(info: MediaInfo, options: UpscaleOptions) -> tuple[str | None, tuple[str, ...]]:
+    """The GPU that decodes, and what to tell where the one that was meant does not."""
+    place = pick(options.engine.device)
+    if options.hwaccel == "off" or info.is_folder or place.type != "cuda":
+        return None, ()
+    name = f"cuda:{place.index or 0}"
+    reason = refusal(info, name)
+    return (None, (f"decoded on the CPU: {name} does not ({reason})",)) if reason else (name, ())
+
+
+def fields_of(
+    info: MediaInfo, options: UpscaleOptions, cut: Cut
+) -> tuple[FieldPlan | None, tuple[str, ...]]:
+    """What is to be done about fields, and what to tell of it."""
+    first, last = bounds(info.time_base, cut)
+    return plan_fields(
+        info, deinterlace=options.deinterlace, ivtc=options.ivtc, first=first, last=last
+    )
+
+
+def cut_of(info: MediaInfo, options: UpscaleOptions) -> Cut:
+    """--start and --end count from the first moment of the source, as players show it."""
+    zero = Fraction(info.start_seconds).limit_denominator(1000000)
+    begin = _begin(info, zero)
+    if options.start is None and options.end is None:
+        return Cut(shift=begin)
+    start = Fraction(options.start).limit_denominator(1000000) if options.start else None
+    end = None if options.end is None else Fraction(options.end).limit_denominator(1000000)
+    if info.duration_seconds is not None and start is not None and start >= info.duration_seconds:
+        raise OptionsError(
+            f"--start {float(start):g} lies behind the end, at {info.duration_seconds:.3f} s"
+        )
+    # One shift for every stream, whole in the video's time base, or frames and sound would part.
+    shift = begin if start is None else round((zero + start) / info.time_base) * info.time_base
+    return Cut(
+        start=None if start is None else zero + start,
+        end=None if end is None else zero + end,
+        shift=shift,
+    )
+
+
+def _begin(info: MediaInfo, zero: Fraction) -> Fraction:
+    """What is taken off every time so that none lies below 0, which containers cannot say.
+
+    Times are below 0 where a transport stream's clock wrapped, and FFmpeg counts back from there.
+    """
+    if info.first >= 0 or info.hides_early:
+        return Fraction(0)
+    return min(Fraction(info.first), zero / info.time_base // 1) * info.time_base
+
+
+def _with(pairs: Pairs, key: str, value: str) -> Pairs:
+    return tuple({**dict(pairs), key: value}.items())
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def reader_for(
+    info: MediaInfo,
+    cut: Cut,
+    *,
+    fields: FieldPlan | None,
+    clip_frames: int,
+    clean: Clean | None = None,
+    segment_frames: int = 1 << 30,
+    after: int | None = None,
+    hwaccel: str | None = None,
+    before: int | None = None,
+    lead_frames: int = 0,
+) -> Reader:
+    """The reader of what of a video's stretch lies behind ``after`` and before ``before``."""
+    first, last = bounds(info.time_base if fields is None else fields.time_base, cut)
+    ends = [end for end in (last, before) if end is not None]
+    return Reader(
+        info,
+        clip_frames=clip_frames,
+        segment_frames=segment_frames,
+        fields=fields,
+        clean=clean,
+        first=first,
+        last=min(ends, default=None),
+        after=after,
+        hwaccel=hwaccel,
+        lead_frames=lead_frames,
+    )
+
+
+def bounds(base: Fraction, cut: Cut) -> tuple[int | None, int | None]:
+    """The first time of a cut, and the first one behind it, in units of a time base."""
+    return (
+        None if cut.start is None else -(-cut.start // base),
+        None if cut.end is None else -(-cut.end // base),
+    )

@@ -1,0 +1,308 @@
+"""From clips to segments: the pipeline of a run, and where it is cut. It keeps no journal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from vsr.events import Advanced, EventSink
+from vsr.infer.engine import Engine
+from vsr.infer.reuse import FrameComparison
+from vsr.jobs.video.plan import Plan, reader_for
+from vsr.media.clip import Clip
+from vsr.media.read.images import FolderReader
+from vsr.media.read.lead_in import LeadIn
+from vsr.media.read.reader import Reader
+from vsr.media.write.writer import Segment, SegmentWriter
+from vsr.options import EngineOptions
+from vsr.pipeline import Pipeline, Waits
+from vsr.system import processors
+
+STAGES = ("decode", "enlarge", "encode")
+
+
+class FramesDiffer(Exception):  # no failure: the file is gone through in order then
+    """The frames of a stretch are not those that the container claims, or cannot be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A stretch of a plan to be made, by whoever gets it: nothing else has to be known.
+
+    It holds the frames behind ``after`` and before ``before``; ``times`` are what they should be,
+    ``None`` where that is not known. ``index`` is the number of its first segment. Files are named
+    with ``mark``, so that no two attempts share one. ``lead_in`` are the times of the frames up to
+    ``after`` that a network with a memory sees first; ``lead_after`` is that of the frame before.
+    """
+
+    plan: Plan
+    folder: Path
+    engine: EngineOptions
+    index: int = 0
+    after: int | None = None
+    before: int | None = None
+    times: tuple[int, ...] | None = None
+    mark: str = ""
+    lead_in: tuple[int, ...] = ()
+    lead_after: int | None = None
+
+    def segment_path(self, index: int) -> Path:
+        """Where a segment is written."""
+        return self.folder / f"{index:06d}{self.mark}.{self.plan.encoding.entry.segment}"
+
+    def segment_times(self, index: int) -> tuple[int, ...] | None:
+        """The times that a segment should have."""
+        size = self.plan.segment_frames
+        low = (index - self.index) * size
+        return None if self.times is None else self.times[low : low + size]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStats:
+    """What was met on the way. ``waited_seconds`` are the stages', of ``seconds`` in all."""
+
+    damaged: int = 0
+    jumps: int = 0
+    repaired: int = 0
+    converted: int = 0
+    mended: int = 0
+    seconds: float = 0.0
+    waited_seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __add__(self, other: RunStats) -> RunStats:
+        """Both, one after the other."""
+        first, second = self.waited_seconds, other.waited_seconds
+        return RunStats(
+            self.damaged + other.damaged,
+            self.jumps + other.jumps,
+            self.repaired + other.repaired,
+            self.converted + other.converted,
+            self.mended + other.mended,
+            self.seconds + other.seconds,
+            (first[0] + second[0], first[1] + second[1], first[2] + second[2]),
+        )
+
+
+@dataclass(slots=True)
+class SegmentSink:
+    """The pipeline's sink: cuts the stream of clips into segments, and hands each on."""
+
+    task: Task
+    reader: Reader | FolderReader
+    on_event: EventSink
+    on_segment: Callable[[Segment], None]
+    worker: str = ""
+    waits: Callable[[], Waits] | None = None
+    frames: int = 0
+    _index: int = field(init=False)
+    _writer: SegmentWriter | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._index = self.task.index
+
+    def write(self, clip: Clip) -> None:
+        """Encode a clip, and close the segment that is full with it. A lead-in is not written."""
+        plan = self.task.plan
+        if clip.lead_in:
+            return
+        if self._writer is None:
+            path = self.task.segment_path(self._index)
+            self._writer = SegmentWriter(self._index, path, plan.encoding, plan.timing)
+        self._writer.write(clip)
+        self.frames += len(clip.pts)
+        stage = "" if self.waits is None else STAGES[self.waits().slowest]
+        self.on_event(Advanced(len(clip.pts), stage, self.worker))
+        if self._writer.frames >= plan.segment_frames:
+            self.close_segment()
+
+    def close_segment(self) -> None:
+        """Put what was written on the disk, and hand it on."""
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        with writer:
+            segment = writer.finish()
+        expected = self.task.segment_times(segment.index)
+        if expected is not None and (segment.shown != expected or _odd(self.reader)):
+            segment.path.unlink(missing_ok=True)
+            raise FramesDiffer
+        self._index += 1
+        self.on_segment(segment)
+
+    def abandon(self) -> None:
+        """Drop the half-written segment."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with writer:
+                pass
+
+
+def make(
+    task: Task,
+    engine: Engine,
+    on_event: EventSink,
+    on_segment: Callable[[Segment], None],
+    worker: str = "",
+) -> RunStats:
+    """Make the segments of a task, each handed on as it is finished. Raises what a stage raised.
+
+    :class:`FramesDiffer` where the frames that come are not the ones that the task names.
+    """
+    plan = on_device(task.plan, engine.placement.device)
+    task = replace(task, plan=plan)
+    begun, mended = time.perf_counter(), engine.mended
+    reader = reader_of(
+        plan,
+        after=task.lead_after if task.lead_in else task.after,
+        before=task.before,
+        lead_frames=len(task.lead_in),
+    )
+    sink = SegmentSink(task, reader, on_event, on_segment, worker)
+    clips = clips_of(plan, reader, given=len(task.lead_in), reuse=engine.options.reuse)
+    pipeline = Pipeline(
+        _checked(clips, task),
+        enlarger(plan, engine),
+        lambda made: sink.write(made()),
+        check=lambda: reader.timer.check(plan.info.path, plan.stall_seconds),
+    )
+    sink.waits = pipeline.waits
+    try:
+        waits = pipeline.run()
+        sink.close_segment()
+    finally:
+        sink.abandon()
+    if task.times is not None and sink.frames != len(task.times):
+        raise FramesDiffer
+    return RunStats(
+        damaged=reader.damaged,
+        jumps=reader.jumps,
+        repaired=reader.repaired,
+        converted=reader.converted,
+        mended=engine.mended - mended,
+        seconds=time.perf_counter() - begun,
+        waited_seconds=(waits.read_seconds, waits.work_seconds, waits.write_seconds),
+    )
+
+
+def on_device(plan: Plan, device: torch.device) -> Plan:
+    """The plan for whoever computes on a device: what decodes or encodes on a GPU does so there.
+
+    A plan is made where the first of several GPUs is; what is encoded does not depend on the card.
+    """
+    if device.type != "cuda":
+        return plan
+    index = str(device.index or 0)
+    encoding = plan.encoding
+    if encoding.entry.encoder.endswith("_nvenc") and "gpu" not in dict(encoding.options):
+        encoding = replace(encoding, options=(*encoding.options, ("gpu", index)))
+    hwaccel = None if plan.hwaccel is None else f"cuda:{index}"
+    return replace(plan, hwaccel=hwaccel, encoding=encoding)
+
+
+def enlarger(plan: Plan, engine: Engine) -> Callable[[Clip], Callable[[], Clip]]:
+    """The pipeline's middle stage. No clip has frames of two segments.
+
+    What it gives waits for the clip made: the last stage's work, as the next one is computed then.
+    """
+    done, led_in = 0, False
+
+    def enlarge(clip: Clip) -> Callable[[], Clip]:
+        nonlocal done, led_in
+        if done % plan.segment_frames == 0 and not led_in:
+            engine.forget()  # a segment is the same whoever makes it, and whatever was made before
+        led_in = clip.lead_in
+        encoding = plan.encoding
+        pending = engine.begin(
+            clip.planes, plan.source, encoding.color, encoding.size, clip.motion, clip.changed
+        )
+        if clip.lead_in:
+            shown = replace(clip, planes=(), motion=None)
+            return lambda: shown
+        done += len(clip.pts)
+        times = clip.pts, clip.durations, clip.time_base  # the planes need not live on
+        return lambda: Clip(pending.wait(), encoding.color, *times)
+
+    return enlarge
+
+
+def clips_of(
+    plan: Plan, reader: Iterable[Clip], *, given: int = 0, reuse: int | None = None
+) -> Iterable[Clip]:
+    """What a reader gives, with motion and lead-ins where the plan's network has a memory.
+
+    For others frames are compared, where a tolerance is given for ``reuse``: in the thread that
+    reads, so that the engine's need not. The first ``given`` frames are the lead-in of the first
+    segment.
+    """
+    if not plan.lead_frames:
+        return reader if reuse is None else _compared(reader, reuse, plan.segment_frames)
+    return LeadIn(
+        reader,
+        lead_frames=plan.lead_frames,
+        segment_frames=plan.segment_frames,
+        given=given,
+        threads=processors(),
+    )
+
+
+def _compared(clips: Iterable[Clip], tolerance: int, segment_frames: int) -> Iterator[Clip]:
+    """Clips with what changed in each frame; every segment begins anew."""
+    comparison, count = FrameComparison(tolerance), 0
+    for clip in clips:
+        if count % segment_frames == 0:
+            comparison.forget()
+        planes, changed = comparison.next(clip.planes)
+        yield replace(clip, planes=planes, changed=tuple(changed))
+        count += len(clip.pts)
+
+
+def _checked(clips: Iterable[Clip], task: Task) -> Iterator[Clip]:
+    """The clips, once those that lead in turn out to be the ones that the task names."""
+    expected = list(task.lead_in)
+    for clip in clips:
+        if clip.lead_in and expected:
+            if list(clip.pts) != expected[: len(clip.pts)]:
+                raise FramesDiffer
+            del expected[: len(clip.pts)]
+        elif expected:
+            raise FramesDiffer
+        yield clip
+
+
+def reader_of(
+    plan: Plan, *, after: int | None = None, before: int | None = None, lead_frames: int = 0
+) -> Reader | FolderReader:
+    """A reader of the frames of a plan that lie behind ``after`` and before ``before``.
+
+    The first ``lead_frames`` of them are counted to no segment.
+    """
+    if plan.info.is_folder:
+        return FolderReader(
+            plan.info,
+            clip_frames=plan.clip_frames,
+            segment_frames=plan.segment_frames,
+            after=after,
+            before=before,
+            lead_frames=lead_frames,
+        )
+    return reader_for(
+        plan.info,
+        plan.cut,
+        fields=plan.fields,
+        clean=plan.clean,
+        clip_frames=plan.clip_frames,
+        segment_frames=plan.segment_frames,
+        after=after,
+        before=before,
+        hwaccel=plan.hwaccel,
+        lead_frames=lead_frames,
+    )
+
+
+def _odd(reader: Reader | FolderReader) -> bool:
+    """Whether what was read may look otherwise to one who begins elsewhere."""
+    return bool(reader.damaged or reader.jumps or reader.repaired)

@@ -1,0 +1,257 @@
+"""Frames worth learning from, out of videos: decoded twice, first to look, then to write."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vsr.errors import DataError, MediaError
+from vsr.events import Advanced, EventSink, Saved, Started, Warned, ignore
+from vsr.media.extract.selection import (
+    ExtractOptions,
+    ExtractReport,
+    FrameMeasurements,
+    SceneFrame,
+    choose,
+    crop_places,
+    measure_frame,
+    spread,
+)
+from vsr.media.extract.sheet import Pixels, sheet, write_png
+from vsr.media.extract.stills import Picture, luma_of, rgb_of, upright
+from vsr.media.fields.look import plan_fields
+from vsr.media.fields.plan import FieldPlan
+from vsr.media.read.probe import MediaInfo, probe
+from vsr.media.read.reader import Reader
+from vsr.system import replace_file
+from vsr.unexpected import as_failure
+
+INDEX = "frames.jsonl"
+SHEET = "sheet.png"
+SHEET_COLUMNS, SHEET_ROWS, SHEET_WIDTH = 6, 8, 192
+
+
+@dataclass(frozen=True, slots=True)
+class _Film:
+    info: MediaInfo
+    name: str
+    fields: FieldPlan | None
+    frames: int
+    chosen: list[SceneFrame]
+
+    @property
+    def time_base(self) -> Fraction:
+        """The unit of its frames' times."""
+        return self.info.time_base if self.fields is None else self.fields.time_base
+
+
+def extract(options: ExtractOptions, on_event: EventSink = ignore) -> ExtractReport:
+    """Write pictures, ``frames.jsonl`` and a contact sheet to ``options.out``.
+
+    Raises :class:`MediaError` for a video that cannot be read, if it is the only one; of several,
+    it is told and left out, whatever went wrong with it. Raises :class:`DataError` when no frame is
+    worth learning from.
+    """
+    _prepare(options)
+    films: list[_Film] = []
+    for number, path in enumerate(options.videos):
+        try:
+            films.append(_looked_at(path, number, films, options, on_event))
+        except Exception as error:  # what is wrong with one of several films is no other's concern
+            if len(options.videos) == 1:
+                raise
+            on_event(Warned(f"left out: {as_failure(error, path, options.out).message}"))
+    films = _spread(films, options.most)
+    lines: list[dict[str, object]] = []
+    thumbs: list[Pixels] = []
+    for film in films:
+        lines += _written(film, options, thumbs, on_event)
+    count = sum("file" in line for line in lines)
+    left = Counter(
+        "like another" if choice.left.startswith("like") else choice.left
+        for film in films
+        for choice in film.chosen
+        if choice.left
+    )
+    if not count:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in left.most_common())
+        raise DataError(
+            f"not one frame of {', '.join(path.name for path in options.videos)} "
+            f"is worth learning from ({reasons or 'none could be read'})",
+            hint="give longer, sharper or brighter videos, or a smaller --size",
+        )
+    if options.most is not None and count < options.most:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in left.most_common())
+        each = "of each scene" if options.every is None else f"for {options.every:g} s of a scene"
+        on_event(
+            Warned(
+                f"{count} pictures, and up to {options.most} were asked for: one {each} was looked "
+                f"for, and left out were {reasons or 'none'}"
+            )
+        )
+    _write_index(options.out / INDEX, lines)
+    rows = [thumbs[at : at + SHEET_COLUMNS] for at in range(0, len(thumbs), SHEET_COLUMNS)]
+    write_png(options.out / SHEET, sheet(rows[:SHEET_ROWS], (f"{count} frames",)))
+    on_event(Saved(options.out / INDEX))
+    return ExtractReport(
+        out=options.out,
+        frames=count,
+        looked_at=sum(film.frames for film in films),
+        scenes=sum(len({choice.scene for choice in film.chosen}) for film in films),
+        left=dict(left),
+        sheet=options.out / SHEET,
+    )
+
+
+def _prepare(options: ExtractOptions) -> None:
+    """Make the folder; remove what an earlier extraction wrote, if that was asked for."""
+    index = options.out / INDEX
+    if index.exists():
+        if not options.overwrite:
+            raise MediaError(
+                f"{options.out} already holds extracted frames",
+                hint="choose another folder, or give --overwrite",
+            )
+        for line in index.read_text(encoding="utf-8").splitlines():
+            name = json.loads(line).get("file")
+            if name is not None:
+                (options.out / Path(name).name).unlink(missing_ok=True)
+        index.unlink()
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"cannot make {options.out}: {error.strerror}") from error
+
+
+def _looked_at(
+    path: Path, number: int, films: list[_Film], options: ExtractOptions, on_event: EventSink
+) -> _Film:
+    info = probe(path)
+    fields, _ = plan_fields(info, each=True)
+    on_event(Started(path, options.out, info.frames, info.size, info.size))
+    looks: list[FrameMeasurements] = []
+    for clip in Reader(info, clip_frames=8, fields=fields):
+        for place, pts in enumerate(clip.pts):
+            seconds = float(pts * clip.time_base)
+            looks.append(measure_frame(luma_of(clip, place), pts, seconds))
+        on_event(Advanced(len(clip.pts), "look"))
+    name = path.stem.replace("+", "-")
+    if any(film.name == name for film in films):
+        name = f"{name}-{number}"
+    chosen = choose(looks, every=options.every, burst=options.burst)
+    return _Film(info, name, fields, len(looks), chosen)
+
+
+def _spread(films: list[_Film], most: int | None) -> list[_Film]:
+    """``most`` over all films together."""
+    spared = iter(spread([choice for film in films for choice in film.chosen], most))
+    return [
+        _Film(
+            film.info,
+            film.name,
+            film.fields,
+            film.frames,
+            [next(spared) for _ in film.chosen],
+        )
+        for film in films
+    ]
+
+
+def _written(
+    film: _Film, options: ExtractOptions, thumbs: list[Pixels], on_event: EventSink
+) -> Iterator[dict[str, object]]:
+    """Decode again, write what was chosen; one line for each picture and each part left out."""
+    taken = [choice for choice in film.chosen if not choice.left]
+    wanted = {
+        pts: (choice, offset)
+        for choice in taken
+        for offset, pts in enumerate((choice.frame.pts, *choice.following))
+    }
+    places: dict[int, list[tuple[int, int]]] = {}
+    last = max(wanted, default=None)
+    for clip in Reader(film.info, clip_frames=8, fields=film.fields):
+        if last is None or clip.pts[0] > last:
+            break
+        for place, pts in enumerate(clip.pts):
+            if pts not in wanted:
+                continue
+            choice, offset = wanted[pts]
+            picture = upright(rgb_of(clip, place), film.info)
+            if not offset:
+                places[choice.frame.pts] = _corners(picture, options)
+                thumbs.append(_thumb(picture))
+            for y, x in places[choice.frame.pts]:
+                path = _path(film, choice, options, (y, x), offset)
+                crop = (
+                    picture
+                    if options.size is None
+                    else picture[y : y + options.size, x : x + options.size]
+                )
+                write_png(path, crop)
+                yield _line(film, choice, path, crop, pts)
+        on_event(Advanced(len(clip.pts), "write"))
+    for choice in film.chosen:
+        if choice.left:
+            yield {
+                "video": film.info.path.name,
+                "seconds": round(choice.frame.seconds, 3),
+                "scene": choice.scene,
+                "left": choice.left,
+            }
+
+
+def _corners(picture: Picture, options: ExtractOptions) -> list[tuple[int, int]]:
+    if options.size is None:
+        return [(0, 0)]
+    peak = 255 if picture.dtype == np.uint8 else 65535
+    return crop_places(
+        (picture[..., 1] / np.float32(peak)).astype(np.float32), options.size, options.crops
+    )
+
+
+def _path(
+    film: _Film, choice: SceneFrame, options: ExtractOptions, corner: tuple[int, int], offset: int
+) -> Path:
+    where = f"-{corner[1]}x{corner[0]}" if options.size is not None else ""
+    after = f"+{offset}" if offset else ""
+    name = f"{film.name}-{round(choice.frame.seconds * 1000):08d}{where}{after}.png"
+    return options.out / name
+
+
+def _line(
+    film: _Film, choice: SceneFrame, path: Path, crop: Picture, pts: int
+) -> dict[str, object]:
+    return {
+        "file": path.name,
+        "video": film.info.path.name,
+        "pts": pts,
+        "seconds": round(float(pts * film.time_base), 3),
+        "scene": choice.scene,
+        "size": [crop.shape[1], crop.shape[0]],
+        "sharpness": round(choice.frame.sharpness, 4),
+        "blockiness": round(choice.frame.blockiness, 3),
+    }
+
+
+def _thumb(picture: Picture) -> Pixels:
+    shown = picture if picture.dtype == np.uint8 else (picture >> 8).astype(np.uint8)
+    height = max(1, round(shown.shape[0] * SHEET_WIDTH / shown.shape[1]))
+    return np.asarray(
+        cv2.resize(shown, (SHEET_WIDTH, height), interpolation=cv2.INTER_AREA), np.uint8
+    )
+
+
+def _write_index(path: Path, lines: list[dict[str, object]]) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        replace_file(part, path)
+    except OSError as error:
+        raise MediaError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,51 @@
+"""Find the times of a video's frames from its packets, without decoding."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from av.format import Flags
+
+from vsr.errors import MediaError
+from vsr.media.files import opened
+from vsr.media.read.probe import MediaInfo
+
+REORDER = 16  # frames that a decoder may hold back (H.264 and H.265 both allow so many)
+
+
+def frame_times(
+    info: MediaInfo, *, first: int | None = None, last: int | None = None
+) -> tuple[int, ...] | None:
+    """Presentation times, rising, of the frames that a reader with the same bounds should give.
+
+    ``None`` where packets do not tell: times that are missing, double, fall back or may begin anew,
+    and files that break off. It is what the container claims: whoever decodes has to compare.
+    """
+    kind = av.ContainerFormat(info.container.split(",")[0], "r")
+    if kind.flags & Flags.ts_discont.value:
+        return None
+    claimed: list[int] = []
+    try:
+        with opened(info.path) as container:
+            for packet in container.demux(container.streams[info.video]):
+                if not packet.size or packet.is_discard:  # the flush, and what an edit list cuts
+                    continue
+                if packet.pts is None:
+                    return None
+                claimed.append(packet.pts)
+    except (MediaError, FFmpegError):
+        return None
+    order = np.argsort(claimed, kind="stable")
+    times = np.asarray(claimed, dtype=np.int64)[order]
+    if np.any(np.diff(times) <= 0) or np.any(np.abs(order - np.arange(len(order))) > REORDER):
+        return None
+    if info.hides_early and len(times) and times[0] < 0:  # as the reader does: timestamps.shown()
+        hidden = int(np.searchsorted(times, 0))
+        at_zero = hidden < len(times) and times[hidden] > 0
+        times = np.concatenate([np.zeros(int(at_zero), np.int64), times[hidden:]])
+    if not len(times):
+        return None
+    low = times[0] if first is None else first
+    kept = times[(times >= low) & (times < (times[-1] + 1 if last is None else last))]
+    return tuple(int(time) for time in kept)

@@ -1,0 +1,1 @@
+"""Joining segments, and carrying every other stream of the source across."""

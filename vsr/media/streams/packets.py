@@ -1,0 +1,182 @@
+"""Iterate over the target's packets: encoded video with new decoding times, and other streams."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import cast
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from vsr.media.files import ReadFault, is_storage_fault, opened
+from vsr.media.streams.stream_mapping import StreamMapping
+from vsr.media.streams.text import Line, encoded, merged, plain_text
+from vsr.media.write.writer import Segment, Timing
+
+FALL_SECONDS = Fraction(1, 4)  # further back than this is another beginning, not disorder
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The stretch of the source that is kept, in seconds, and what is taken off every time.
+
+    Sound that ends before ``sound`` stays out, wherever the stretch begins.
+    """
+
+    start: Fraction | None = None
+    end: Fraction | None = None
+    shift: Fraction = Fraction(0)
+    sound: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimedPacket:
+    """A packet ready to be muxed, ordered by its time in seconds."""
+
+    seconds: float
+    order: int
+    packet: av.Packet[Stream]
+
+    def __lt__(self, other: TimedPacket) -> bool:
+        return (self.seconds, self.order) < (other.seconds, other.order)
+
+
+def video_packets(
+    segments: Sequence[Segment], timing: Timing, video: VideoStream, cut: Cut
+) -> Iterator[TimedPacket]:
+    """Every segment's packets with decoding times made anew.
+
+    Each encoder began its decoding times before its first frame; joined, they would run back. With
+    B-frames reordered by at most n, the n-th last presentation time is a valid decoding time.
+    """
+    base = timing.time_base
+    reorder = max(segment.reorder for segment in segments)
+    shift = round(cut.shift / base)
+    shown: list[int] = []  # the presentation times that decoding times are still to be made of
+    for number, segment in enumerate(segments):
+        following = segments[number + 1].shown[0] if number + 1 < len(segments) else None
+        ordered = list(segment.shown)
+        step = ordered[1] - ordered[0] if len(ordered) > 1 else 1
+        if not number:
+            shown = [ordered[0] - step * (reorder - place) for place in range(reorder)]
+        shown += ordered
+        ends = dict(pairwise(ordered))
+        final = following if following is not None else ordered[-1] + segment.last_duration
+        for packet, time in zip(_packets(segment), segment.coded, strict=True):
+            packet.pts, packet.dts = time - shift, shown.pop(0) - shift
+            packet.duration = max(0, ends.get(time, final) - time)
+            packet.time_base = base
+            packet.stream = video
+            yield TimedPacket(float(packet.dts * base), 0, cast("av.Packet[Stream]", packet))
+
+
+def _packets(segment: Segment) -> Iterator[av.Packet[VideoStream]]:
+    with opened(segment.path) as container:
+        for packet in container.demux(container.streams.video[0]):
+            if packet.size:
+                yield packet
+
+
+def carried_packets(
+    source: InputContainer,
+    added: dict[int, Stream],
+    cut: Cut,
+    retimed: Counter[int],
+    *,
+    ends_at: int | None = None,
+) -> Iterator[TimedPacket]:
+    """Every packet of the streams that are carried as they are, in the source's order.
+
+    ``retimed`` counts, by stream, packets whose times did not rise and had to be moved. Raises
+    :class:`ReadFault` where the system cannot read on, but not at the byte ``ends_at``: there the
+    file breaks off.
+    """
+    streams = [
+        source.streams[index]
+        for index, stream in added.items()
+        if stream.type != "attachment" and source.streams[index].type != "attachment"
+    ]
+    if not streams:
+        return
+    last: dict[int, int] = {}
+    ends: dict[int, int] = {}
+    joins: dict[int, int] = {}
+    seconds, place = float("-inf"), 0
+    packets = source.demux(*streams)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except FFmpegError as error:  # a file that breaks off: the reader has counted it
+            if is_storage_fault(error) and place != ends_at:
+                raise ReadFault(place) from error
+            return
+        place = max(place, packet.pos or 0)
+        index = packet.stream_index
+        stamp = packet.pts if packet.dts is None else packet.dts
+        picture = bool(packet.stream.disposition & Disposition.attached_pic)
+        if not packet.size or (stamp is None and not picture) or index not in added:
+            continue
+        if stamp is not None and not picture and source.streams[index].type != "subtitle":
+            # As the reader does for frames: what begins anew goes on where the stream ended.
+            stamp += joins.get(index, 0)
+            if stamp < ends.get(index, stamp) - FALL_SECONDS / packet.time_base:
+                joins[index] = joins.get(index, 0) + ends[index] - stamp
+                stamp = ends[index]
+            ends[index] = max(ends.get(index, stamp), stamp + (packet.duration or 0))
+            packet.pts = None if packet.pts is None else packet.pts + joins.get(index, 0)
+        time = (stamp or 0) * packet.time_base
+        if not picture and not _inside(time, cut):
+            continue
+        over = time + (packet.duration or 0) * packet.time_base
+        sound = source.streams[index].type == "audio"
+        if sound and cut.sound is not None and over < cut.sound:
+            continue
+        shift = 0 if picture else round(cut.shift / packet.time_base)
+        packet.pts = None if packet.pts is None else packet.pts - shift
+        # Decoding times must rise, and a source's may not; lines of text may share a moment.
+        asked = (stamp or 0) - shift
+        least = last.get(index, asked - 1) + (source.streams[index].type in ("audio", "video"))
+        packet.dts = last[index] = max(asked, least)
+        if packet.dts != asked:
+            retimed[index] += 1
+            if packet.pts is not None and source.streams[index].type != "video":
+                packet.pts = max(packet.pts, packet.dts)
+        packet.stream = added[index]
+        seconds = max(seconds, float(time - cut.shift))
+        yield TimedPacket(seconds, 1 + index, packet)
+
+
+def text_packets(
+    source: InputContainer, added: Stream, mapping: StreamMapping, cut: Cut
+) -> Iterator[TimedPacket]:
+    """A text stream in another codec's form. Its lines are few: they are read at once."""
+    stream = source.streams[mapping.stream.index]
+    base = stream.time_base or Fraction(1, 1000)
+    shift = round(cut.shift / base)
+    lines: list[Line] = []
+    for packet in source.demux(stream):
+        if packet.pts is None or not _inside(packet.pts * base, cut):
+            continue
+        text = plain_text(bytes(packet), mapping.stream.codec).strip() if packet.size else ""
+        if text:  # MP4 fills the gaps between lines with empty ones
+            start = packet.pts - shift
+            lines.append(Line(start, start + max(1, packet.duration or 0), text))
+    for line in merged(lines) if mapping.codec == "mov_text" else lines:
+        packet = av.Packet(encoded(line.text, mapping.codec))
+        packet.pts = packet.dts = line.start
+        packet.duration, packet.time_base = line.end - line.start, base
+        packet.stream = added
+        yield TimedPacket(float(line.start * base), 1 + mapping.stream.index, packet)
+
+
+def _inside(time: Fraction, cut: Cut) -> bool:
+    return (cut.start is None or time >= cut.start) and (cut.end is None or time < cut.end)

@@ -1,0 +1,1 @@
+"""Training data: pictures and frame sequences, and the batches that are made of them."""

@@ -1,0 +1,168 @@
+"""Films to learn from: stretches of consecutive frames of videos and of numbered pictures."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vsr.errors import DataError, VsrError
+from vsr.training.data.pictures import LeftOut, Picture, Pixels, read
+from vsr.training.degrade.base import Frames
+
+STRETCH = 15  # frames
+STRETCHES = 40  # of one video
+THUMB, ALIKE = 32, 0.7
+"""Side of the thumbnails by which pictures are told for neighbours, and their least correlation."""
+SHORT = 60
+"""Frames up to which a video is one stretch."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameSequence:
+    """(t, h, w, 3) RGB of consecutive frames. ``scene`` names what must be held out together."""
+
+    name: str
+    scene: str
+    frames: Frames
+
+
+def films_of(
+    videos: Sequence[Path], pictures: Sequence[Picture], room: int
+) -> tuple[list[FrameSequence], list[Picture], list[LeftOut]]:
+    """Stretches of the videos and of runs of numbered pictures, in ``room`` bytes at most.
+
+    Also the pictures that are no part of a run, and the videos that cannot be read.
+    """
+    films: list[FrameSequence] = []
+    left_out: list[LeftOut] = []
+    runs, single = numbered(pictures)
+    used = 0
+    for run in runs:
+        for start in range(0, len(run), STRETCH):
+            part = run[start : start + STRETCH]
+            frames = [] if used > room else [read(picture.path) for picture in part]
+            if len(frames) < 2 or not all(map(follows, frames[1:], frames)):
+                single += part
+                continue
+            films.append(
+                FrameSequence(part[0].path.stem, str(run[0].path.parent), np.stack(frames))
+            )
+            used += films[-1].frames.nbytes
+    share = max(0, room - used) // max(1, len(videos))
+    for path in videos:
+        try:
+            for number, frames in enumerate(_stretches(path, share)):
+                films.append(FrameSequence(f"{path.stem} {number}", scene_of(path), frames))
+        except VsrError as error:
+            left_out.append(LeftOut(path, error.message))
+    return films, single, left_out
+
+
+def scene_of(path: Path) -> str:
+    """What a video is a part of: ``name_3.mp4`` is of the same scene as ``name_4.mp4``."""
+    stem, mark, number = path.stem.rpartition("_")
+    return stem if mark and number.isdigit() else path.stem
+
+
+def numbered(pictures: Sequence[Picture]) -> tuple[list[list[Picture]], list[Picture]]:
+    """Runs of three pictures or more of one folder, name and size with numbers that follow."""
+    groups: dict[tuple[object, ...], list[tuple[int, Picture]]] = defaultdict(list)
+    single: list[Picture] = []
+    for picture in pictures:
+        match = re.fullmatch(r"(.*?)(\d+)", picture.path.stem)
+        if match is None:
+            single.append(picture)
+            continue
+        key = (picture.path.parent, match[1], picture.path.suffix, picture.size)
+        groups[key].append((int(match[2]), picture))
+    runs: list[list[Picture]] = []
+    for group in groups.values():
+        group.sort(key=lambda item: item[0])
+        run = [group[0][1]]
+        for (last, _), (number, picture) in pairwise(group):
+            if number != last + 1:
+                runs.append(run)
+                run = []
+            run.append(picture)
+        runs.append(run)
+    single += [picture for run in runs if len(run) < 3 for picture in run]
+    return [run for run in runs if len(run) >= 3], single
+
+
+def hold_out(
+    films: Sequence[FrameSequence], seed: int
+) -> tuple[list[FrameSequence], list[FrameSequence]]:
+    """Films to learn from, and some of whole scenes to measure on: a tenth, eight at most."""
+    scenes = sorted({film.scene for film in films})
+    if len(scenes) < 3:
+        return list(films), list(films[:2])
+    count = max(1, min(8, len(scenes) // 9))
+    chosen = np.random.default_rng([seed, 2]).permutation(len(scenes))[:count]
+    held = {scenes[int(index)] for index in chosen}
+    measured: dict[str, FrameSequence] = {}
+    for film in films:
+        if film.scene in held:
+            measured.setdefault(film.scene, film)
+    return [film for film in films if film.scene not in held], list(measured.values())
+
+
+def follows(frame: Pixels, before: Pixels) -> bool:
+    """Whether two pictures look like neighbours of a film, and not like two photographs."""
+    small = [
+        cv2.resize(one, (THUMB, THUMB), interpolation=cv2.INTER_AREA).astype(np.float64).ravel()
+        for one in (frame, before)
+    ]
+    one, two = (pixels - pixels.mean() for pixels in small)
+    return float(one @ two) > ALIKE * float(np.sqrt((one @ one) * (two @ two)))
+
+
+def _stretches(path: Path, room: int) -> Iterator[Frames]:
+    # Imported here: training on pictures must work where PyAV is not installed.
+    from vsr.media.read.probe import probe
+    from vsr.media.read.reader import Reader
+
+    info = probe(path)
+    bytes_of_frame = info.size.pixels * 3
+    most = max(2, room // bytes_of_frame)
+    count = info.frames or round((info.duration_seconds or 0) * info.frame_rate)
+    if count <= SHORT:
+        frames = _decoded(Reader(info), min(most, SHORT))
+        if len(frames) > 1:
+            yield frames
+        return
+    wanted = max(1, min(STRETCHES, most // STRETCH))
+    seconds = Fraction(info.duration_seconds or 0).limit_denominator(1000)
+    zero = Fraction(info.start_seconds).limit_denominator(1000000)
+    for number in range(wanted):
+        moment = zero + seconds * (2 * number + 1) / (2 * wanted)
+        reader = Reader(info, first=round(moment / info.time_base))
+        frames = _decoded(reader, min(most, STRETCH))
+        if len(frames) > 1:
+            yield frames
+
+
+def _decoded(reader: object, most: int) -> Frames:
+    from vsr.color import to_rgb
+    from vsr.media.read.reader import Reader
+
+    assert isinstance(reader, Reader)
+    spec = reader.info.color.resolved(reader.info.size.height)
+    found: list[Frames] = []
+    count = 0
+    for clip in reader:
+        pixels = to_rgb(clip.planes, spec)[:, :3].clamp_(0, 1).mul_(255).round_().byte()
+        found.append(np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy()))
+        count += len(clip.pts)
+        if count >= most:
+            break
+    if not found:
+        raise DataError(f"{reader.info.path} holds no frames there")
+    return np.concatenate(found)[:most]

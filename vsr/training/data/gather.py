@@ -1,0 +1,156 @@
+"""Everything a run learns from and is measured on: pictures found, videos turned into pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vsr.errors import DataError
+from vsr.events import Warned
+from vsr.training.data.frame_sequences import FrameSequence, films_of
+from vsr.training.data.frame_sequences import hold_out as held_films
+from vsr.training.data.pictures import (
+    PICTURE_ENDINGS,
+    VIDEO_ENDINGS,
+    LeftOut,
+    Picture,
+    files_in,
+    read,
+    scan,
+)
+from vsr.training.data.synthetic_motion import film as moved
+from vsr.training.events import TrainingSink
+from vsr.training.options import TrainOptions
+from vsr.training.ranks import Ranks
+from vsr.training.recipe import Recipe
+from vsr.training.validate import FILM_FRAMES, Trial, film_trials, hold_out, trials, trials_in
+
+NAMED = 5
+"""Left-out pictures that a warning names; the report names all."""
+VIDEO_FRAMES = 400
+MAX_FILMS = 8  # to measure on
+BURST = 5
+"""Consecutive frames kept of each place in a video, where the damage is a codec's."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """``pictures`` and ``films`` to learn from, ``held`` to measure on, and what was left out."""
+
+    pictures: list[Picture]
+    held: list[Trial]
+    left_out: list[LeftOut]
+    films: list[FrameSequence] = field(default_factory=list[FrameSequence])
+
+
+def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: TrainingSink) -> Material:
+    """Raises :class:`DataError` when nothing usable is there. Videos are extracted once."""
+    if recipe.is_sequential:
+        return _sequences(recipe, options)
+    places = list(options.frames)
+    videos = files_in(places, VIDEO_ENDINGS)
+    if videos:
+        frames = options.out / "frames"
+        if ranks.is_main:
+            _extract(videos, frames, recipe)
+        ranks.wait()
+        places.append(frames)
+    least = recipe.patch * recipe.scale
+    found = [
+        path
+        for path in files_in(places, PICTURE_ENDINGS)
+        if options.out / "sheets" not in path.parents
+    ]
+    pictures, left_out = scan(found, least)
+    if left_out:
+        names = ", ".join(item.path.name for item in left_out[:NAMED])
+        more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
+        on_event(
+            Warned(f"{len(left_out)} pictures are left out: {names}{more} ({left_out[0].reason})")
+        )
+    if not pictures:
+        given = ", ".join(str(path) for path in options.frames)
+        why = f": {left_out[0].path.name}: {left_out[0].reason}" if left_out else ""
+        raise DataError(
+            f"no usable frames in {given}{why}",
+            hint=f"pictures of at least {least} px a side, or a smaller --patch",
+        )
+    if options.val is not None:
+        held = trials_in(options.val, recipe, options.seed)
+        return Material(pictures, held, left_out)
+    pictures, kept = hold_out(pictures, options.seed)
+    if kept[0] is pictures[0]:
+        on_event(
+            Warned(
+                f"{len(pictures)} pictures are too few to hold any out: "
+                "the same ones are trained and measured on, so the numbers flatter"
+            )
+        )
+    held, unreadable = _readable(kept, recipe, options)
+    return Material(pictures, held, left_out + unreadable)
+
+
+def _sequences(recipe: Recipe, options: TrainOptions) -> Material:
+    """Films of videos and of numbered pictures; other pictures are made to move."""
+    places = list(options.frames)
+    least = recipe.patch * recipe.scale
+    pictures, left_out = scan(files_in(places, PICTURE_ENDINGS), least)
+    videos = files_in(places, VIDEO_ENDINGS)
+    films, pictures, damaged = films_of(videos, pictures, options.cache)
+    left_out += damaged
+    films, held = held_films(films, options.seed)
+    if options.val is not None:
+        inside = [options.val]
+        found, _, _ = films_of(
+            files_in(inside, VIDEO_ENDINGS),
+            scan(files_in(inside, PICTURE_ENDINGS), least)[0],
+            options.cache,
+        )
+        held = found[:MAX_FILMS]
+    if not films and not pictures:
+        given = ", ".join(str(path) for path in options.frames)
+        raise DataError(
+            f"no usable frames in {given}", hint="videos, numbered frames, or pictures to be moved"
+        )
+    measured = [(film.name, film.frames) for film in held]
+    if not measured:  # pictures alone: some of them are made to move, the same way every time
+        pictures, kept = hold_out(pictures, options.seed)
+        rng = np.random.default_rng([options.seed, 4])
+        sides = [min(picture.size.width, picture.size.height) for picture in kept]
+        measured = [
+            (picture.path.stem, moved([read(picture.path)], FILM_FRAMES, side * 3 // 4, rng))
+            for picture, side in zip(kept[:MAX_FILMS], sides, strict=False)
+        ]
+    return Material(pictures, film_trials(measured, recipe, options.seed), left_out, films)
+
+
+def _readable(
+    kept: list[Picture], recipe: Recipe, options: TrainOptions
+) -> tuple[list[Trial], list[LeftOut]]:
+    """Trials of the pictures that can be decoded."""
+    held: list[Trial] = []
+    left_out: list[LeftOut] = []
+    for picture in kept:
+        try:
+            held += trials([picture.path], recipe, options.seed)
+        except DataError as error:
+            left_out.append(LeftOut(picture.path, error.message))
+    if not held:
+        raise DataError(
+            f"none of {len(kept)} pictures to validate with can be read: {left_out[0].reason}",
+            hint="remove damaged files, or give good ones with --val DIR",
+        )
+    return held, left_out
+
+
+def _extract(videos: list[Path], frames: Path, recipe: Recipe) -> None:
+    # Imported here: training on pictures must work where PyAV is not installed.
+    from vsr.media.extract.extraction import extract
+    from vsr.media.extract.selection import ExtractOptions
+
+    if (frames / "frames.jsonl").exists():
+        return  # an earlier start of this run did it
+    burst = 1 if recipe.degrade == "clean" else BURST
+    extract(ExtractOptions(tuple(videos), frames, most=VIDEO_FRAMES, every=2.0, burst=burst))

@@ -1,0 +1,186 @@
+"""``log.jsonl``: one line for each report of a run, and the plot that is drawn from it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import cv2
+import numpy as np
+
+from vsr.errors import DataError, MissingExtra
+from vsr.media.extract.sheet import Pixels, write_png
+from vsr.system import replace_file
+
+NAME = "log.jsonl"
+Line = Mapping[str, Any]
+PANEL, MARGIN = (720, 260), 56
+_COLOURS = ((90, 160, 255), (255, 150, 80), (120, 210, 120), (230, 110, 180), (220, 210, 90))
+
+
+class TrainingLog:
+    """Appends lines, to a file and to TensorBoard if asked; each is on disk when written.
+
+    Lines beyond ``step`` are removed when it opens: they are of a run that was killed after its
+    last checkpoint, and will be written again. Where it does not ``write``, everything is a no-op.
+    """
+
+    def __init__(
+        self, folder: Path, *, step: int, tensorboard: Path | None = None, writes: bool = True
+    ) -> None:
+        self._path = folder / NAME
+        self._file: TextIO | None = None
+        self._board: Any = None
+        if not writes:
+            return
+        if tensorboard is not None:
+            self._board = _board(tensorboard)
+        kept = [line for line in read(folder) if step and int(line.get("step", 0)) <= step]
+        part = self._path.with_name(NAME + ".part")
+        try:
+            part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+            replace_file(part, self._path)
+            self._file = self._path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise DataError(f"cannot write {self._path}: {error.strerror}") from error
+
+    def __enter__(self) -> TrainingLog:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        del reason
+        if self._file is not None:
+            self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+    def write(self, line: Line) -> None:
+        """One line; numbers in it go to TensorBoard under their names."""
+        if self._file is None:
+            return
+        try:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise DataError(f"cannot write {self._path}: {error.strerror}") from error
+        if self._board is not None:
+            for group, values in line.items():
+                if isinstance(values, Mapping):
+                    for name, value in values.items():  # pyright: ignore[reportUnknownVariableType]  # JSON
+                        self._board.add_scalar(f"{group}/{name}", value, line["step"])
+
+    def picture(self, step: int, pixels: Pixels) -> None:
+        """A contact sheet, for TensorBoard alone."""
+        if self._board is not None:
+            self._board.add_image("sheet", pixels, step, dataformats="HWC")
+
+
+def read(folder: Path) -> list[Line]:
+    """The whole lines of a log; a last one that was cut off is left out."""
+    path = folder / NAME
+    if not path.exists():
+        return []
+    lines: list[Line] = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            continue
+    return lines
+
+
+def _board(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # an optional extra
+    except ImportError as error:
+        raise MissingExtra(
+            "--tensorboard needs the package tensorboard, which is not installed",
+            hint="pip install tensorboard, or read log.jsonl and loss.png, which hold the same",
+        ) from error
+    return SummaryWriter(str(folder))
+
+
+def plot(folder: Path) -> Path:
+    """Draw ``loss.png``: the losses above, on a logarithmic scale, and the metrics below."""
+    lines = read(folder)
+    losses = {name: _smooth(curve) for name, curve in _series(lines, "losses").items()}
+    metrics = _series(lines, "metrics")
+    panels = [_panel("mean losses, by step, logarithmic", losses, logarithmic=True)]
+    panels += [_panel(f"{name}, by step", {name: series}) for name, series in metrics.items()]
+    path = folder / "loss.png"
+    write_png(path, np.vstack(panels))
+    return path
+
+
+def _series(lines: list[Line], group: str) -> dict[str, list[tuple[int, float]]]:
+    found: dict[str, list[tuple[int, float]]] = {}
+    for line in lines:
+        for name, value in line.get(group, {}).items():
+            found.setdefault(name, []).append((int(line["step"]), float(value)))
+    return found
+
+
+def _smooth(curve: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Without a jump at the end: a point is a mean over the steps behind the one before.
+
+    The last one's may be a few, where a run ends between reports: it is taken together with the
+    point before, each by its number of steps.
+    """
+    if len(curve) < 2:
+        return curve
+    (before, value), (last, final) = curve[-2:]
+    usual, few = before - (curve[-3][0] if len(curve) > 2 else 0), last - before
+    if few * 2 > usual:
+        return curve
+    return [*curve[:-2], (last, (value * usual + final * few) / max(1, usual + few))]
+
+
+def _panel(
+    title: str, curves: Mapping[str, list[tuple[int, float]]], *, logarithmic: bool = False
+) -> Pixels:
+    scale: Callable[[float], float] = math.log10 if logarithmic else float
+    width, height = PANEL
+    paper = np.full((height, width, 3), 255, dtype=np.uint8)
+    points = {
+        name: [(step, scale(value)) for step, value in curve if value > 0 or not logarithmic]
+        for name, curve in curves.items()
+    }
+    everything = [point for curve in points.values() for point in curve]
+    _words(paper, title, (MARGIN, 18), (40, 40, 40))
+    if not everything:
+        return paper
+    last = max(1, *(step for step, _ in everything))
+    low, high = (pick(value for _, value in everything) for pick in (min, max))
+    span = high - low or 1.0
+
+    def place(step: int, value: float) -> tuple[int, int]:
+        x = MARGIN + step / last * (width - MARGIN - 16)
+        y = height - 26 - (value - low) / span * (height - 60)
+        return round(x), round(y)
+
+    for share in (0.0, 0.5, 1.0):
+        value = low + share * span
+        left = place(0, value)
+        cv2.line(paper, left, (width - 16, left[1]), (225, 225, 225), 1)
+        shown = 10**value if logarithmic else value
+        _words(paper, f"{shown:.3g}", (4, left[1] + 4), (90, 90, 90))
+        _words(
+            paper,
+            f"{round(last * share)}",
+            (place(round(last * share * 0.94), low)[0], height - 8),
+            (90, 90, 90),
+        )
+    for index, (name, curve) in enumerate(points.items()):
+        colour = _COLOURS[index % len(_COLOURS)]
+        line = np.array([place(*point) for point in curve], dtype=np.int32).reshape(-1, 1, 2)
+        cv2.polylines(paper, [line], False, colour, 1, cv2.LINE_AA)
+        if len(points) > 1:
+            _words(paper, name, (MARGIN + 240 + 95 * index, 18), colour)
+    return paper
+
+
+def _words(paper: Pixels, text: str, place: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    cv2.putText(paper, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)

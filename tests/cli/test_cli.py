@@ -59,7 +59,7 @@ BAD = {
     "no such device": (["in.mp4", "out.mp4", "--device", "tpu"], 2, "no device 'tpu'"),
     "no such model": (["in.mp4", "out.mp4", "--model", "best"], 4, "no model 'best'"),
     "weights no weights": (["in.mp4", "out.mp4", "--model", "text.mp4"], 4, "safetensors"),
-    "bad preset": (["in.mp4", "out.mp4", "--preset", "warp"], 2, "libx264 refuses"),
+    "bad preset": (["in.mp4", "out.mp4", "--preset", "warp"], 2, "has no preset 'warp'"),
     "bad encoder option": (["in.mp4", "out.mp4", "--encoder-option", "a=b"], 2, "no option a"),
     "encoder option no pair": (["in.mp4", "out.mp4", "--encoder-option", "a"], 2, "key=value"),
     "bad pixel format": (["in.mp4", "out.mp4", "--pix-fmt", "yuv999"], 2, "yuv999"),
@@ -136,10 +136,16 @@ def test_upscale_reports_on_stderr_and_in_json_on_stdout(folder: Path) -> None:
 def test_a_dry_run_of_pictures_says_their_sizes(folder: Path) -> None:
     run = vsr("upscale", "still.png", "large.png", "--dry-run", "--json", "-q", folder=folder)
     assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout)["plan"]["target_size"] == {"width": 36, "height": 36}
+    assert json.loads(run.stdout.splitlines()[-1])["plan"]["target_size"] == {
+        "width": 36,
+        "height": 36,
+    }
     run = vsr("upscale", "in.mp4", "frames", "--dry-run", "--json", "-q", folder=folder)
     assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout)["plan"]["target_size"] == {"width": 320, "height": 240}
+    assert json.loads(run.stdout.splitlines()[-1])["plan"]["target_size"] == {
+        "width": 320,
+        "height": 240,
+    }
     assert not (folder / "large.png").exists()
 
 
@@ -147,7 +153,8 @@ def test_a_dry_run_and_a_probe_say_what_is_kept_and_write_nothing(
     samples: Path, tmp_path: Path
 ) -> None:
     run = vsr("upscale", samples / "harbour.mkv", tmp_path / "o.mp4", "--dry-run", "--json", "-q")
-    row = json.loads(run.stdout)
+    chosen, row = map(json.loads, run.stdout.splitlines())
+    assert chosen["message"].startswith("model video: a video")
     assert row["event"] == "planned"
     plan = row["plan"]
     assert plan["target_size"] == {"width": 1280, "height": 720}

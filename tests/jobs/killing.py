@@ -115,11 +115,12 @@ def check_same(target: Path, calm: Path) -> None:
 
 
 def is_over(target: Path) -> bool:
-    """Whether a run was killed at its very last step, an empty folder left to be removed.
+    """Whether a run was killed at its very last step or behind it: at most an empty folder is left.
 
     Without a journal nobody can tell whose the target is: it is refused, and swept up behind.
     """
-    return target.exists() and folder_of(target).is_dir() and not any(folder_of(target).iterdir())
+    folder = folder_of(target)
+    return target.exists() and not (folder.is_dir() and any(folder.iterdir()))
 
 
 def at_every_step(source: Path, calm: Path, folder: Path) -> int:

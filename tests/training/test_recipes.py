@@ -251,9 +251,9 @@ def test_the_log_is_json_lines(frames: Path, tmp_path: Path) -> None:
     report = train(options(frames, tmp_path, steps=3))
     lines = (report.out / "log.jsonl").read_text(encoding="utf-8").splitlines()
     assert [sorted(json.loads(line)) for line in lines] == [
-        ["best", "metrics", "step"],
+        ["best", "metrics", "seconds", "step"],
         ["losses", "lr", "seconds", "step"],
-        ["best", "metrics", "step"],
+        ["best", "metrics", "seconds", "step"],
     ]
 
 

@@ -160,8 +160,7 @@ PRESETS: dict[str, Recipe] = {
         replace(
             VIDEO,
             name="video-gan",
-            summary="video for real footage: VGG content and adversaries of frames and of three in "
-            "a row; --init it with video weights",
+            summary="for real footage, with adversaries of frames and motion; --init it with video",
             degrade="footage",
             patch=32,
             batch=8,

@@ -199,14 +199,14 @@ import resource, sys, torch
 from vsr.events import BackedOff
 from vsr.infer import device as devices
 from vsr.infer.engine import Engine
-from vsr.models.arch import folded, make_upscaler
+from vsr.models.arch import fuse_batchnorm, make_upscaler
 from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions
 from vsr.errors import OutOfMemory
 
 torch.set_num_threads(1)
 torch.manual_seed(0)
-module = folded(ARCHS["srresnet"].module({"features": 32, "blocks": 2}))
+module = fuse_batchnorm(ARCHS["srresnet"].module({"features": 32, "blocks": 2}))
 upscaler = make_upscaler(module, name="net", arch="srresnet", dtypes=(torch.float32,))
 pixels = torch.rand(1, 3, 300, 300)
 tiled = Engine(upscaler, EngineOptions(device="cpu", tile=96)).upscale(pixels)

@@ -209,3 +209,12 @@ def test_woven_fields_are_lines_of_the_next_moment() -> None:
     blended = Interlaced(chance=1.0, blended=1.0)(frames, default_rng(2))
     assert np.ptp(blended[0, 2:-2]) <= 1  # no comb, but a ghost
     assert blended[0, 3, 0, 0] > 0
+
+
+def test_x265_gives_small_frames_the_same_twice(picture: Pixels) -> None:
+    """Below its block of 64 px it wrote past its memory: other frames each time, or an abort."""
+    codec = VideoCodec(chance=1.0, qualities=(QUALITIES[1],), margin=0)
+    frames = np.stack([picture[k : k + 36, k : k + 36] for k in range(3)])
+    for seed in range(12):
+        made = [codec(frames.copy(), default_rng(seed)) for _ in range(2)]
+        assert np.array_equal(*made)

@@ -19,6 +19,8 @@ from vsr.training.degrade.chroma import random_spec, to_frames, to_planes
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
 
+X265_BLOCK = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Quality:
@@ -71,7 +73,9 @@ class VideoCodec:
         key_interval = int(rng.integers(1, len(frames) + 1)) if len(frames) > 1 else 1
         spec = random_spec(rng)
         height, width = frames.shape[1:3]
-        padded = _padded(frames, self.least_side)
+        # x265 writes past its memory in frames smaller than its largest block.
+        least = X265_BLOCK if chosen.encoder == "libx265" else self.least_side
+        padded = _padded(frames, least)
         options = _options(chosen.encoder, level, preset)
         decoded = through(to_planes(padded, spec), chosen, options, key_interval)
         return to_frames(decoded, spec)[:, :height, :width]

@@ -57,7 +57,7 @@ def test_plans_are_not_up_to_a_stopwatch() -> None:
         assert torch.backends.cudnn.deterministic == before[1]
 
 
-@pytest.mark.parametrize("what", ["run", "interpolated", "unshuffled"])
+@pytest.mark.parametrize("what", ["run", "interpolated", "subpixel"])
 def test_all_convolutions_are_under_that_law(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = Network(
         upscaler("compact"), Placement(CPU, torch.float32, channels_last=True), compiles=False
@@ -194,7 +194,7 @@ def test_no_tensor_has_more_elements_than_a_gpu_counts(
         del rest
         return MemoryNeed(0.0, 2048.0, 1024)
 
-    monkeypatch.setattr(sizing, "need", needs)
+    monkeypatch.setattr(sizing, "measure_memory", needs)
     sizes = Sizes(EngineOptions(device="cuda", memory=1 << 40), GPU, upscaler("compact"))
     sizes.use_network(nn.Identity(), torch.float16)
     spec = sizing_spec()

@@ -23,6 +23,9 @@ from tests.media.fields.footage import (
     write,
     write_soft,
 )
+from vsr.bench.clips import generate
+from vsr.geometry import Size
+from vsr.media.fields import look
 from vsr.media.fields.look import plan_fields
 from vsr.media.fields.plan import FieldPlan
 from vsr.media.read.probe import probe
@@ -88,8 +91,10 @@ def test_every_picture_of_telecined_film_comes_back_once(
     flagged: bool,
     lengths: tuple[int, ...],
     skip: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     film = pictures(64)
+    monkeypatch.setattr(look, "TELEVISION", {film[0].shape[::-1]})
     frames, pairs = telecined(film, lengths, top_first=top_first, skip=skip)
     path = tmp_path / f"in.{suffix}"
     write(path, frames, codec=codec, top_first=top_first, flagged=flagged)
@@ -226,3 +231,11 @@ def test_fields_of_tape_formats_are_found(tmp_path: Path) -> None:
     assert "bottom first" in told
     assert nearest(lumas, moments) == list(range(40))
     assert steps(times) == {1 / (2 * NTSC)}
+
+
+@pytest.mark.parametrize("kind", ["terminal", "slides", "moving"])
+def test_a_recording_of_a_screen_is_left_alone(kind: str, tmp_path: Path) -> None:
+    """Lines that change look like combs, and frames that are held like film."""
+    path = tmp_path / "in.mkv"
+    generate(kind, path, Size(160, 96), 48)
+    assert plan_fields(probe(path)) == (None, ())

@@ -25,6 +25,9 @@ from vsr.options import DeinterlaceMode, Switch
 
 SAMPLES, SAMPLE_FRAMES = 4, 24
 """Places, and frames from the keyframe before each on, of a video that claims no fields."""
+FIELD_CODECS = ("mpeg1video", "mpeg2video", "dvvideo")
+TELEVISION = {(width, height) for width in (704, 720) for height in (480, 486, 576)}
+"""Sizes in which other codecs hold fields, too: what claims none is looked at in these alone."""
 MAX_LINES, MAX_RATE = 1152, 31
 """Beyond which nothing is interlaced, unless it says so."""
 CLEAR = 0.3
@@ -175,6 +178,7 @@ def _seen(info: MediaInfo, first: int | None, last: int | None) -> _Seen:
             yield of.of(frame)
 
     seen.combing.extend(measured(lumas()))
+    del seen.times[len(seen.combing) :]  # where frames change their size
     return seen
 
 
@@ -182,6 +186,9 @@ def _suspicious(info: MediaInfo) -> bool:
     """Whether a video that claims no fields looks as if it had some, in some places."""
     if info.size.height > MAX_LINES or info.frame_rate > MAX_RATE or info.size.height < 16:
         return False
+    size = info.size.width, info.size.height
+    if info.codec not in FIELD_CODECS and size not in TELEVISION:
+        return False  # lines that change on a screen look like combs, and held frames like film
     telling, other, uneven = 0.0, 0.0, False
     lumas = _Lumas()
     for frames in _samples(info):

@@ -91,7 +91,10 @@ def measured(lumas: Iterable[Luma]) -> Iterator[Combing]:
     last: _Fields | None = None
     waiting: _Pairs | None = None
     first = True
+    size: tuple[int, ...] | None = None
     for luma in lumas:
+        if luma.shape != (size := size or luma.shape):
+            break  # whoever enlarges it says that it changes its size
         fields = _split(luma)
         pairs = None if last is None else _compared(fields, last)
         if not first:

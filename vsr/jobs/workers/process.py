@@ -46,7 +46,8 @@ class WorkerProcess:
         with sigint_blocked(), theirs:
             self._process.start()
         # It reads when it has imported all it needs, and the next worker is not to wait for that.
-        threading.Thread(target=self._send_setup, args=(setup,), daemon=True).start()
+        self._sender = threading.Thread(target=self._send_setup, args=(setup,), daemon=True)
+        self._sender.start()
 
     def give(self, task: Task) -> None:
         """Send a task. That the process has died is found out by :meth:`receive`."""
@@ -64,6 +65,7 @@ class WorkerProcess:
         try:
             message: Message = self._connection.recv()
         except (EOFError, OSError):
+            self._sender.join()  # it ends with the process; closed under it, the pipe is no number
             self._connection.close()
             return None
         self._ready |= isinstance(message, Handshake)

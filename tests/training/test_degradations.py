@@ -216,5 +216,5 @@ def test_x265_gives_small_frames_the_same_twice(picture: Pixels) -> None:
     codec = VideoCodec(chance=1.0, qualities=(QUALITIES[1],), margin=0)
     frames = np.stack([picture[k : k + 36, k : k + 36] for k in range(3)])
     for seed in range(12):
-        made = [codec(frames.copy(), default_rng(seed)) for _ in range(2)]
-        assert np.array_equal(*made)
+        one, other = (codec(frames.copy(), default_rng(seed)) for _ in range(2))
+        assert np.array_equal(one, other)

@@ -391,12 +391,10 @@ def _check_pixels(pixels: object) -> None:
             f"pixels must be of floating point, 0..1, got {pixels.dtype}",
             hint="of 8-bit code values: pixels.float() / 255",
         )
-    if not pixels.numel():
-        return
-    low, high = torch.aminmax(pixels)  # copies nothing: memory may be short
-    if max(float(-low), float(high)) > MAX_LEVEL:
+    # Nothing is copied: memory may be short.
+    low, high = map(float, torch.aminmax(pixels)) if pixels.numel() else (0.0, 0.0)
+    if max(-low, high) > MAX_LEVEL:
         raise OptionsError(
-            f"pixels must be 0..1, got values from {float(pixels.amin()):g} to "
-            f"{float(pixels.amax()):g}",
+            f"pixels must be 0..1, got values from {low:g} to {high:g}",
             hint="divide code values by their largest, 255 for 8 bits",
         )

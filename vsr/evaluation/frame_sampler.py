@@ -55,7 +55,7 @@ class FrameSampler(Engine):
         )
 
     def expect(self, frames: int | None) -> None:
-        """Look from now on, at some of so many frames: a rehearsal before is not the run."""
+        """Look from now on, at some of so many frames: a trial run before is not the run."""
         self._every = EVERY if frames is None else max(1, frames // FRAMES)
 
     def begin(

@@ -84,11 +84,12 @@ def check_carried(
     with opened(part) as made:
         pairs = dict(_pairs(list(made.streams), found, kept, container))
         _check_attachments(made, source, kept)
-    wanted = _source_contents(source, [mapping for mapping in kept if not _is_file(mapping)], cut)
+    streams = [mapping for mapping in kept if not _is_file(mapping)]
+    wanted = _source_contents(source, streams, cut)
     if not wanted:
         return
     again: dict[int, Contents] = {}
-    for mapping in (mapping for mapping in kept if not _is_file(mapping)):
+    for mapping in streams:
         want, index = wanted[mapping.stream.index], pairs.get(mapping.stream.index)
         if index is None:
             if want.packets:
@@ -107,9 +108,9 @@ def check_carried(
 
 
 def _check_times(mapping: StreamMapping, got: Contents, remuxed: Contents, want: Contents) -> None:
-    """Within a millisecond, which is the coarsest grid of the containers, or one packet of sound.
+    """First and last times are the source's, or those of the same container remuxed.
 
-    Containers keep times of sound in steps of theirs, and may give two packets as one.
+    Within a millisecond, the coarsest grid of the containers.
     """
     for name in ("first", "last"):
         mine = getattr(got, name)

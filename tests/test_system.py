@@ -12,8 +12,8 @@ from pathlib import Path
 import av
 import pytest
 
-from vsr import system
-from vsr.errors import OptionsError
+from vsr import system, weights
+from vsr.errors import OptionsError, WeightsError
 from vsr.jobs.batch.items import BatchItem, refuse_clashes
 from vsr.jobs.batch.naming import placed
 from vsr.jobs.video.plan import check_target
@@ -217,3 +217,43 @@ def test_a_name_that_the_console_has_no_letters_for_is_written_as_numbers(tmp_pa
     )
     assert done.returncode == 0, done.stderr
     assert b"\\u65e5\\u672c.mkv" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("on", "variables", "inside"),
+    [
+        ("linux", {}, "home/.local/share/vsr"),
+        ("linux", {"XDG_DATA_HOME": "data"}, "home/.local/share/vsr"),  # not from the root on
+        ("linux", {"XDG_DATA_HOME": "{}/data"}, "data/vsr"),
+        ("darwin", {}, "home/Library/Application Support/vsr"),
+        ("win32", {"LOCALAPPDATA": "{}/local"}, "local/vsr"),
+        ("win32", {}, "home/AppData/Local/vsr"),
+    ],
+)
+def test_the_folder_of_a_user_s_data(
+    on: str, variables: dict[str, str], inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "WINDOWS", on == "win32")
+    monkeypatch.setattr(system, "MACOS", on == "darwin")
+    for name in ("XDG_DATA_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(tmp_path))
+    assert system.user_data_folder() == tmp_path / inside
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unchanged(path: str) -> str:
+        return path
+
+    monkeypatch.setattr("os.path.expanduser", unchanged)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    monkeypatch.delenv("VSR_MODELS", raising=False)
+    with pytest.raises(FileNotFoundError, match="no home folder"):
+        system.user_data_folder()
+    assert "tiny" in weights.names()
+    with pytest.raises(WeightsError, match="there is no model 'nothing'"):
+        weights.load("nothing")

@@ -40,7 +40,7 @@ from vsr.options import BatchOptions, EngineOptions, UpscaleOptions
 from vsr.report.front import write_page
 from vsr.report.targets import ReportTargets
 from vsr.training.vgg import load_vgg
-from vsr.weights import index
+from vsr.weights import all_fetched, index
 from vsr.weights import load as load_weights
 
 PathLike = str | os.PathLike[str]
@@ -126,7 +126,7 @@ def upscale_batch(
     return upscale_many(
         [Path(source) for source in sources],
         Path(target),
-        chooser(options),
+        chooser(options, on_event),
         options,
         batch,
         on_event,
@@ -212,19 +212,25 @@ def model_of(options: UpscaleOptions, source: PathLike, target: PathLike) -> Cho
     return choice_for(place, kind, on_cpu=on_cpu, allow_huge=options.allow_huge)
 
 
-def default_target(source: PathLike, options: UpscaleOptions) -> Path:
-    """Where a source's target goes unless told: beside it, such as ``in_4x.mp4``."""
+def default_target(source: PathLike, options: UpscaleOptions, on_event: EventSink = ignore) -> Path:
+    """Where a source's target goes unless told: beside it, such as ``in_4x.mp4``.
+
+    A model that has to be fetched for that is told.
+    """
     place = Path(source)
     _check_source(place)
     sized = (options.scale, options.size, options.width, options.height)
     if any(value is not None for value in sized) or (not options.then and options.model == "auto"):
         return default_target_of(place, options, 4)  # no matter, or that of what is shipped
-    return default_target_of(place, options, load_for(options, place, place).scale)
+    model = model_of(options, place, place).model
+    upscaler = load_weights(model, then=options.then, denoise=options.denoise, on_event=on_event)
+    return default_target_of(place, options, upscaler.scale)
 
 
 def list_models() -> list[dict[str, object]]:
     """Every model that has a name: ``name`` and ``about``.
 
+    Of fetched ones also ``source``, ``licence``, ``author`` and ``sha256``.
     Of trained ones also ``psnr`` (luma, on Set5, Set14, BSD100), ``milliseconds`` (for 160x90, two
     CPU cores) and ``default_for``, the kinds of source that it is the default for.
     """
@@ -238,6 +244,7 @@ def list_models() -> list[dict[str, object]]:
         }
         for entry in index().values()
     ]
+    rows.extend({"name": one.name, "about": "", **one.whole_card()} for one in all_fetched())
     plain = [arch for arch in ARCHS.values() if not arch.trained]
     return rows + [{"name": arch.name, "about": f"{arch.summary} (no weights)"} for arch in plain]
 
@@ -257,15 +264,15 @@ def load_for(
     choice = model_of(options, source, target)
     if choice.why:
         on_event(Warned(str(choice)))
-    return load_weights(choice.model, then=options.then, denoise=options.denoise)
+    return load_weights(choice.model, then=options.then, denoise=options.denoise, on_event=on_event)
 
 
-def chooser(options: UpscaleOptions) -> Callable[[Path], Chosen]:
+def chooser(options: UpscaleOptions, on_event: EventSink = ignore) -> Callable[[Path], Chosen]:
     """The upscaler for each of many files, whose names are given. Weights are loaded once."""
 
     @cache
     def loaded(model: str) -> Upscaler:
-        return load_weights(model, then=options.then, denoise=options.denoise)
+        return load_weights(model, then=options.then, denoise=options.denoise, on_event=on_event)
 
     def chosen(source: Path) -> Chosen:
         choice = model_of(options, source, "one of many.mkv")

@@ -28,6 +28,7 @@ import filelock
 from vsr.units import clock
 
 WINDOWS = sys.platform == "win32"
+MACOS = sys.platform == "darwin"
 ENDING_SIGNALS = tuple(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
@@ -207,6 +208,21 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def user_data_folder() -> Path:
+    """The folder of vsr's own in which this user keeps data, whether or not it is there.
+
+    Raises :class:`FileNotFoundError` for a user without a home.
+    """
+    local = os.environ.get("LOCALAPPDATA" if WINDOWS else "XDG_DATA_HOME", "")
+    if os.path.isabs(local):  # the XDG base directory specification: others are no answer
+        return Path(local) / "vsr"
+    home = os.path.expanduser("~")
+    if not os.path.isabs(home):
+        raise FileNotFoundError("this user has no home folder")
+    inside = "AppData/Local" if WINDOWS else ".local/share"
+    return Path(home, "Library/Application Support" if MACOS else inside, "vsr")
 
 
 def name_problem(path: Path) -> str | None:

@@ -232,7 +232,9 @@ def show_models(rows: list[dict[str, Any]]) -> None:
             figures = f"{decibels}   {row['milliseconds']:5.0f}"
         kinds = ", ".join(row.get("default_for", ()))
         note = f" (the default for {kinds})" if kinds else ""
-        print(f"{row['name']:{width}}  {figures:30}  {row['about']}{note}")
+        if "source" in row:
+            note = f" (hub:{row['source']}, licence: {row['licence']})"
+        print(one_line(f"{row['name']:{width}}  {figures:30}  {row['about']}{note}"))
 
 
 def show_rows(rows: dict[str, Any], *, json: bool) -> None:

@@ -8,8 +8,11 @@ from typing import Annotated, Any, cast
 import typer
 
 from vsr.cli import params
+from vsr.cli.streams import one_line
 
-models = typer.Typer(no_args_is_help=True, help="List, describe, inspect, blend and export models.")
+models = typer.Typer(
+    no_args_is_help=True, help="List, fetch, describe, inspect, blend and export models."
+)
 
 NameOrPath = Annotated[str, typer.Argument(metavar="NAME|PATH", help="A name, or a file.")]
 Out = Annotated[Path, typer.Option("--out", metavar="FILE.safetensors", help="What to write.")]
@@ -29,6 +32,44 @@ def list_models(json: params.Json = False) -> None:
         print(as_json(rows))
         return
     show_models(rows)
+
+
+@models.command("get")
+def get(
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|OWNER/REPOSITORY[/FILE][@REVISION]",
+            help="A model of OpenModelDB, or weights in a Hugging Face repository.",
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="What to call it here, if not as there.")
+    ] = None,
+    sha256: Annotated[
+        str | None,
+        typer.Option("--sha256", metavar="HEX", help="What the file must have; as stated there."),
+    ] = None,
+    overwrite: params.Overwrite = False,
+    json: params.Json = False,
+) -> None:
+    """Fetch a model by name, to be held to its SHA-256 from then on."""
+    from vsr import weights
+    from vsr.cli.console import Console, as_json
+
+    with Console(json=False, quiet=False, verbose=False) as console:
+        found = weights.get(
+            reference,
+            name=name,
+            sha256=sha256,
+            overwrite=overwrite,
+            on_event=console.on_event,
+        )
+    if json:
+        print(as_json({"name": found.name, "path": found.path, **found.whole_card()}))
+        return
+    print(one_line(f"{found.path}: licence {found.card['licence']}, sha256 {found.sha256}"))
+    print(f"use it with --model {found.name}")
 
 
 @models.command("info")

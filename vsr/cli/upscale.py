@@ -143,7 +143,7 @@ def upscale(
 
         sources, target = given.sources, given.target
         if target is None:
-            target = api.default_target(sources[0], options)
+            target = api.default_target(sources[0], options, console.on_event)
             console.say_target(target)
         several_asked = given.several or params.is_asked(ctx, BatchOptions)
         if several_asked or api.is_batch(sources[0], target):

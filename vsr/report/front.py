@@ -57,7 +57,7 @@ def compare(
     if models is None:
         comparison = compare_files(source, others, options, on_event)
     else:
-        made = labelled(models, lambda name: _load(name, source, options))
+        made = labelled(models, lambda name: _load(name, source, options, on_event))
         comparison = compare_models(source, made, options, on_event)
     targets.write(comparison, whole_sheet=options.crop not in (None, COMMON))
     return comparison
@@ -80,10 +80,10 @@ def write_page(
     on_event(Saved(page.paths[0]))
 
 
-def _load(name: str, source: Path, options: CompareOptions) -> Upscaler:
+def _load(name: str, source: Path, options: CompareOptions, on_event: EventSink) -> Upscaler:
     """A model; ``auto`` is what would be chosen for what is upscaled here."""
     if name != "auto":
-        return load_weights(name)
+        return load_weights(name, on_event=on_event)
     on_cpu = pick(options.device).type == "cpu"
     kind: Kind = "video" if Footage(source).kind == "video" else "picture"
     if options.shrink:  # nothing of its codec is left; of the one that follows, the step is known

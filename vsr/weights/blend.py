@@ -22,6 +22,7 @@ _GENERAL = re.compile(r"-general(-wdn)?-")
 def blend(first: Stored, second: Stored, alpha: float) -> Stored:
     """``(1 - alpha) * first + alpha * second`` for every number, in float32.
 
+    Licences that their cards state go on together in its own.
     That is a network between the two where one was trained on from the other, and noise elsewhere:
     no file says which. Raises :class:`WeightsError` where they are not of one shape.
     """
@@ -38,7 +39,9 @@ def blend(first: Stored, second: Stored, alpha: float) -> Stored:
         )
     state = {key: _mixed(value, second.state[key], alpha) for key, value in first.state.items()}
     about = f"{1 - alpha:.4g} x {first.path.stem} + {alpha:.4g} x {second.path.stem}"
-    return replace(first, state=state, card={"about": about})
+    licences = [stored.card["licence"] for stored in (first, second) if "licence" in stored.card]
+    card = {"licence": " and ".join(dict.fromkeys(licences))} if licences else {}
+    return replace(first, state=state, card={"about": about, **card})
 
 
 def denoising(path: Path, strength: float) -> Stored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -16,13 +17,16 @@ from safetensors.torch import save as as_bytes  # pyright: ignore[reportUnknownV
 from torch import nn
 
 from vsr.errors import OptionsError, WeightsError
+from vsr.events import EventSink, ignore
 from vsr.models.arch import Hyper, Upscaler, fuse_batchnorm, make_upscaler
 from vsr.models.catalog import ARCHS
 from vsr.models.chain import chain
 from vsr.models.channels import on_color
 from vsr.system import replace_file
 from vsr.weights.blend import denoising
+from vsr.weights.fetched import Fetched, all_fetched, checked_path, find_fetched
 from vsr.weights.files import FORMAT, Stored, read, read_file, stored_of
+from vsr.weights.hub import PREFIX, fetch
 from vsr.weights.third_party import third_party
 
 
@@ -63,8 +67,9 @@ def index() -> dict[str, Entry]:
 
 
 def names() -> list[str]:
-    """Every name that ``load`` takes: shipped weights first, then interpolations."""
-    return [*index(), *(name for name, arch in ARCHS.items() if not arch.trained)]
+    """Every name that ``load`` takes: shipped weights, fetched ones, then interpolations."""
+    plain = (name for name, arch in ARCHS.items() if not arch.trained)
+    return [*index(), *(model.name for model in all_fetched()), *plain]
 
 
 def load(
@@ -72,16 +77,19 @@ def load(
     *,
     then: Sequence[str] = (),
     denoise: float | None = None,
+    on_event: EventSink = ignore,
 ) -> Upscaler:
-    """The upscaler of a shipped name, an interpolation, or a file; norms are folded.
+    """The upscaler of a name, an interpolation, or a file; norms are folded.
 
-    What ``then`` names runs after it. ``denoise`` is the strength, 0..1, of Real-ESRGAN's general
-    network. Raises :class:`WeightsError` for an unknown name and for a file that is missing,
-    damaged, altered, or does not fit the architecture it names.
+    ``hub:NAME`` is fetched unless it is here, which ``on_event`` is told. What ``then`` names runs
+    after it. ``denoise`` is the strength, 0..1, of Real-ESRGAN's general network. Raises
+    :class:`WeightsError` for an unknown name and for a file that is missing, damaged, altered, or
+    does not fit the architecture it names.
     """
     name = os.fspath(name_or_path)
     if then:
-        return chain([load(name, denoise=denoise), *(load(following) for following in then)])
+        networks = [load(name, denoise=denoise, on_event=on_event)]
+        return chain([*networks, *(load(following, on_event=on_event) for following in then)])
     if denoise is not None:
         return upscaler_of(denoising(Path(name), denoise), f"{Path(name).stem}-{denoise:g}")
     arch = ARCHS.get(name)
@@ -94,9 +102,20 @@ def load(
             learned=False,
             card={"about": arch.summary},
         )
-    path = Path(name)
-    if name in index() or not path.is_file():
+    if name in index():
         return upscaler_of(find(name), name)
+    model = fetched_model(name, on_event)
+    if model is not None:
+        upscaler = _of_file(checked_path(model))
+        card = {**upscaler.card, **model.whole_card()}
+        return dataclasses.replace(upscaler, name=model.name, card=card)
+    if not Path(name).is_file():
+        return upscaler_of(find(name), name)  # which says what there is
+    return _of_file(Path(name))
+
+
+def _of_file(path: Path) -> Upscaler:
+    """The upscaler of a file, by our catalog or else by spandrel."""
     metadata, state = read_file(path)
     try:
         return upscaler_of(stored_of(path, metadata, state), path.stem)
@@ -107,14 +126,14 @@ def load(
 
 
 def find(name: str) -> Stored:
-    """The stored network of a shipped name or of a path. Raises :class:`WeightsError`."""
-    entry = index().get(name)
-    if entry is not None:
-        path = folder() / entry.file
-        _check_hash(path, entry)
-        return read(path)
-    if Path(name).is_file():
-        return read(Path(name))
+    """The stored network of a name or of a path. Raises :class:`WeightsError`."""
+    path = path_of(name)
+    if path is not None:
+        model = fetched_model(name) if name not in index() else None
+        stored = read(path)
+        if model is not None:
+            stored = dataclasses.replace(stored, card={**stored.card, **model.whole_card()})
+        return stored
     if name in ARCHS and not ARCHS[name].trained:
         raise WeightsError(f"{name} is computed without weights: there is nothing stored of it")
     if name in ARCHS:
@@ -124,7 +143,56 @@ def find(name: str) -> Stored:
         )
     raise WeightsError(
         f"there is no model {name!r}, neither by that name nor as a file",
-        hint=f"one of: {', '.join(names())}, or a path to .safetensors or .pth weights",
+        hint=f"one of: {', '.join(names())}, or a path to .safetensors or .pth weights; "
+        f"hub:NAME fetches one",
+    )
+
+
+def path_of(name: str) -> Path | None:
+    """The file of shipped or fetched weights, held to its hash, or of a path; ``None`` for no file.
+
+    Raises :class:`WeightsError`.
+    """
+    entry = index().get(name)
+    if entry is not None:
+        path = folder() / entry.file
+        _check_hash(path, entry)
+        return path
+    model = fetched_model(name)
+    if model is not None:
+        return checked_path(model)
+    return Path(name) if Path(name).is_file() else None
+
+
+def fetched_model(name: str, on_event: EventSink = ignore) -> Fetched | None:
+    """The model that was fetched by that name, or is now, by ``hub:NAME``; ``None`` for others.
+
+    Raises what :func:`get` raises.
+    """
+    return get(name, on_event=on_event) if name.startswith(PREFIX) else find_fetched(name)
+
+
+def get(
+    reference: str,
+    *,
+    name: str | None = None,
+    sha256: str | None = None,
+    overwrite: bool = False,
+    on_event: EventSink = ignore,
+) -> Fetched:
+    """Fetch a model by its name at OpenModelDB or in a Hugging Face repository, unless it is here.
+
+    See :func:`vsr.weights.hub.fetch`; every network that :func:`load` takes is kept.
+    """
+    taken = {*index(), *ARCHS, "auto"}
+    return fetch(
+        reference,
+        _of_file,
+        taken=taken,
+        name=name,
+        sha256=sha256,
+        overwrite=overwrite,
+        on_event=on_event,
     )
 
 

@@ -55,9 +55,8 @@ def initial_network(recipe: Recipe, options: TrainOptions) -> InitialNetwork:
 
 
 def _path(choice: str) -> Path:
-    entry = weights.index().get(choice)
-    path = weights.folder() / entry.file if entry is not None else Path(choice)
-    if not path.is_file():
+    path = weights.path_of(choice)
+    if path is None:
         shipped = "".join(f", or {name}" for name in weights.index())
         raise WeightsError(
             f"there are no weights {choice!r} to start from",

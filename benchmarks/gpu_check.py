@@ -29,6 +29,7 @@ from vsr.events import BackedOff, Event, ignore
 from vsr.geometry import Size
 from vsr.infer import device as devices
 from vsr.infer.engine import Engine
+from vsr.infer.footprint import Conversion
 from vsr.jobs.workers.devices import kind_of
 from vsr.media.read.hardware import refusal
 from vsr.media.read.reader import Reader
@@ -219,7 +220,7 @@ class Check:
         engine.enlarge(clip, YUV, YUV, size.scaled(4))
         peak = torch.cuda.max_memory_allocated() - before
         allowed = memory or int(free * 0.85)
-        tiles, batch = engine.tiling(size, size.scaled(4), YUV, 2)
+        tiles, batch = engine.tiling(Conversion(YUV, YUV, size, size.scaled(4)), 2)
         said = f"{peak >> 20} of {allowed >> 20} MB, tiles of {tiles.window}, batch {batch}"
         assert peak <= allowed, said
         return said

@@ -83,7 +83,7 @@ def test_a_device_that_computes_otherwise_fails(what: str, monkeypatch: pytest.M
         made.append(1)
         if what in ("parity", "planes") or len(made) % 2:
             with torch.no_grad():
-                for weight in engine._network.module.parameters():  # pyright: ignore[reportPrivateUsage]
+                for weight in engine._placed.network.module.parameters():  # pyright: ignore[reportPrivateUsage]
                     weight.mul_(1.3)
         return engine
 

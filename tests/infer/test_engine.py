@@ -17,6 +17,7 @@ from vsr.events import BackedOff, Event
 from vsr.geometry import Size
 from vsr.infer import device as devices
 from vsr.infer.engine import Engine
+from vsr.infer.footprint import Conversion
 from vsr.infer.output import PlaneOutput
 from vsr.infer.peak_memory import peak_bytes
 from vsr.infer.tiles import TilePlan
@@ -156,10 +157,10 @@ def test_cross_faded_windows_write_every_sample(
     """Memory that nothing was written to may hold anything: here 7."""
     prepare = PlaneOutput.prepare
 
-    def dirty(output: PlaneOutput, tiles: TilePlan, *, exact: bool, can_crop: bool) -> None:
+    def dirty(output: PlaneOutput, tiles: TilePlan, *, can_crop: bool) -> None:
         for plane in output.canvas:
             plane.fill_(7)
-        prepare(output, tiles, exact=exact, can_crop=can_crop)
+        prepare(output, tiles, can_crop=can_crop)
 
     monkeypatch.setattr(PlaneOutput, "prepare", dirty)
     network = make_upscaler(Interpolation("nearest", scale), name="nearest", arch="nearest")
@@ -261,11 +262,12 @@ def test_memory_that_cannot_hold_the_smallest_tile_is_one_clear_error() -> None:
 def test_the_budget_decides_tile_and_batch() -> None:
     network = upscaler("srresnet", {})
     spec = ColorSpec("yuv", matrix=1)
-    low, high = Size(1920, 1080), Size(7680, 4320)
+    low = Size(1920, 1080)
+    asked = Conversion(spec, spec, low, low.scaled(4))
     sizes: list[int] = []
     for memory in (256 << 20, 1 << 30, 4 << 30, 64 << 30):
         engine = Engine(network, EngineOptions(device="cpu", memory=memory))
-        tiles, batch = engine.tiling(low, high, spec, 2)
+        tiles, batch = engine.tiling(asked, 2)
         sizes.append(tiles.window.pixels * batch)
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[-1] == low.pixels  # a CPU takes large frames one by one
@@ -277,13 +279,14 @@ def test_a_network_that_is_better_whole_is_tiled_by_what_there_is(
     """Not by the usual share of a CPU's memory; and never beyond what is free, or asked for."""
     network = replace(upscaler("srresnet"), prefers_one_tile=True)
     spec = ColorSpec("yuv", matrix=1)
-    low, high = Size(1920, 1080), Size(7680, 4320)
+    low = Size(1920, 1080)
+    conversion = Conversion(spec, spec, low, low.scaled(4))
 
     def pixels(free: int, asked: int | None = None, whole: bool = True) -> int:
         monkeypatch.setattr(devices, "free_host", lambda: free << 30)
         options = EngineOptions(device="cpu", memory=asked)
         engine = Engine(replace(network, prefers_one_tile=whole), options)
-        return engine.tiling(low, high, spec, 1)[0].window.pixels
+        return engine.tiling(conversion, 1)[0].window.pixels
 
     assert pixels(256) == low.pixels > pixels(256, whole=False)
     assert pixels(256, whole=False) <= pixels(2) < low.pixels

@@ -18,8 +18,8 @@ from vsr.infer import device as devices
 from vsr.infer import sizing
 from vsr.infer.device import Placement
 from vsr.infer.engine import Engine
+from vsr.infer.footprint import Conversion, Footprint, footprint_of
 from vsr.infer.network import Network
-from vsr.infer.output import PlaneOutput
 from vsr.infer.peak_memory import largest_tensor
 from vsr.infer.reuse import CELL, plan_frames
 from vsr.infer.sizing import MemoryNeed, Sizes
@@ -117,6 +117,10 @@ def test_windows_of_reuse_have_few_shapes_on_a_gpu() -> None:
     """Sixty changes of all sizes: 280 shapes of convolutions with the steps that a CPU takes."""
     size, random = Size(1280, 720), np.random.default_rng(1)
     module = ARCHS["compact"].module({"features": 8}).to("meta")
+    needs = Footprint(
+        halo=18, margin=1, chroma=2, overlap=19, exact=True, multiple=1, context_target=4,
+        align_target=2,
+    )  # fmt: skip
 
     def kernels(step: int) -> int:
         with Kernels() as seen, torch.no_grad():
@@ -127,13 +131,13 @@ def test_windows_of_reuse_have_few_shapes_on_a_gpu() -> None:
                 left = int(random.integers(cells.shape[1] - width))
                 top = int(random.integers(cells.shape[0] - height))
                 cells[top : top + height, left : left + width] = 1
-                (group,) = plan_frames(
-                    [cells], size, context=19, chroma=2, window=size, mean_context=9, step=step
-                )
+                (group,) = plan_frames([cells], size, needs, size, mean_context=9, step=step)
                 for tile in group.parts.tiles if group.parts else ():
                     box = tile.window
                     window = torch.zeros(1, 3, box.height, box.width, device="meta")
-                    module(window, CropSchedule(box.moved(-box.x, -box.y), tile.wanted(0), step))
+                    module(
+                        window, CropSchedule(box.moved(-box.x, -box.y), tile.kept_in_window, step)
+                    )
         return len(seen.shapes)
 
     assert devices.side_step(CPU) == 16
@@ -198,8 +202,8 @@ def test_no_tensor_has_more_elements_than_a_gpu_counts(
     sizes = Sizes(EngineOptions(device="cuda", memory=1 << 40), GPU, upscaler("compact"))
     sizes.use_network(nn.Identity(), torch.float16)
     spec = sizing_spec()
-    output = PlaneOutput(8, size, size.scaled(4), 4, spec, torch.device("meta"))
-    tiles, batch = sizes.choose(output, 8)
+    footprint = footprint_of(upscaler("compact"), Conversion(spec, spec, size, size.scaled(4)))
+    tiles, batch = sizes.choose(footprint, size, 8)
     assert batch * tiles.window.pixels * 1024 < 1 << 31
     assert tiles.window.pixels > 1 << 20  # and no smaller than that asks for
 
@@ -289,4 +293,4 @@ def test_memory_is_measured_once_all_is_warm(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_engine_takes_the_steps_of_its_device() -> None:
     engine = Engine(upscaler("compact"), EngineOptions(device="cpu"))
-    assert engine._network.step_px == devices.side_step(CPU)  # pyright: ignore[reportPrivateUsage]
+    assert engine._placed.network.step_px == devices.side_step(CPU)  # pyright: ignore[reportPrivateUsage]

@@ -22,10 +22,12 @@ from vsr.events import BackedOff, Event, Warned
 from vsr.geometry import Size
 from vsr.infer import device as devices
 from vsr.infer.engine import Engine
+from vsr.infer.footprint import Conversion
 from vsr.infer.reuse import FrameComparison, Planes
 from vsr.models.arch import Upscaler, make_upscaler
 from vsr.models.recurrent import Recurrent
 from vsr.models.subpixel import SubpixelOutput
+from vsr.motion import MotionEstimator
 from vsr.options import EngineOptions
 
 LOW, SPEC = Size(80, 64), ColorSpec(matrix=6, range=2)
@@ -192,12 +194,12 @@ def test_nothing_is_waited_for_before_planes_land(name: str) -> None:
     )
     made._waits = False  # pyright: ignore[reportPrivateUsage]
     comparison = FrameComparison(0)
-    clips = footage(set())
+    clips, estimator = footage(set()), MotionEstimator()
     played(made, clips[:1], ahead=0)  # what is chosen once
     made.forget()
     for clip in clips[:3]:
         shown, changed = comparison.next(clip)  # elsewhere, as in the thread that reads
-        motion = made._estimator.next(clip, SPEC) if name == "memory" else None  # pyright: ignore[reportPrivateUsage]
+        motion = estimator.next(clip, SPEC) if name == "memory" else None
         with Waits() as waits:
             pending = made.begin(shown, SPEC, SPEC, LOW.scaled(4), motion, changed)
         assert waits.count == 0
@@ -211,7 +213,7 @@ def test_memory_that_runs_out_in_flight_is_as_in_order(monkeypatch: pytest.Monke
         told: list[Event] = []
         made = engine("half", told, waits=waits)
         count = 0
-        module = made._network.module  # pyright: ignore[reportPrivateUsage]
+        module = made._placed.network.module  # pyright: ignore[reportPrivateUsage]
 
         def exhausted(layer: nn.Module, given: object) -> None:
             nonlocal count
@@ -220,7 +222,7 @@ def test_memory_that_runs_out_in_flight_is_as_in_order(monkeypatch: pytest.Monke
             if count == 4:
                 raise torch.OutOfMemoryError("as asked")
 
-        made.tiling(LOW, LOW.scaled(2), SPEC, FRAMES)
+        made.tiling(Conversion(SPEC, SPEC, LOW, LOW.scaled(2)), FRAMES)
         module.register_forward_pre_hook(exhausted)
         return played(made, clips, ahead=3, segment=CLIPS), told
 
@@ -239,7 +241,7 @@ def test_a_failure_of_what_is_made_again_is_told_by_whoever_waits() -> None:
     def broken(dtype: object) -> None:
         raise ValueError(f"no {dtype}")
 
-    made._place = broken  # pyright: ignore[reportPrivateUsage]
+    made._placed._place = broken  # pyright: ignore[reportPrivateUsage]
     landings[1].wait()
     with pytest.raises(ValueError, match="no torch"):
         landings[3].wait()

@@ -12,6 +12,7 @@ from tests.infer.test_engine import Fussy, upscaler
 from vsr.color import ColorSpec
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
+from vsr.infer.footprint import Conversion
 from vsr.infer.reuse import CELL, Planes
 from vsr.models.arch import Upscaler
 from vsr.models.interpolation import Phases
@@ -35,8 +36,10 @@ class Counted:
     def __init__(self, network: Upscaler, **options: object) -> None:
         self.engine = Engine(network, EngineOptions(device="cpu", **options))  # pyright: ignore[reportArgumentType]
         self.pixels = 0
-        self.engine.tiling(LOW, LOW.scaled(4), YUV, 1)  # its memory is measured before
-        module = self.engine._network.module  # pyright: ignore[reportPrivateUsage]  # nothing else tells
+        self.engine.tiling(
+            Conversion(YUV, YUV, LOW, LOW.scaled(4)), 1
+        )  # its memory is measured before
+        module = self.engine._placed.network.module  # pyright: ignore[reportPrivateUsage]  # nothing else tells
         first = next((m for m in module.modules() if isinstance(m, nn.Conv2d | Phases)), module)
         first.register_forward_pre_hook(self._count)
 

@@ -81,7 +81,7 @@ class VideoWork:
                 run(plan, engine, options, told.append, enough)
         else:
             run(plan, engine, options, told.append, enough)
-        latest = engine._sizes.latest  # pyright: ignore[reportPrivateUsage]  # nothing else tells
+        latest = engine._placed.sizes.latest  # pyright: ignore[reportPrivateUsage]  # nothing else tells
         assert latest is not None
         return [latest[0].window.width, latest[0].window.height], latest[1]
 

@@ -126,7 +126,7 @@ def test_what_one_engine_widens_for_changes_nothing_for_the_other() -> None:
     assert same(got[0], expected[0])
     assert same(got[1], expected[1])
     assert engines[0].placement.dtype != engines[1].placement.dtype
-    assert engines[0]._networks is engines[1]._networks  # pyright: ignore[reportPrivateUsage]
+    assert engines[0]._placed._networks is engines[1]._placed._networks  # pyright: ignore[reportPrivateUsage]
 
 
 def planned(

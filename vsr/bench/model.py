@@ -133,7 +133,7 @@ def in_tiles(engine: Engine, pictures: Tensor, tiling: TilePlan) -> None:
     for tile in tiling.tiles:
         box = tile.window
         window = pictures[..., box.y : box.bottom, box.x : box.right]
-        engine.network(window, tile.wanted(0) if exact else None)
+        engine.network(window, tile.kept_in_window if exact else None)
 
 
 def _tiling(upscaler: Upscaler, size: Size, tile: int | None) -> TilePlan:

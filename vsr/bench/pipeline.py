@@ -158,9 +158,7 @@ def _measured(
     ready = [to_rgb(tuple(p.to(place) for p in clip.planes), plan.source)[:, :3] for clip in clips]
     large = [made() for made in map(enlarge, clips)] if "encode" in rows else []
     large = [clip for clip in large if not clip.lead_in]
-    tiles, batch = engine.tiling(
-        plan.info.size, plan.encoding.size, plan.encoding.color, plan.clip_frames
-    )
+    tiles, batch = engine.tiling(plan.conversion, plan.clip_frames)
     reports: list[Report] = []
     actions: dict[str, Callable[[], object]] = {
         "decode": lambda: sum(len(clip.pts) for clip in clips_of(plan, reader_of(plan))),

@@ -8,31 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from vsr.color import ColorSpec
-from vsr.geometry import Size
 from vsr.infer.host_transfer import PendingFrames
-from vsr.infer.reuse import CellMask
-from vsr.motion import Motion
 
 Planes = tuple[Tensor, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
-class Work:
-    """What one call asks for. It begins anew where the engine was told to forget before."""
-
-    planes: Planes
-    source: ColorSpec
-    target: ColorSpec
-    size: Size
-    motion: Motion | None
-    changed: Sequence[CellMask | None] | None
-    begins: bool
 
 
 @dataclass(slots=True, eq=False)

@@ -14,6 +14,7 @@ from torch.nn import functional
 from vsr.errors import WeightsError
 from vsr.geometry import Box, Size
 from vsr.infer.network import MAX_DEVIATION, Network
+from vsr.infer.tiles import Tile
 
 CELL = 16  # source pixels a side
 
@@ -27,11 +28,11 @@ class Mending:
         self._strange = self._strange.to(device)
         self._numbers = torch.ones_like(self._strange)
 
-    def look(self, windows: Tensor, frames: slice, window: Box, kept: Box) -> None:
-        """Check the kept part of windows, (n, c, h, w) at the place ``window`` of the frames."""
+    def look(self, windows: Tensor, frames: slice, tile: Tile) -> None:
+        """Check the kept part of a tile's windows, (n, c, h, w) of the frames."""
         made, _ = self._network.run(windows)
         base = self._network.interpolated(windows)
-        there = kept.moved(-window.x, -window.y)
+        there, kept = tile.kept_in_window, tile.kept
         numbers = made.isfinite().all(1)
         near = ((made - base).abs() <= MAX_DEVIATION).all(1)  # not-a-number is not near
         within = slice(there.y, there.bottom), slice(there.x, there.right)

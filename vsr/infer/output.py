@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vsr.chroma import DOWN_SUPPORT
-from vsr.color import ColorSpec, from_rgb
-from vsr.geometry import Box, Size
+from vsr.color import from_rgb
+from vsr.geometry import Box
+from vsr.infer.footprint import Conversion, Footprint
 from vsr.infer.resample import Taps, resample, support, taps
 from vsr.infer.subpixel_color import SubpixelColor, cut, subpixel_color
 from vsr.infer.tiles import TilePlan
@@ -26,75 +26,53 @@ STRIP_PIXELS = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One tile: what is made of it, where it is pasted, and how wide it is cross-faded."""
+    """What becomes of one tile, in target pixels."""
 
-    computed: Box
-    """What is converted to planes, in target pixels: the pasted box and the filters' context."""
     pasted: Box
-    """What is written to the canvas, in target pixels."""
+    """What is written to the canvas."""
+    computed: Box
+    """What is converted to planes: the pasted box and the filters' context."""
     fade_x: int
-    """Columns at the left edge that are cross-faded, in target pixels."""
+    """Columns at the left edge that are cross-faded."""
     fade_y: int
-    """Rows at the top edge that are cross-faded, in target pixels."""
-    window: Box
-    """What the network makes, in network pixels of the whole frame."""
-    wanted: Box
-    """The same box in source pixels, from the corner of the tile's window."""
+    """Rows at the top edge that are cross-faded."""
 
 
 class Output(ABC):
-    """The enlarged frames: planes of size ``high`` for source frames of size ``low``.
+    """The enlarged frames of a conversion. Subclasses say what their planes are."""
 
-    Subclasses say what the planes are.
-    """
-
-    context = 0  # target pixels that the conversion reads around a pixel
-    align = 1  # edges of parts lie on multiples of so many target pixels
-
-    def __init__(self, low: Size, high: Size, scale: int) -> None:
-        self.low, self.high, self.scale = low, high, scale
+    def __init__(self, asked: Conversion, footprint: Footprint, scale: int) -> None:
+        self.low, self.high, self.scale = asked.low, asked.high, scale
+        self.footprint = footprint
         self.canvas: tuple[Tensor, ...] = ()
         self.parts: list[Part] = []
+        self.made_of: list[Box] = []
+        """Of each part, what is wanted of the network, in source pixels of the whole frame."""
         self._taps: dict[tuple[int, int, int, int, int, int], Taps] = {}
 
-    @property
-    def margin(self) -> int:
-        """Source pixels around a kept part, beyond the halo, that its result depends on."""
-        sides = ((self.low.width, self.high.width), (self.low.height, self.high.height))
-        return max(self._margin_of(low, high) for low, high in sides)
-
-    def _margin_of(self, low: int, high: int) -> int:
-        large = low * self.scale
-        if large == high and self.scale % self.align == 0:  # edges need not be moved
-            return -(-self.context // self.scale)
-        around = support(large, high) + (self.context + self.align) * large / high
-        return math.ceil(around / self.scale)
-
-    def prepare(self, tiles: TilePlan, *, exact: bool, can_crop: bool) -> None:
+    def prepare(self, tiles: TilePlan, *, can_crop: bool) -> None:
         """Map every tile to target pixels.
 
-        With ``exact`` tiles kept parts are pasted side by side; otherwise whole windows are
-        cross-faded. ``can_crop`` tells whether the network returns only the wanted part of a
-        window.
+        Kept parts of exact tiles are pasted side by side; else whole windows are cross-faded.
+        ``can_crop`` tells whether the network can return only a part of a window.
         """
-        self.parts = []
-        margin = self.margin
+        self.parts, self.made_of = [], []
+        needs = self.footprint
         boxes = [tile.window for tile in tiles.tiles]
         for tile in tiles.tiles:
             window = tile.window
-            wanted = window.moved(-window.x, -window.y)  # all of it
-            if exact:
-                wanted = tile.wanted(margin) if can_crop else wanted
+            if needs.exact:
                 pasted = self._in_target(tile.kept)
-                computed, fade_x, fade_y = pasted.grown(self.context, self.high.box), 0, 0
+                computed, fade_x, fade_y = pasted.grown(needs.context_target, self.high.box), 0, 0
             else:
                 computed = pasted = self._in_target(window)
                 fade_x = self._shared(window.x, [box.right for box in boxes if box.x < window.x], 0)
                 fade_y = self._shared(
                     window.y, [box.bottom for box in boxes if box.y < window.y], 1
                 )
-            large = wanted.moved(window.x, window.y).scaled(self.scale)
-            self.parts.append(Part(computed, pasted, fade_x, fade_y, large, wanted))
+            crops = needs.exact and can_crop
+            self.made_of.append(tile.kept.grown(needs.margin, window) if crops else window)
+            self.parts.append(Part(pasted, computed, fade_x, fade_y))
 
     def accepts_subpixel(self, side: int) -> bool:
         """Whether ``paste`` takes sub-pixel outputs of cells with that side."""
@@ -104,7 +82,7 @@ class Output(ABC):
     def paste(self, tile: int, frames: slice, enlarged: Tensor | SubpixelOutput) -> None:
         """Paste the network's result for one tile of consecutive frames."""
         for strip in self._strips(self.parts[tile]):
-            self._paste_part(strip, frames, enlarged)
+            self._paste_part(strip, self.made_of[tile].scaled(self.scale), frames, enlarged)
 
     def _strips(self, part: Part) -> list[Part]:
         """Split a part into bands that fit a CPU's cache; not on a GPU, nor if it is faded."""
@@ -115,8 +93,8 @@ class Output(ABC):
         strips: list[Part] = []
         for top in range(pasted.y, pasted.bottom, height):
             bottom = min(pasted.bottom, top + height)
-            above = max(computed.y, top - self.context)
-            below = min(computed.bottom, bottom + self.context)
+            above = max(computed.y, top - self.footprint.context_target)
+            below = min(computed.bottom, bottom + self.footprint.context_target)
             strips.append(
                 replace(
                     part,
@@ -126,8 +104,10 @@ class Output(ABC):
             )
         return strips
 
-    def _paste_part(self, part: Part, frames: slice, enlarged: Tensor | SubpixelOutput) -> None:
-        planes, made = self.made(enlarged, part)
+    def _paste_part(
+        self, part: Part, given: Box, frames: slice, enlarged: Tensor | SubpixelOutput
+    ) -> None:
+        planes, made = self.made(enlarged, given, part)
         for canvas, plane in zip(self.canvas, planes, strict=True):
             shrink_x = -(-self.high.width // canvas.shape[-1])
             shrink_y = -(-self.high.height // canvas.shape[-2])
@@ -147,14 +127,19 @@ class Output(ABC):
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Convert (n, c, h, w) float RGB to planes of the canvas's kind."""
 
-    def made(self, enlarged: Tensor | SubpixelOutput, part: Part) -> tuple[tuple[Tensor, ...], Box]:
-        """Returns a part's planes, and the box in target pixels that they cover."""
-        pixels = enlarged.shuffled() if isinstance(enlarged, SubpixelOutput) else enlarged
-        return self.convert(self._fitted(pixels, part)), part.computed
+    def made(
+        self, enlarged: Tensor | SubpixelOutput, given: Box, part: Part
+    ) -> tuple[tuple[Tensor, ...], Box]:
+        """Returns a part's planes, and the box in target pixels that they cover.
 
-    def _fitted(self, enlarged: Tensor, part: Part) -> Tensor:
-        """The ``computed`` box of a part, cut out of the enlarged window or resampled from it."""
-        computed, window = part.computed, part.window
+        ``given`` is what ``enlarged`` covers, in network pixels.
+        """
+        pixels = enlarged.shuffled() if isinstance(enlarged, SubpixelOutput) else enlarged
+        return self.convert(self._fitted(pixels, given, part.computed)), part.computed
+
+    def _fitted(self, enlarged: Tensor, window: Box, computed: Box) -> Tensor:
+        """The ``computed`` box, in target pixels, of the network pixels of ``window``: cut out of
+        them, or resampled from them."""
         if self.high == self.low.scaled(self.scale):
             x, y = computed.x - window.x, computed.y - window.y
             return enlarged[..., y : y + computed.height, x : x + computed.width]
@@ -188,7 +173,8 @@ class Output(ABC):
         return Box(left, top, right - left, bottom - top)
 
     def _edge(self, place: int, low: int, high: int) -> int:
-        return high if place == low else place * high // low // self.align * self.align
+        align = self.footprint.align_target
+        return high if place == low else place * high // low // align * align
 
     def _shared(self, start: int, ends: list[int], axis: int) -> int:
         low, high = (
@@ -198,13 +184,18 @@ class Output(ABC):
 
 
 class FloatOutput(Output):
-    """Float RGB(A), as the network makes it."""
+    """Float RGB(A), as the network makes it: (n, channels, H, W) in one plane."""
 
     def __init__(
-        self, shape: torch.Size, low: Size, high: Size, scale: int, device: torch.device
+        self,
+        asked: Conversion,
+        footprint: Footprint,
+        scale: int,
+        shape: torch.Size,
+        device: torch.device,
     ) -> None:
-        super().__init__(low, high, scale)
-        self.canvas = (torch.zeros(*shape, high.height, high.width, device=device),)
+        super().__init__(asked, footprint, scale)
+        self.canvas = (torch.zeros(*shape, self.high.height, self.high.width, device=device),)
 
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Returns the pixels as they are."""
@@ -212,19 +203,22 @@ class FloatOutput(Output):
 
 
 class PlaneOutput(Output):
-    """Integer planes of a :class:`ColorSpec`."""
+    """Integer planes of the target's :class:`ColorSpec`, each (n, h, w)."""
 
     def __init__(
-        self, frames: int, low: Size, high: Size, scale: int, spec: ColorSpec, device: torch.device
+        self,
+        asked: Conversion,
+        footprint: Footprint,
+        scale: int,
+        frames: int,
+        device: torch.device,
     ) -> None:
-        super().__init__(low, high, scale)
-        self.spec = spec
+        super().__init__(asked, footprint, scale)
+        self.spec = spec = asked.target
         self.canvas = tuple(
             torch.empty(frames, plane.height, plane.width, dtype=spec.dtype, device=device)
-            for plane in spec.plane_sizes(high)
+            for plane in spec.plane_sizes(self.high)
         )
-        self.align = max(spec.multiple)
-        self.context = DOWN_SUPPORT * (self.align - 1)
 
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Convert to the spec's code values."""
@@ -236,13 +230,15 @@ class PlaneOutput(Output):
             return False
         return self.high == self.low.scaled(side)
 
-    def made(self, enlarged: Tensor | SubpixelOutput, part: Part) -> tuple[tuple[Tensor, ...], Box]:
+    def made(
+        self, enlarged: Tensor | SubpixelOutput, given: Box, part: Part
+    ) -> tuple[tuple[Tensor, ...], Box]:
         """As in the base class; of a sub-pixel output, the planes cover exactly the pasted box."""
         if not isinstance(enlarged, SubpixelOutput):
-            return super().made(enlarged, part)
+            return super().made(enlarged, given, part)
         color = subpixel_color(self.spec, enlarged.side, self.canvas[0].device)
-        given = cut(enlarged, part.window, part.computed, part.pasted, color.support)
-        return color.convert(*given), part.pasted
+        cells = cut(enlarged, given, part.computed, part.pasted, color.support)
+        return color.convert(*cells), part.pasted
 
 
 def _faded(old: Tensor, new: Tensor, width: int, height: int) -> Tensor:

@@ -14,12 +14,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from vsr.color import ColorSpec
 from vsr.events import BackedOff, EventSink, Warned
-from vsr.geometry import Box, Size
 from vsr.infer import device as devices
+from vsr.infer.footprint import Conversion, footprint_of
 from vsr.infer.network import Network
-from vsr.infer.output import PlaneOutput
 from vsr.infer.sizing import Sizes
 from vsr.infer.tiles import TilePlan
 from vsr.models.arch import Upscaler
@@ -29,8 +27,10 @@ Result = TypeVar("Result")
 
 
 class PlacedNetwork:
-    """An upscaler's network in a type on a device, with its tiles; ``mended`` counts frames that
-    are interpolated in places."""
+    """An upscaler's network in a type on a device, with the tiles that fit there."""
+
+    network: Network
+    """In the present type."""
 
     def __init__(
         self,
@@ -47,35 +47,37 @@ class PlacedNetwork:
         self._first_dtype = self.placement.dtype
         self._reported_dtypes: set[torch.dtype] = set()
         self.mended = 0
-        self._checks_output = False
-        self._sizes: Sizes = (
+        """Frames that are interpolated in places."""
+        self.checks_output = False
+        """Whether the network makes no picture in its widest type either: look where it does."""
+        self.deferred: Tensor | None = None
+        """Where results are looked at later, whether all of them were pictures until now."""
+        self.sizes: Sizes = (
             Sizes(options, self.placement.device, upscaler)
             if beside is None
-            else copy.copy(beside._sizes)
+            else copy.copy(beside.sizes)
         )
         self._place(self.placement.dtype)
 
-    def tiling(self, low: Size, high: Size, target: ColorSpec, frames: int) -> tuple[TilePlan, int]:
-        """The tiles and the batch that ``enlarge`` will begin with."""
-        return self._sizes.choose(
-            PlaneOutput(frames, low, high, self.upscaler.scale, target, torch.device("meta")),
-            frames,
-        )
+    def tiling(self, asked: Conversion, frames: int) -> tuple[TilePlan, int]:
+        """The tiles and the batch that so many frames will begin with."""
+        needs = footprint_of(self.upscaler, asked, self.options.overlap)
+        return self.sizes.choose(needs, asked.low, frames)
 
-    def settle(self, tile: int | None, batch: int | None) -> None:
-        """Use this tile and batch from now on, as if they had been asked for; None to choose."""
-        self._sizes.settle(tile, batch)
+    def is_sound(self, valid: Tensor) -> bool:
+        """Whether the network made a picture; true where that is looked at later."""
+        if self.deferred is None:
+            return bool(valid)
+        self.deferred &= valid
+        return True
 
-    @torch.inference_mode()
-    def network(self, windows: Tensor, wanted: Box | None = None) -> Tensor:
-        """The network alone, on windows that lie on the device: no colour, no retry.
+    def check(self, valid: Tensor) -> None:
+        """Raise :class:`InvalidOutputError` where the network made no picture."""
+        if not self.is_sound(valid):
+            raise InvalidOutputError
 
-        (n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32, or of networks that trim the
-        ``wanted`` part alone; alpha goes by bicubic where the network has none.
-        """
-        return self._network.run(windows, wanted if self._network.can_crop else None)[0]
-
-    def _tell_mended(self, frames: int) -> None:
+    def tell_mended(self, frames: int) -> None:
+        """Count frames that were interpolated in places; the first are told of."""
         if frames and not self.mended:
             self._on_event(
                 Warned(
@@ -85,18 +87,10 @@ class PlacedNetwork:
             )
         self.mended += frames
 
-    def _place(self, dtype: torch.dtype) -> None:
-        self.placement = replace(self.placement, dtype=dtype)
-        if dtype not in self._networks:
-            compiles = self.options.compile == "on"
-            self._networks[dtype] = Network(self.upscaler, self.placement, compiles=compiles)
-        self._network = self._networks[dtype]
-        self._sizes.use_network(self._network.module, dtype)
-
-    def _retry(self, attempt: Callable[[], Result]) -> Result:
+    def retry(self, attempt: Callable[[], Result]) -> Result:
         """Try until it works or nothing smaller is left. The exception is let go of first: it
         holds the tensors that filled the memory."""
-        self._checks_output = False
+        self.checks_output = False
         mended = self.mended
         while True:
             self.mended = mended
@@ -110,21 +104,47 @@ class PlacedNetwork:
                 exhausted = True
             devices.release(self.placement.device)
             if exhausted:
-                window, batch = self._sizes.shrink()
+                window, batch = self.sizes.shrink()
                 name = self.placement.dtype_name
                 self._on_event(BackedOff("out of memory", window, batch, name))
             else:
                 self._widen()
 
+    def begin_anew(self) -> None:
+        """Back to the first type, where it was widened for frames before."""
+        self._use(self._first_dtype)
+
+    def snapshot(self) -> Callable[[], None]:
+        """What, when called, brings back the type and the count of mended frames."""
+        dtype, mended = self.placement.dtype, self.mended
+
+        def restore() -> None:
+            self._use(dtype)
+            self.mended = mended
+
+        return restore
+
+    def _use(self, dtype: torch.dtype) -> None:
+        if self.placement.dtype != dtype:
+            self._place(dtype)
+
+    def _place(self, dtype: torch.dtype) -> None:
+        self.placement = replace(self.placement, dtype=dtype)
+        if dtype not in self._networks:
+            compiles = self.options.compile == "on"
+            self._networks[dtype] = Network(self.upscaler, self.placement, compiles=compiles)
+        self.network = self._networks[dtype]
+        self.sizes.use_network(self.network.module, dtype)
+
     def _widen(self) -> None:
         dtype = devices.wider(self.placement.dtype, self.upscaler, self.placement.device)
         if dtype is None:
-            self._checks_output = True
+            self.checks_output = True
             return
         before = self.placement.dtype_name
         self._place(dtype)
-        assert self._sizes.latest is not None
-        tiles, batch = self._sizes.latest
+        assert self.sizes.latest is not None
+        tiles, batch = self.sizes.latest
         if dtype not in self._reported_dtypes:
             self._reported_dtypes.add(dtype)
             self._on_event(

@@ -7,18 +7,25 @@ of the new features. So the result does not depend on tiles, batches or threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from vsr.color import part_to_rgb
 from vsr.errors import WeightsError
-from vsr.geometry import Box, Size
+from vsr.geometry import Box
+from vsr.infer.footprint import Conversion, footprint_of
+from vsr.infer.frame_pass import Planes, Work
+from vsr.infer.host_transfer import HostTransfer
 from vsr.infer.network import MAX_DEVIATION, Network
-from vsr.infer.output import Output
+from vsr.infer.output import Output, PlaneOutput
+from vsr.infer.placed import PlacedNetwork
 from vsr.infer.tiles import TilePlan, batches
 from vsr.models.recurrent import warp_previous, without_previous
 from vsr.models.subpixel import within
+from vsr.motion import MotionEstimator
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
@@ -27,6 +34,94 @@ class FrameState:
 
     pixels: Tensor
     features: Tensor
+
+
+class RecurrentPass:
+    """Frame after frame through a network with a memory.
+
+    What is redone begins from the memory that was there before the frame, so that nothing depends
+    on how frames came in clips.
+    """
+
+    def __init__(self, placed: PlacedNetwork, transfer: HostTransfer) -> None:
+        self._placed, self._transfer = placed, transfer
+        self._estimator = MotionEstimator()
+        self._asked: Conversion | None = None
+        self._state: FrameState | None = None
+        self._made: Planes = ()
+
+    def prepared(self, work: Work) -> Work:
+        """The work with its motion, which is estimated where it came with none."""
+        if work.begins or work.asked != self._asked:
+            self._estimator.forget()
+        if work.motion is not None:
+            return work
+        return replace(work, motion=self._estimator.next(work.planes, work.asked.source))
+
+    def forget(self) -> None:
+        """The next frame is a first one."""
+        self._state, self._made = None, ()
+
+    def snapshot(self) -> Callable[[], None]:
+        """What brings back the memory of the last frame."""
+        asked, state, made = self._asked, self._state, self._made
+
+        def restore() -> None:
+            self._asked, self._state, self._made = asked, state, made
+
+        return restore
+
+    @torch.inference_mode()
+    def run(self, work: Work) -> Planes:
+        """The target's planes on the device. A frame that is the one before is made no more."""
+        placed, asked, motion = self._placed, work.asked, work.motion
+        assert motion is not None
+        if asked != self._asked:
+            self.forget()
+        self._asked = asked
+        frames = work.planes[0].shape[0]
+        needs = footprint_of(placed.upscaler, asked, placed.options.overlap)
+        output = PlaneOutput(asked, needs, placed.upscaler.scale, frames, placed.placement.device)
+        for frame in range(frames):
+            if motion.same[frame] and self._made:  # nothing moves, and nothing is learnt of it
+                for plane, made in zip(output.canvas, self._made, strict=True):
+                    plane[frame] = made
+                continue
+            there = slice(frame, frame + 1)
+            near = tuple(self._transfer.up(plane[there]) for plane in work.planes)
+            pixels = part_to_rgb(near, asked.source, asked.low.box)
+            pixels = pixels if asked.target.alpha else pixels[:, :3]
+            previous = None if motion.begins[frame] else self._state
+            vectors = self._transfer.up(motion.pixels(frame))
+            self._state = placed.retry(
+                lambda: self._frame(pixels, previous, vectors, output, frame)  # noqa: B023  # called at once
+            )
+            self._made = tuple(plane[frame] for plane in output.canvas)
+        self._made = tuple(plane.clone() for plane in self._made)
+        return output.canvas
+
+    def _frame(
+        self,
+        pixels: Tensor,
+        previous: FrameState | None,
+        vectors: Tensor,
+        output: Output,
+        frame: int,
+    ) -> FrameState | None:
+        """One frame; what to remember of it, nothing if the network makes no picture of it."""
+        placed = self._placed
+        tiles, batch = placed.sizes.choose(output.footprint, output.low, 1)
+        output.prepare(tiles, can_crop=False)
+        new, valid = step(placed.network, pixels, previous, vectors, output, frame, tiles, batch)
+        if not placed.checks_output:
+            placed.check(valid)
+            return new
+        if placed.is_sound(valid):
+            return new
+        check_weights(new, placed.upscaler.name)
+        interpolate(placed.network, pixels, output, frame, tiles)
+        placed.tell_mended(1)
+        return None
 
 
 def step(
@@ -64,7 +159,7 @@ def step(
             zip((tile for tile, _ in group), places, strict=True)
         ):
             output.paste(tile, there, enlarged[number : number + 1])
-            kept = place.kept.moved(-place.window.x, -place.window.y)
+            kept = place.kept_in_window
             valid &= within(
                 _cut(cells.parts[-1][number : number + 1], kept), -MAX_DEVIATION, MAX_DEVIATION
             )
@@ -88,11 +183,6 @@ def check_weights(previous: FrameState, name: str) -> None:
             f"{name} makes numbers that are not finite, in float32 too",
             hint="its weights are damaged or its training went wrong",
         )
-
-
-def state_bytes(features: int, dtype: torch.dtype, size: Size) -> int:
-    """Bytes of a recurrent network's state: the old, the warped and the new one."""
-    return 3 * features * dtype.itemsize * size.pixels
 
 
 def _cut(whole: Tensor, box: Box) -> Tensor:

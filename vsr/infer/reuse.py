@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vsr.geometry import Box, Size
+from vsr.infer.footprint import Footprint
 from vsr.infer.tiles import Tile, TilePlan
 from vsr.models.crop_schedule import STEP, quantized_box
 
@@ -145,28 +146,20 @@ class Reuse:
 def plan_frames(
     changed: list[CellMask | None],
     size: Size,
-    *,
-    context: int,
-    chroma: int,
+    needs: Footprint,
     window: Size,
+    *,
     mean_context: int,
     step: int = STEP,
 ) -> list[FrameGroup]:
     """Plan what is computed of each frame, in windows of at most ``window``. All in source pixels.
 
-    The sides of windows come in multiples of ``step``.
-
-    ``context`` is how far around a change its effect reaches, and how far a window extends around
-    the part that it is computed for; a change of chroma reaches ``chroma`` pixels farther.
-    ``mean_context`` is how much of the context is computed on average over the layers.
+    The sides of windows come in multiples of ``step``. ``mean_context`` is how much of the
+    footprint's context is computed on average over the layers.
     """
     found: list[FrameGroup] = []
     for index, cells in enumerate(changed):
-        again = (
-            None
-            if cells is None
-            else _parts(cells, size, context, chroma, window, mean_context, step)
-        )
+        again = None if cells is None else _parts(cells, size, needs, window, mean_context, step)
         if again is None and found and found[-1].parts is None:
             found[-1] = FrameGroup(slice(found[-1].frames.start, index + 1), None)
         else:
@@ -216,16 +209,11 @@ def _held(frame: Planes, shown: Planes, cells: CellMask) -> Planes:
 
 
 def _parts(
-    cells: CellMask,
-    size: Size,
-    context: int,
-    chroma: int,
-    window: Size,
-    mean_context: int,
-    step: int,
+    cells: CellMask, size: Size, needs: Footprint, window: Size, mean_context: int, step: int
 ) -> TilePlan | None:
     """Tiles over all pixels that changes can reach; ``None`` where the whole frame costs less."""
-    boxes = _merged(_boxes(cells, size, context, chroma), size, mean_context)
+    context = needs.context
+    boxes = _merged(_boxes(cells, size, context, needs.chroma), size, mean_context)
     if boxes is None:
         return None
     tiles = tuple(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +10,8 @@ from torch import nn
 from vsr.errors import OutOfMemory
 from vsr.geometry import Size
 from vsr.infer import device as devices
-from vsr.infer.output import Output
+from vsr.infer.footprint import Footprint
 from vsr.infer.peak_memory import largest_tensor, peak_bytes
-from vsr.infer.recurrent import state_bytes
 from vsr.infer.tiles import TilePlan, least_tile, plan
 from vsr.models.arch import Upscaler
 from vsr.models.profiling import on_meta_device
@@ -85,13 +83,17 @@ def measure_memory(
     return MemoryNeed(window, 1.1 * slope + conversion_bytes, elements / small)
 
 
+def state_bytes(features: int, dtype: torch.dtype, size: Size) -> int:
+    """Bytes of a recurrent network's state: the old, the warped and the new one."""
+    return 3 * features * dtype.itemsize * size.pixels
+
+
 class Sizes:
     """Chooses an engine's tile and batch. Call ``use_network`` first, and when the network
     changes."""
 
     def __init__(self, options: EngineOptions, device: torch.device, upscaler: Upscaler) -> None:
         self._device, self._upscaler = device, upscaler
-        self._overlap = options.overlap
         self._tile, self._batch = options.tile, options.batch
         self._budget = devices.budget(
             device, options.memory, generous=upscaler.prefers_one_tile, share=options.share
@@ -110,16 +112,12 @@ class Sizes:
         """Use this tile and batch from now on, as if they had been asked for; None to choose."""
         self._tile, self._batch = tile, batch
 
-    def choose(self, output: Output, frames: int) -> tuple[TilePlan, int]:
-        """Returns the tiles and the batch for ``frames`` frames, by the options or the budget."""
-        overlap = self._upscaler.overlap(self._overlap, output.margin)
-        low = output.low
+    def choose(self, footprint: Footprint, low: Size, frames: int) -> tuple[TilePlan, int]:
+        """Returns the tiles and the batch for ``frames`` frames of the size ``low``, by the options
+        or the budget."""
         budget = self._budget - state_bytes(self._upscaler.state_channels, self._dtype, low)
-        # Windows begin where the target has whole samples of chroma, too.
-        self._multiple = math.lcm(
-            self._upscaler.multiple_of, output.align // math.gcd(output.align, output.scale)
-        )
-        multiple = self._multiple
+        overlap, multiple = footprint.overlap, footprint.multiple
+        self._multiple = multiple
         least = least_tile(overlap, multiple)
         tile = self._tile
         if tile is None:

@@ -29,9 +29,10 @@ class Tile:
     window: Box
     kept: Box
 
-    def wanted(self, margin: int) -> Box:
-        """The kept part and so much around it, where there is as much, in the window's pixels."""
-        return self.kept.grown(margin, self.window).moved(-self.window.x, -self.window.y)
+    @property
+    def kept_in_window(self) -> Box:
+        """The kept part, counted from the window's corner."""
+        return self.kept.moved(-self.window.x, -self.window.y)
 
 
 @dataclass(frozen=True, slots=True)

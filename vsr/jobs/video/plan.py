@@ -10,6 +10,7 @@ from pathlib import Path
 from vsr.color import ColorSpec
 from vsr.errors import MediaError, OptionsError
 from vsr.infer.device import pick
+from vsr.infer.footprint import Conversion
 from vsr.jobs.pace import network_fps
 from vsr.jobs.video.journal import is_saved, recorded
 from vsr.jobs.work_folder import sweep
@@ -63,6 +64,11 @@ class Plan:
     stall_seconds: float = 0.0
     """After so long without an answer from the source a run fails; 0 waits for ever."""
     clean: Clean | None = None
+
+    @property
+    def conversion(self) -> Conversion:
+        """What the network's engine is asked for."""
+        return Conversion(self.source, self.encoding.color, self.info.size, self.encoding.size)
 
     @property
     def kept(self) -> tuple[str, ...]:

@@ -148,7 +148,7 @@ def _engine_options(
     plan: Plan, engine: Engine, options: UpscaleOptions, kind: str
 ) -> EngineOptions:
     """With the tiles and the batch: those that an interrupted run began with, where they count."""
-    asked = (plan.info.size, plan.encoding.size, plan.encoding.color, plan.clip_frames)
+    asked = plan.conversion, plan.clip_frames
     if sums_depend_on_tiles(kind):
         engine.settle(options.tile, options.batch)  # not those of the video before
         if not (options.restart or options.fresh):

@@ -1,0 +1,158 @@
+"""Enlarge frames that are independent of each other: what changed goes through the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from vsr.color import part_to_rgb
+from vsr.geometry import Box
+from vsr.infer.footprint import footprint_of
+from vsr.infer.frame_pass import Planes, Work
+from vsr.infer.host_transfer import HostTransfer
+from vsr.infer.mending import Mending
+from vsr.infer.output import Output, PlaneOutput
+from vsr.infer.placed import PlacedNetwork
+from vsr.infer.reuse import CellMask, Reuse, plan_frames
+from vsr.infer.tiles import TilePlan, batches
+
+Pixels = Callable[[slice, Box], Tensor]
+"""RGB of consecutive frames in a box."""
+
+
+class IndependentPass:
+    """Batches over frames and tiles; what did not change is taken from the frame before."""
+
+    def __init__(self, placed: PlacedNetwork, transfer: HostTransfer) -> None:
+        self._placed, self._transfer = placed, transfer
+        self._reuse = Reuse(placed.options.reuse)
+
+    def prepared(self, work: Work) -> Work:
+        """As it is."""
+        return work
+
+    def forget(self) -> None:
+        """Drop the last frame: the next one is computed as a whole."""
+        self._reuse.forget()
+
+    def snapshot(self) -> Callable[[], None]:
+        """What brings back the last frame."""
+        state = self._reuse.state()
+        return lambda: self._reuse.restore(state)
+
+    def run(self, work: Work) -> Planes:
+        """The target's planes on the device; of frames that were mended nothing is reused."""
+        placed = self._placed
+
+        def attempt() -> tuple[Planes, Planes, object]:
+            key = (work.asked, placed.placement.dtype)  # all else that the result depends on
+            shown, changed = self._reuse.select(work.planes, key, work.changed)
+            whole: list[CellMask | None] = [None for _ in changed]
+            if placed.checks_output:  # whole frames: what is mended cannot be told from what is not
+                changed = whole
+            return shown, self._enlarged(shown, changed, work), key
+
+        mended = placed.mended
+        shown, made, key = placed.retry(attempt)
+        if placed.mended == mended:
+            self._reuse.keep(shown, made, key)
+        else:
+            self._reuse.forget()
+        return made
+
+    @torch.inference_mode()
+    def _enlarged(self, planes: Planes, changed: list[CellMask | None], work: Work) -> Planes:
+        """What changed goes through the network, the rest is what it was in the frame before."""
+        placed, asked = self._placed, work.asked
+        frames = planes[0].shape[0]
+        needs = footprint_of(placed.upscaler, asked, placed.options.overlap)
+        output = PlaneOutput(asked, needs, placed.upscaler.scale, frames, placed.placement.device)
+        tiles, _ = placed.sizes.choose(needs, asked.low, frames)
+        exact = needs.exact and not placed.network.compiles
+        if not exact or placed.upscaler.multiple_of > 1:  # parts would differ: a still or nothing
+            changed = [None if cells is None or cells.any() else cells for cells in changed]
+        for group in plan_frames(
+            changed,
+            asked.low,
+            needs,
+            tiles.window,
+            mean_context=needs.context // 2 if placed.network.can_crop else needs.context,
+            step=placed.network.step_px,
+        ):
+            if group.parts is not None:
+                self._reuse.repeat(output.canvas, group.frames.start)
+            if group.parts is None or group.parts.tiles:
+                near = tuple(self._transfer.up(plane[group.frames]) for plane in planes)
+
+                def pixels(frames: slice, box: Box, near: Planes = near) -> Tensor:
+                    rgb = part_to_rgb(tuple(plane[frames] for plane in near), asked.source, box)
+                    return rgb if asked.target.alpha else rgb[:, :3]
+
+                run_tiles(placed, pixels, output, group.frames, group.parts)
+        return output.canvas
+
+
+@torch.inference_mode()
+def run_tiles(
+    placed: PlacedNetwork,
+    pixels: Pixels,
+    output: Output,
+    place: slice,
+    parts: TilePlan | None = None,
+) -> None:
+    """Tiles of frames, all by default, through the network and onto the output's canvas.
+
+    ``pixels`` gives the source's, ``place`` are the frames of the canvas. Raises
+    :class:`~vsr.infer.placed.InvalidOutputError` where the network makes no picture of them.
+    """
+    network, frames = placed.network, place.stop - place.start
+    tiles, batch = (
+        placed.sizes.choose(output.footprint, output.low, frames) if parts is None else (parts, 1)
+    )
+    output.prepare(tiles, can_crop=network.can_crop)
+    mending = _mending(placed, pixels, output, frames, tiles) if placed.checks_output else None
+    valid = torch.ones((), dtype=torch.bool, device=output.canvas[0].device)
+    use_compiled = parts is None and network.compiles
+    asked_of = [
+        made_of.moved(-tile.window.x, -tile.window.y)
+        for made_of, tile in zip(output.made_of, tiles.tiles, strict=True)
+    ]
+    for group in batches(asked_of, frames, batch):
+        wanted = asked_of[group[0][0]]
+        windows = torch.cat([pixels(some, tiles.tiles[tile].window) for tile, some in group])
+        accepts_subpixel = (
+            not use_compiled and windows.shape[1] == 3 and output.accepts_subpixel(network.side)
+        )
+        if mending is not None:
+            places = [tiles.tiles[tile].window for tile, _ in group]
+            enlarged = mending.run(windows, [some for _, some in group], places, wanted)
+        elif accepts_subpixel:
+            enlarged, group_valid = network.subpixel(windows, wanted)
+            valid &= group_valid
+        else:
+            full_batch = use_compiled and len(windows) == batch
+            enlarged, group_valid = network.run(windows, wanted, use_compiled=full_batch)
+            valid &= group_valid
+        done = 0
+        for tile, some in group:
+            end = done + some.stop - some.start
+            there = slice(place.start + some.start, place.start + some.stop)
+            output.paste(tile, there, enlarged[done:end])
+            done = end
+        del windows, enlarged
+    placed.check(valid)
+
+
+def _mending(
+    placed: PlacedNetwork, pixels: Pixels, output: Output, frames: int, tiles: TilePlan
+) -> Mending:
+    """Where the network is not to be shown, found tile by tile."""
+    mending = Mending(placed.network, frames, output.low, output.canvas[0].device)
+    for tile in tiles.tiles:
+        for frame in range(frames):
+            some = slice(frame, frame + 1)
+            mending.look(pixels(some, tile.window), some, tile)
+    placed.tell_mended(mending.settle())
+    return mending

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from vsr.choice import USUAL, Choice, Chosen, Kind, choice_for, default_for
 from vsr.errors import MediaError, OptionsError
-from vsr.evaluation.footage import Footage
 from vsr.evaluation.frame_sampler import FrameSampler
 from vsr.evaluation.sanity_check import check_model
 from vsr.evaluation.scores import Score, scores, sets_in
@@ -19,13 +18,9 @@ from vsr.infer.engine import Engine
 from vsr.jobs.batch.inputs import holds_videos
 from vsr.jobs.batch.naming import default_target as default_target_of
 from vsr.jobs.batch.queue import upscale_many
-from vsr.jobs.estimate.dry_run import dry_run as dry_run_of
-from vsr.jobs.estimate.dry_run import previewed
 from vsr.jobs.estimate.forecast import check_enough as check_enough
-from vsr.jobs.estimate.forecast import check_room
-from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
+from vsr.jobs.job import job_kind, plan_job
 from vsr.jobs.video.plan import Plan, check_target, make_plan
-from vsr.jobs.video.run import run
 from vsr.lpips import load_lpips
 from vsr.media.files import check_regular
 from vsr.media.read.images import is_picture
@@ -65,42 +60,17 @@ def upscale(
     source, target = Path(source), Path(target)
     _check_source(source)
     check_target(source, target, options)
-    upscaler = load_for(options, source, target, on_event)
-    if options.preview is not None and (is_picture(source) or not target.suffix):
-        raise OptionsError("--preview is for a video that becomes one")
     page = ReportTargets(html=options.compare, overwrite=options.overwrite)
     page.check()
+    upscaler = load_for(options, source, target, on_event)
     engine = make_engine(upscaler, options, on_event)
     check_model(upscaler, source, options, on_event)
-    report = _upscale(source, target, engine, options, on_event, should_stop)
-    if isinstance(engine, FrameSampler):
-        write_page(engine, page, source, report, on_event)
+    sampler = None if options.compare is None else FrameSampler(upscaler.name)
+    job = plan_job(source, target, options, upscaler, on_event)
+    report = job.run(engine, on_event, should_stop, observer=sampler)
+    if sampler is not None:
+        write_page(sampler, page, source, report, on_event)
     return report
-
-
-def _upscale(
-    source: Path,
-    target: Path,
-    engine: Engine,
-    options: UpscaleOptions,
-    on_event: EventSink,
-    should_stop: Callable[[], bool],
-) -> Report:
-    """The kind of job that source and target ask for."""
-    if isinstance(engine, FrameSampler) and (is_picture(source) or not target.suffix):
-        engine.expect(Footage(source).frames)
-    if is_picture(source):
-        return upscale_picture(source, target, engine, options, on_event)
-    if not target.suffix:
-        job = upscale_folder if source.is_dir() else extract_frames
-        return job(source, target, engine, options, on_event, should_stop)
-    options = previewed(source, options, on_event)
-    plan = make_plan(source, target, options, engine.upscaler)
-    if not options.force:
-        check_room(plan, engine)
-    if isinstance(engine, FrameSampler):
-        engine.expect(plan.frames)
-    return run(plan, engine, options, on_event, should_stop)
 
 
 def upscale_batch(
@@ -147,7 +117,7 @@ def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = No
     source, target = Path(source), Path(target)
     _check_source(source)
     check_target(source, target, options)
-    if is_picture(source) or not target.suffix:
+    if job_kind(source, target) != "video":
         raise OptionsError("only a video has a plan", hint="pictures are just enlarged")
     return make_plan(source, target, options, load_for(options, source, target))
 
@@ -162,8 +132,10 @@ def dry_run(
     options = options or UpscaleOptions()
     source, target = Path(source), Path(target)
     _check_source(source)
-    engine = make_engine(load_for(options, source, target, on_event), options)
-    return dry_run_of(source, target, options, engine)
+    check_target(source, target, options)
+    upscaler = load_for(options, source, target, on_event)
+    job = plan_job(source, target, options, upscaler)
+    return job.forecast(make_engine(upscaler, options))
 
 
 def probe(path: PathLike, *, allow_huge: bool = False) -> MediaInfo:
@@ -285,10 +257,8 @@ def make_engine(
     upscaler: Upscaler, options: UpscaleOptions | EngineOptions, on_event: EventSink = ignore
 ) -> Engine:
     """An upscaler placed on the device that the options ask for."""
-    if isinstance(options, EngineOptions):
-        return Engine(upscaler, options, on_event)
-    kind = Engine if options.compare is None else FrameSampler
-    return kind(upscaler, options.engine, on_event)
+    asked = options if isinstance(options, EngineOptions) else options.engine
+    return Engine(upscaler, asked, on_event)
 
 
 def _check_source(source: Path) -> None:

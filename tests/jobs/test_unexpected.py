@@ -43,14 +43,14 @@ def states(report: BatchReport) -> list[str]:
 
 
 def fail_at_b(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = batches.make_plan
+    plan = batches.plan_job
 
     def planned(source: Path, *others: Any) -> Any:
         if source.name == "b.mp4":
             raise ValueError("29 is not a valid Type")
         return plan(source, *others)
 
-    monkeypatch.setattr(batches, "make_plan", planned)
+    monkeypatch.setattr(batches, "plan_job", planned)
 
 
 def test_multiview_video_in_the_middle_of_a_batch(three: Path, tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from vsr.errors import OptionsError
 from vsr.events import Report
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
+from vsr.jobs.enlarge import enlarger
 from vsr.jobs.video.plan import Plan, make_plan
-from vsr.jobs.video.segments import clips_of, enlarger, reader_of
+from vsr.jobs.video.segments import clips_of, reader_of
 from vsr.media.clip import Clip
 from vsr.media.write.writer import SegmentWriter
 from vsr.motion import MotionEstimator
@@ -150,7 +151,7 @@ def _measured(
     whole = "pipeline" in rows
     host_peak = command(arguments(source, plan.target, all_of_it))[1] if whole else None
     engine = Engine(upscaler, all_of_it.engine)
-    enlarge = enlarger(plan, engine)
+    enlarge = enlarger(engine, plan.conversion_of, plan.segment_frames)
     clips = list(clips_of(plan, reader_of(plan)))
     frames = sum(len(clip.pts) for clip in clips if not clip.lead_in)
     place = engine.placement.device

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -12,39 +10,27 @@ from vsr.color import ColorSpec, to_rgb
 from vsr.evaluation.options import CompareOptions
 from vsr.evaluation.result import Comparison
 from vsr.evaluation.session import Session
-from vsr.events import EventSink, ignore
-from vsr.geometry import Size
-from vsr.infer.engine import Engine
-from vsr.infer.host_transfer import PendingFrames
-from vsr.infer.reuse import CellMask
-from vsr.models.arch import Upscaler
-from vsr.motion import Motion
-from vsr.options import EngineOptions
+from vsr.events import ignore
 
 FRAMES = 8
 EVERY = 250
 """Frames between two that are looked at, where nobody knows how many there will be."""
 
 
-class FrameSampler(Engine):
-    """An engine that keeps :data:`FRAMES` of the frames it enlarges, spread over ``expected``.
+class FrameSampler:
+    """Keeps :data:`FRAMES` of the frames that a job makes, spread over all of them.
 
     Each is shown as the source's own pixels, enlarged by bicubic, and as the model made it, before
-    the encoder. There is no truth to measure against: only sharpness is measured.
+    the encoder. There is no truth to measure against: only sharpness is measured. It is a
+    :class:`vsr.jobs.enlarge.FrameObserver`.
     """
 
-    def __init__(
-        self,
-        upscaler: Upscaler,
-        options: EngineOptions | None = None,
-        on_event: EventSink = ignore,
-    ) -> None:
-        super().__init__(upscaler, options, on_event)
+    def __init__(self, model: str) -> None:
         plain = [("source pixels", "each repeated")]
-        if upscaler.name != "bicubic":
+        if model != "bicubic":
             plain.append(("bicubic", "the source, enlarged by bicubic"))
-        self._films = [*plain, (upscaler.name, "what was encoded")]
-        self._every: int | None = None
+        self._films = [*plain, (model, "what was encoded")]
+        self._every = EVERY
         self._seen = 0
         self._session = Session(
             None,
@@ -54,30 +40,23 @@ class FrameSampler(Engine):
             ignore,
         )
 
-    def expect(self, frames: int | None) -> None:
-        """Look from now on, at some of so many frames: a trial run before is not the run."""
+    def begin(self, frames: int | None) -> None:
+        """Look at some of so many frames, or of all that come where nobody knows."""
         self._every = EVERY if frames is None else max(1, frames // FRAMES)
 
-    def begin(
+    def look(
         self,
-        planes: tuple[Tensor, ...],
-        source: ColorSpec,
-        target: ColorSpec,
-        size: Size,
-        motion: Motion | None = None,
-        changed: Sequence[CellMask | None] | None = None,
-    ) -> PendingFrames:
-        """As every engine does, and look at some."""
-        pending = super().begin(planes, source, target, size, motion, changed)
-        if self._every is None:
-            return pending
-        for place in range(planes[0].shape[0]):
+        source: tuple[Tensor, ...],
+        source_color: ColorSpec,
+        made: tuple[Tensor, ...],
+        made_color: ColorSpec,
+    ) -> None:
+        """Keep those of consecutive frames, planes of (n, h, w), whose turn it is."""
+        for place in range(source[0].shape[0]):
             # The middle of each stretch: a film's first frame is often black.
             if self._seen % self._every == self._every // 2:
-                made = pending.wait()
-                self._look(_frame(planes, source, place), _frame(made, target, place))
+                self._add(_frame(source, source_color, place), _frame(made, made_color, place))
             self._seen += 1
-        return pending
 
     @property
     def is_empty(self) -> bool:
@@ -89,7 +68,7 @@ class FrameSampler(Engine):
         note = f"{self._session.frames} of {self._seen} frames were looked at while they were made"
         return self._session.finish(notes=[note], settings=settings)
 
-    def _look(self, low: Tensor, made: Tensor) -> None:
+    def _add(self, low: Tensor, made: Tensor) -> None:
         size = list(made.shape[-2:])
         pixels = functional.interpolate(low[None], size=size, mode="nearest-exact")[0]
         smooth = functional.interpolate(low[None], size=size, mode="bicubic", antialias=True)[0]

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
-from torch import Tensor
+import torch
 
 from vsr.color import ColorSpec
 from vsr.errors import MediaError, OptionsError, Stopped
 from vsr.events import Advanced, EventSink, Finished, Report, Saved, SegmentDone, Started, Warned
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
+from vsr.infer.footprint import Conversion
+from vsr.jobs.enlarge import FrameObserver, Made, enlarger
 from vsr.jobs.video.plan import cut_of, fields_of, reader_for
 from vsr.jobs.work_folder import held
 from vsr.media.atomic import exchange, restored, sync_folder
+from vsr.media.clip import Clip
 from vsr.media.files import check_unchanged
 from vsr.media.limits import check_target_size
 from vsr.media.read.images import is_picture, pictures_in, read_picture, spec_for, write_picture
@@ -27,13 +31,19 @@ from vsr.options import UpscaleOptions, parse_clean
 from vsr.pipeline import Pipeline
 
 
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """Planes of one picture on their way, and the file they belong to."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pictures:
+    """What becomes pictures, in order: clips of one frame, whose times are their numbers."""
 
-    path: Path
-    planes: tuple[Tensor, ...]
-    color: ColorSpec
+    clips: Iterable[Clip]
+    path_of: Callable[[int], Path]
+    """Where the picture of a number is written."""
+    first: Clip
+    """One like the first: its planes are read once more with the others."""
+    count: int | None
+    """How many there are, where that is known."""
+    dropped: tuple[str, ...] = ()
+    """What of the source pictures cannot hold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,10 +56,16 @@ class _Job:
     options: UpscaleOptions
     on_event: EventSink
     should_stop: Callable[[], bool] = lambda: False
+    observer: FrameObserver | None = None
 
 
 def upscale_picture(
-    source: Path, target: Path, engine: Engine, options: UpscaleOptions, on_event: EventSink
+    source: Path,
+    target: Path,
+    engine: Engine,
+    options: UpscaleOptions,
+    on_event: EventSink,
+    observer: FrameObserver | None = None,
 ) -> Report:
     """One still picture to another, of any of the kinds that are written."""
     _check_clean(options)
@@ -57,10 +73,10 @@ def upscale_picture(
         raise OptionsError(
             f"a picture cannot become {target.name}", hint="end the target in .png, .jpg or .webp"
         )
-    first = _read(source, target, options)
-    job = _Job(source, target, engine, options, on_event)
+    first = _read(source, 0, options)
+    job = _Job(source, target, engine, options, on_event, observer=observer)
     with held(target):
-        return _run(job, iter([first]), first, 1)
+        return _run(job, _Pictures([first], lambda _: target, first, 1))
 
 
 def upscale_folder(
@@ -70,15 +86,17 @@ def upscale_folder(
     options: UpscaleOptions,
     on_event: EventSink,
     should_stop: Callable[[], bool],
+    observer: FrameObserver | None = None,
 ) -> Report:
     """Every picture of a folder, names and kinds kept; sizes may differ from one to the next."""
     _check_clean(options)
     paths = pictures_in(source)
-    first = _read(paths[0], paths[0], options)
+    first = _read(paths[0], 0, options)
     with _filled(target) as part:
-        pictures = (_read(path, part / path.name, options) for path in paths)
-        job = _Job(source, target, engine, options, on_event, should_stop)
-        return _run(job, pictures, first, len(paths))
+        clips = (_read(path, number, options) for number, path in enumerate(paths))
+        job = _Job(source, target, engine, options, on_event, should_stop, observer)
+        names = [part / path.name for path in paths]
+        return _run(job, _Pictures(clips, names.__getitem__, first, len(paths)))
 
 
 def extract_frames(
@@ -88,6 +106,7 @@ def extract_frames(
     options: UpscaleOptions,
     on_event: EventSink,
     should_stop: Callable[[], bool],
+    observer: FrameObserver | None = None,
 ) -> Report:
     """A video's frames, enlarged, as numbered png pictures in the order shown."""
     info = probe(source, allow_huge=options.allow_huge)
@@ -97,12 +116,10 @@ def extract_frames(
     reader = reader_for(info, cut, fields=fields, clip_frames=1, clean=parse_clean(options.clean))
     with _filled(target) as part:
 
-        def pictures() -> Iterator[_Picture]:
+        def clips() -> Iterator[Clip]:
             for number, clip in enumerate(reader, start=1):
-                yield _Picture(part / f"{number:06d}.png", clip.planes, color)
+                yield replace(clip, color=color, pts=(number,))
 
-        first = _Picture(part / "000001.png", (), color)
-        size = info.size
         lost = ["sound, subtitles and times: pictures have none"]
         if info.rotation:
             lost.append(f"the rotation by {info.rotation} degrees")
@@ -110,8 +127,15 @@ def extract_frames(
             lost.append(f"the sample aspect ratio {info.sample_aspect}")
         for note in notes:
             on_event(Warned(note))
-        job = _Job(source, target, engine, options, on_event, should_stop)
-        report = _run(job, pictures(), first, info.frames, size=size, dropped=(*lost,))
+        job = _Job(source, target, engine, options, on_event, should_stop, observer)
+        pictures = _Pictures(
+            clips(),
+            lambda number: part / f"{number:06d}.png",
+            _shaped(info.size, color),
+            info.frames,
+            (*lost,),
+        )
+        report = _run(job, pictures)
         check_unchanged(source, info.stamp)
         return replace(report, damaged=reader.damaged, warnings=(*notes, *report.warnings))
 
@@ -121,47 +145,41 @@ def _check_clean(options: UpscaleOptions) -> None:
         raise OptionsError("--clean is for a video", hint="pictures are enlarged as they are")
 
 
-def _run(
-    job: _Job,
-    pictures: Iterator[_Picture],
-    first: _Picture,
-    count: int | None,
-    *,
-    size: Size | None = None,
-    dropped: tuple[str, ...] = (),
-) -> Report:
+def _run(job: _Job, pictures: _Pictures) -> Report:
     target, engine, options, on_event = job.target, job.engine, job.options, job.on_event
     begun = time.perf_counter()
-    low = size or Size(first.planes[0].shape[-1], first.planes[0].shape[-2])
-    scale = engine.upscaler.scale
-    on_event(Started(job.source, target, count, low, options.target_size(low, scale)))
+    first, path = pictures.first, pictures.path_of(pictures.first.pts[0])
+    low, scale = first.size, engine.upscaler.scale
+    on_event(Started(job.source, target, pictures.count, low, options.target_size(low, scale)))
+    if job.observer is not None:
+        job.observer.begin(pictures.count)
     done = 0
 
-    def enlarge(picture: _Picture) -> _Picture:
-        spec = spec_for(picture.path, picture.color)
-        height, width = picture.planes[0].shape[-2:]
-        goal = options.target_size(Size(width, height), scale)
+    def conversion(clip: Clip) -> Conversion:
+        goal = options.target_size(clip.size, scale)
         check_target_size(goal, allow_huge=options.allow_huge)
-        planes = engine.enlarge(picture.planes, picture.color.resolved(height), spec, goal)
-        return _Picture(picture.path, planes, spec)
+        kept = spec_for(pictures.path_of(clip.pts[0]), clip.color)
+        return Conversion(clip.color.resolved(clip.size.height), kept, clip.size, goal)
 
-    def save(picture: _Picture) -> None:
+    def save(made: Made) -> None:
         nonlocal done
-        write_picture(picture.path, picture.planes)
+        clip = made()
+        write_picture(pictures.path_of(clip.pts[0]), clip.planes)
         done += 1
         on_event(Advanced(1, ""))
         if job.should_stop():
             raise Stopped(f"stopped after {done} pictures, which are not kept")
 
-    kept = spec_for(first.path, first.color)
+    dropped = pictures.dropped
+    kept = spec_for(path, first.color)
     if first.color.alpha and not kept.alpha:
-        dropped += (f"transparency ({first.path.suffix} has none)",)
+        dropped += (f"transparency ({path.suffix} has none)",)
     if first.color.depth > 8 and kept.depth == 8:
-        dropped += (f"{first.color.depth}-bit depth ({first.path.suffix} takes 8 bits)",)
+        dropped += (f"{first.color.depth}-bit depth ({path.suffix} takes 8 bits)",)
     for lost in dropped:
         on_event(Warned(f"not in the target: {lost}"))
-    pipeline: Pipeline[_Picture, _Picture] = Pipeline(pictures, enlarge, save)
-    waits = pipeline.run()
+    stage = enlarger(engine, conversion, observer=job.observer)
+    waits = Pipeline(pictures.clips, stage, save).run()
     if not done:
         raise MediaError(f"not one frame of {job.source} could be read")
     total = max(waits.total_seconds, 1e-9)
@@ -187,9 +205,15 @@ def _run(
     return report
 
 
-def _read(path: Path, target: Path, options: UpscaleOptions) -> _Picture:
+def _read(path: Path, number: int, options: UpscaleOptions) -> Clip:
     planes, color = read_picture(path, allow_huge=options.allow_huge)
-    return _Picture(target, planes, color)
+    return Clip(planes, color, (number,), (0,), Fraction(1))
+
+
+def _shaped(size: Size, color: ColorSpec) -> Clip:
+    """A first frame that is not read yet: what it is like."""
+    planes = (torch.empty(1, size.height, size.width, device="meta"),)
+    return Clip(planes, color, (1,), (0,), Fraction(1))
 
 
 @contextmanager

@@ -34,16 +34,13 @@ from vsr.infer.engine import Engine
 from vsr.jobs.batch.batch_log import BatchLog, identify
 from vsr.jobs.batch.items import BatchItem
 from vsr.jobs.batch.parallel import run_parallel
-from vsr.jobs.estimate.forecast import check_room, forecast
 from vsr.jobs.estimate.trial_run import TrialResult, trial_run
-from vsr.jobs.pictures import upscale_picture
+from vsr.jobs.job import plan_job
 from vsr.jobs.video.journal import is_saved
-from vsr.jobs.video.plan import check_target, make_plan
-from vsr.jobs.video.run import run
+from vsr.jobs.video.plan import check_target
 from vsr.jobs.work_folder import sweep
 from vsr.jobs.workers.executor import Executor
 from vsr.media.ffmpeg_lock import ffmpeg_lock
-from vsr.media.read.images import is_picture, picture_size
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
 from vsr.unexpected import as_failure
@@ -258,18 +255,16 @@ class BatchRun:
         self, source: Path, target: Path, upscaler: Upscaler, options: UpscaleOptions
     ) -> Outcome:
         """What a file would take; the speed is measured once for all of one kind."""
-        if is_picture(source):
-            low = picture_size(source, allow_huge=self.options.allow_huge)
-            high = options.target_size(low, upscaler.scale)
-            estimate = Forecast(source, target, low, high, 1)
-        else:
-            plan = make_plan(source, target, options, upscaler)
-            engine = self._engine_for(upscaler, plan.info.size)
+        job = plan_job(source, target, options, upscaler)
+        engine = self._engine_for(upscaler, job.size)
+        measured = None
+        if (plan := job.plan) is not None:
             sizes = plan.info.size, plan.encoding.size
             kind = (upscaler.name, *sizes, str(plan.encoding), plan.fields is not None)
             if kind not in self._measured:
                 self._measured[kind] = trial_run(plan, engine)
-            estimate = forecast(plan, engine, self._measured[kind])
+            measured = self._measured[kind]
+        estimate = job.forecast(engine, measured)
         self.forecasts.append(estimate)
         self.on_event(Planned(estimate))
         frames, seconds, size = estimate.frames, estimate.expected_seconds, estimate.target_bytes
@@ -284,17 +279,10 @@ class BatchRun:
         on_event: EventSink,
         executor: Executor | None,
     ) -> Report:
-        if is_picture(source):
-            with ffmpeg_lock:
-                size = picture_size(source, allow_huge=self.options.allow_huge)
-                engine = self._engine_for(upscaler, size)
-                return upscale_picture(source, target, engine, options, on_event)
         with ffmpeg_lock:
-            plan = make_plan(source, target, options, upscaler)
-            engine = self._engine_for(upscaler, plan.info.size)
-            if not options.force:
-                check_room(plan, engine)
-        return run(plan, engine, options, on_event, self.should_stop, executor)
+            job = plan_job(source, target, options, upscaler)
+            engine = self._engine_for(upscaler, job.size)
+        return job.run(engine, on_event, self.should_stop, executor)
 
 
 def make_folder(folder: Path) -> None:

@@ -14,6 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vsr.infer.engine import Engine
+from vsr.jobs.enlarge import enlarger
 from vsr.jobs.video.plan import Plan, reader_for
 from vsr.media.clip import Clip
 from vsr.media.files import opened
@@ -108,22 +109,21 @@ def _make(
     warm: bool,
 ) -> bool:
     """One segment of ``count`` frames from ``place`` on; whether there were any."""
-    encoding, made = plan.encoding, 0
+    made = 0
     clips = _clips(plan, place, count, times)
+    stage = enlarger(engine, plan.conversion_of, count)
 
     def enlarge(clip: Clip) -> Clip:
         nonlocal warm
-        arguments = (clip.planes, plan.source, encoding.color, encoding.size)
         if not warm:  # the first time, memory is laid out and kernels are chosen
-            engine.enlarge(*arguments)
-            engine.forget()
+            enlarger(engine, plan.conversion_of)(clip)()
             warm = True
         begun = time.perf_counter()
-        planes = engine.enlarge(*arguments)
+        done = stage(clip)()
         times.enlarge += time.perf_counter() - begun
-        return Clip(planes, encoding.color, clip.pts, clip.durations, clip.time_base)
+        return done
 
-    with SegmentWriter(0, path, encoding, plan.timing) as writer:
+    with SegmentWriter(0, path, plan.encoding, plan.timing) as writer:
 
         def write(clip: Clip) -> None:
             nonlocal made

@@ -14,6 +14,7 @@ from vsr.infer.footprint import Conversion
 from vsr.jobs.pace import network_fps
 from vsr.jobs.video.journal import is_saved, recorded
 from vsr.jobs.work_folder import sweep
+from vsr.media.clip import Clip
 from vsr.media.fields.look import plan_fields
 from vsr.media.fields.plan import FieldPlan
 from vsr.media.limits import check_target_size
@@ -69,6 +70,10 @@ class Plan:
     def conversion(self) -> Conversion:
         """What the network's engine is asked for."""
         return Conversion(self.source, self.encoding.color, self.info.size, self.encoding.size)
+
+    def conversion_of(self, clip: Clip) -> Conversion:
+        """The same, for a clip's own size."""
+        return replace(self.conversion, low=clip.size)
 
     @property
     def kept(self) -> tuple[str, ...]:

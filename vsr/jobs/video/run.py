@@ -14,6 +14,7 @@ import torch
 from vsr.errors import MediaError, OptionsError, SourceChanged, StorageError, VsrError
 from vsr.events import EventSink, Finished, Report, Saved, Started, Warned
 from vsr.infer.engine import Engine
+from vsr.jobs.enlarge import FrameObserver
 from vsr.jobs.pace import encoder_count
 from vsr.jobs.video.journal import Journal, recorded
 from vsr.jobs.video.plan import THREADS, TILING, Plan
@@ -44,25 +45,37 @@ def run(
     on_event: EventSink,
     should_stop: Callable[[], bool] = lambda: False,
     executor: Executor | None = None,
+    observer: FrameObserver | None = None,
 ) -> Report:
     """Upscale one video to a verified file. What an interrupted run finished is used again.
 
     ``executor`` makes the segments, by default the one that the options ask for; what cannot be
-    divided is made with ``engine``.
+    divided is made with ``engine``. ``observer`` is shown each frame that ``engine`` makes.
     ``should_stop`` is asked after every segment: a run that it stops raises :class:`Stopped`. On
     failure the target is what it was before. Finished segments stay for the next run of the same
     command after an interruption and after an error that another try can overcome.
     """
-    if executor is None:
-        with open_executor(engine.upscaler, options, on_event) as own:
-            if own is not None:
-                return run(plan, engine, options, on_event, should_stop, own)
+    if executor is not None:
+        return _run(plan, engine, options, on_event, should_stop, executor, observer)
+    with open_executor(engine.upscaler, options, on_event) as own:
+        return _run(plan, engine, options, on_event, should_stop, own, observer)
+
+
+def _run(
+    plan: Plan,
+    engine: Engine,
+    options: UpscaleOptions,
+    on_event: EventSink,
+    should_stop: Callable[[], bool],
+    executor: Executor | None,
+    observer: FrameObserver | None,
+) -> Report:
     begun = time.perf_counter()
     size = plan.encoding.size
     kind = (None if executor is None else executor.kind) or kind_of(engine.placement)
     chosen = _engine_options(plan, engine, options, kind)
     encoders = 1
-    if executor is None and options.compare is None:
+    if executor is None and observer is None:
         asked = options.encoder_count
         place, source = engine.placement.device, plan.info.size
         encoders = encoder_count(asked, plan.encoding, engine.upscaler, place, source)
@@ -71,11 +84,13 @@ def run(
         identity[TILING] = [chosen.tile, chosen.batch]
     with Journal(plan.target, identity, restart=options.restart, fresh=options.fresh) as journal:
         on_event(Started(plan.info.path, plan.target, plan.frames, plan.info.size, size))
+        if observer is not None:
+            observer.begin(plan.frames)
         report = journal.saved()
         if report is None:  # else it died between the renaming and the end
             _warn(on_event, plan.notes)
             _warn(on_event, [f"not in the target: {lost}" for lost in plan.dropped])
-            made = SegmentRun(plan, engine, chosen, journal, on_event, encoders)
+            made = SegmentRun(plan, engine, chosen, journal, on_event, encoders, observer)
             report = _made(made, executor, should_stop, begun, options)
         on_event(Saved(plan.target))
         journal.remove()

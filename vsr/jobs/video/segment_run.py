@@ -10,6 +10,7 @@ from vsr.errors import MediaError, Stopped
 from vsr.events import EventSink, SegmentDone, Warned
 from vsr.infer.engine import Engine
 from vsr.infer.tiles import TilePlan
+from vsr.jobs.enlarge import FrameObserver
 from vsr.jobs.video.journal import Journal
 from vsr.jobs.video.plan import Plan
 from vsr.jobs.video.segment_tasks import open_task, segment_tasks, tasks_match, without_gaps
@@ -39,8 +40,9 @@ class SegmentRun:
         journal: Journal,
         on_event: EventSink,
         encoders: int = 1,
+        observer: FrameObserver | None = None,
     ) -> None:
-        self._encoders = encoders
+        self._encoders, self._observer = encoders, observer
         self.plan, self.engine, self.journal, self.on_event = plan, engine, journal, on_event
         self.finished: list[Segment] = []
         self._options = with_tiling
@@ -53,7 +55,7 @@ class SegmentRun:
             tasks = self._divided(executor)
         for segment in self.finished:
             self.on_event(SegmentDone(segment.index, segment.frames, resumed=True))
-        who = executor or LocalExecutor(self.engine, self._encoders)
+        who = executor or LocalExecutor(self.engine, self._encoders, self._observer)
         try:
             todo = [self._rest()] if tasks is None else tasks
             done = who.run(todo, self._deliver, self.on_event, should_stop)

@@ -12,6 +12,7 @@ import torch
 from vsr.events import Advanced, EventSink
 from vsr.infer.engine import Engine
 from vsr.infer.reuse import FrameComparison
+from vsr.jobs.enlarge import FrameObserver, enlarger
 from vsr.jobs.video.plan import Plan, reader_for
 from vsr.media.clip import Clip
 from vsr.media.read.images import FolderReader
@@ -147,6 +148,7 @@ def make(
     on_event: EventSink,
     on_segment: Callable[[Segment], None],
     worker: str = "",
+    observer: FrameObserver | None = None,
 ) -> RunStats:
     """Make the segments of a task, each handed on as it is finished. Raises what a stage raised.
 
@@ -165,7 +167,7 @@ def make(
     clips = clips_of(plan, reader, given=len(task.lead_in), reuse=engine.options.reuse)
     pipeline = Pipeline(
         _checked(clips, task),
-        enlarger(plan, engine),
+        enlarger(engine, plan.conversion_of, plan.segment_frames, observer),
         lambda made: sink.write(made()),
         check=lambda: reader.timer.check(plan.info.path, plan.stall_seconds),
     )
@@ -201,32 +203,6 @@ def on_device(plan: Plan, device: torch.device) -> Plan:
         encoding = replace(encoding, options=(*encoding.options, ("gpu", index)))
     hwaccel = None if plan.hwaccel is None else f"cuda:{index}"
     return replace(plan, hwaccel=hwaccel, encoding=encoding)
-
-
-def enlarger(plan: Plan, engine: Engine) -> Callable[[Clip], Callable[[], Clip]]:
-    """The pipeline's middle stage. No clip has frames of two segments.
-
-    What it gives waits for the clip made: the last stage's work, as the next one is computed then.
-    """
-    done, led_in = 0, False
-
-    def enlarge(clip: Clip) -> Callable[[], Clip]:
-        nonlocal done, led_in
-        if done % plan.segment_frames == 0 and not led_in:
-            engine.forget()  # a segment is the same whoever makes it, and whatever was made before
-        led_in = clip.lead_in
-        encoding = plan.encoding
-        pending = engine.begin(
-            clip.planes, plan.source, encoding.color, encoding.size, clip.motion, clip.changed
-        )
-        if clip.lead_in:
-            shown = replace(clip, planes=(), motion=None)
-            return lambda: shown
-        done += len(clip.pts)
-        times = clip.pts, clip.durations, clip.time_base  # the planes need not live on
-        return lambda: Clip(pending.wait(), encoding.color, *times)
-
-    return enlarge
 
 
 def clips_of(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from vsr.events import Event, EventSink
 from vsr.infer.engine import Engine
+from vsr.jobs.enlarge import FrameObserver
 from vsr.jobs.video.segment_tasks import merged_tasks
 from vsr.jobs.video.segments import RunStats, Task, make
 from vsr.jobs.workers.executor import Deliver, RunOutcome
@@ -19,14 +20,17 @@ class LocalExecutor:
     """Makes tasks with the caller's engine, up to ``encoders`` of them side by side.
 
     With one encoder, segments that follow each other are read in one go. With several, each segment
-    has a reader and an encoder of its own, and the engine computes now for one, now for another.
+    has a reader and an encoder of its own, and the engine computes now for one, now for another; an
+    ``observer`` is for one encoder.
     """
 
     workers = 1
     kind: str | None = None
 
-    def __init__(self, engine: Engine, encoders: int = 1) -> None:
-        self._engine, self._encoders = engine, encoders
+    def __init__(
+        self, engine: Engine, encoders: int = 1, observer: FrameObserver | None = None
+    ) -> None:
+        self._engine, self._encoders, self._observer = engine, encoders, observer
 
     def run(
         self,
@@ -50,7 +54,7 @@ class LocalExecutor:
 
         try:
             for task in merged_tasks(tasks):
-                stats += make(task, self._engine, on_event, on_segment)
+                stats += make(task, self._engine, on_event, on_segment, observer=self._observer)
         except _StopRequested:
             return RunOutcome(stats, complete=False)
         return RunOutcome(stats)

@@ -1,0 +1,139 @@
+"""One source, one target: the one place that says which kind of job that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from vsr.errors import OptionsError
+from vsr.events import EventSink, Forecast, Report, Warned, ignore
+from vsr.geometry import Size
+from vsr.infer.engine import Engine
+from vsr.jobs.enlarge import FrameObserver
+from vsr.jobs.estimate.forecast import check_room, forecast
+from vsr.jobs.estimate.trial_run import TrialResult
+from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
+from vsr.jobs.video.plan import Plan, make_plan
+from vsr.jobs.video.run import run
+from vsr.jobs.workers.executor import Executor
+from vsr.media.extract.activity import most_active_start
+from vsr.media.ffmpeg_lock import ffmpeg_lock
+from vsr.media.read.images import is_picture, picture_size, pictures_in
+from vsr.media.read.probe import probe
+from vsr.models.arch import Upscaler
+from vsr.options import UpscaleOptions
+
+JobKind = Literal["video", "picture", "folder", "frames"]
+"""A video of a video or of a folder of frames, a picture, a folder of pictures, or a folder of a
+video's frames."""
+
+
+def job_kind(source: Path, target: Path) -> JobKind:
+    """What these two mean: a target without a suffix is a folder."""
+    if is_picture(source):
+        return "picture"
+    if target.suffix:
+        return "video"
+    return "folder" if source.is_dir() else "frames"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """All that is settled of a source's enlargement before its first frame."""
+
+    source: Path
+    target: Path
+    options: UpscaleOptions
+    upscaler: Upscaler
+    kind: JobKind
+    plan: Plan | None
+    """A video's; pictures need none."""
+
+    @property
+    def size(self) -> Size:
+        """The size of the source's frames, or of the first of its pictures."""
+        return self._frames()[0]
+
+    def forecast(self, engine: Engine, measured: TrialResult | None = None) -> Forecast:
+        """What a run would do, and take where it makes a video: pictures are not measured."""
+        if self.plan is not None:
+            return forecast(self.plan, engine, measured)
+        low, frames = self._frames()
+        high = self.options.target_size(low, self.upscaler.scale)
+        return Forecast(
+            self.source,
+            self.target,
+            low,
+            high,
+            frames,
+            model=self.upscaler.name,
+            device=str(engine.placement),
+        )
+
+    def run(
+        self,
+        engine: Engine,
+        on_event: EventSink,
+        should_stop: Callable[[], bool] = lambda: False,
+        executor: Executor | None = None,
+        observer: FrameObserver | None = None,
+    ) -> Report:
+        """Make the target. Raises a :class:`~vsr.errors.VsrError`; it is then what it was before.
+
+        ``executor`` makes a video's segments, by default the one that the options ask for.
+        ``observer`` is shown every frame that this process makes.
+        """
+        source, target, options = self.source, self.target, self.options
+        if self.plan is not None:
+            if not options.force:
+                with ffmpeg_lock:
+                    check_room(self.plan, engine)
+            return run(self.plan, engine, options, on_event, should_stop, executor, observer)
+        if self.kind == "picture":
+            with ffmpeg_lock:  # the engine may be shared with other files' threads
+                return upscale_picture(source, target, engine, options, on_event, observer)
+        make = upscale_folder if self.kind == "folder" else extract_frames
+        return make(source, target, engine, options, on_event, should_stop, observer)
+
+    def _frames(self) -> tuple[Size, int | None]:
+        """Size and number of the source's frames."""
+        if self.plan is not None:
+            return self.plan.info.size, self.plan.frames
+        if self.kind == "frames":
+            info = probe(self.source, allow_huge=self.options.allow_huge)
+            return info.size, info.frames
+        pictures = [self.source] if self.kind == "picture" else pictures_in(self.source)
+        return picture_size(pictures[0], allow_huge=self.options.allow_huge), len(pictures)
+
+
+def plan_job(
+    source: Path,
+    target: Path,
+    options: UpscaleOptions,
+    upscaler: Upscaler,
+    on_event: EventSink = ignore,
+) -> Job:
+    """The job of a source and a target, whose place was checked. Nothing is written."""
+    kind = job_kind(source, target)
+    if options.preview is not None and (kind != "video" or source.is_dir()):
+        raise OptionsError(
+            "--preview is for a video that becomes one", hint="vsr upscale FILE OUT --preview 5"
+        )
+    plan = None
+    if kind == "video":
+        options = _previewed(source, options, on_event)
+        plan = make_plan(source, target, options, upscaler)
+    return Job(source, target, options, upscaler, kind, plan)
+
+
+def _previewed(source: Path, options: UpscaleOptions, on_event: EventSink) -> UpscaleOptions:
+    """``preview`` as a start and an end, which are told."""
+    if options.preview is None:
+        return options
+    info, seconds = probe(source, allow_huge=options.allow_huge), options.preview
+    start = most_active_start(info, seconds, start=options.start or 0.0, end=options.end)
+    end = start + seconds if options.end is None else min(options.end, start + seconds)
+    on_event(Warned(f"a preview: from {start:.2f} s to {end:.2f} s, where most is going on"))
+    return replace(options, start=start or None, end=end, preview=None)

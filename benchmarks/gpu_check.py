@@ -35,6 +35,7 @@ from vsr.media.read.hardware import refusal
 from vsr.media.read.reader import Reader
 from vsr.models.arch import Upscaler, make_upscaler
 from vsr.models.interpolation import Interpolation
+from vsr.models.module import SRModule
 from vsr.options import EngineOptions, UpscaleOptions
 from vsr.weights import load
 
@@ -265,7 +266,7 @@ class Check:
         return "60 frames equal"
 
 
-class Tight(nn.Module):
+class Tight(SRModule):
     """A network on a device that holds no more than so many pixels at once."""
 
     def __init__(self, module: nn.Module, most: int) -> None:
@@ -279,7 +280,7 @@ class Tight(nn.Module):
         return self.module(pixels)
 
 
-class Loud(nn.Module):
+class Loud(SRModule):
     """Bilinear, by way of numbers that half precision does not hold."""
 
     def __init__(self) -> None:

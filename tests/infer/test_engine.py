@@ -24,6 +24,7 @@ from vsr.infer.tiles import TilePlan
 from vsr.models.arch import Upscaler, fuse_batchnorm, make_upscaler
 from vsr.models.catalog import ARCHS
 from vsr.models.interpolation import Interpolation
+from vsr.models.module import SRModule
 from vsr.options import EngineOptions
 
 SMALL = {"features": 16, "blocks": 1, "layers": 4, "mapped": 8, "growth": 8}
@@ -133,7 +134,7 @@ def test_a_smaller_overlap_is_cross_faded_and_close() -> None:
     assert 0 < steepest(faded) < steepest(hard) / 2
 
 
-class Fussy(nn.Module):
+class Fussy(SRModule):
     """Makes infinity wherever its weight is not float32, or always."""
 
     def __init__(self, always: bool) -> None:

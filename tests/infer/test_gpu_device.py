@@ -25,6 +25,7 @@ from vsr.infer.reuse import CELL, plan_frames
 from vsr.infer.sizing import MemoryNeed, Sizes
 from vsr.models.catalog import ARCHS
 from vsr.models.crop_schedule import CropSchedule
+from vsr.models.module import SRModule
 from vsr.options import EngineOptions, UpscaleOptions
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -246,7 +247,7 @@ def test_two_workers_divide_what_is_free_of_a_gpu(monkeypatch: pytest.MonkeyPatc
 def test_memory_is_measured_once_all_is_warm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Libraries take memory with their first run, which is no window's."""
 
-    class Cold(nn.Module):
+    class Cold(SRModule):
         """Takes 8 MB once, and 100 bytes a pixel each time."""
 
         taken, peak = 0, 0

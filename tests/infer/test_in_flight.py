@@ -25,6 +25,7 @@ from vsr.infer.engine import Engine
 from vsr.infer.footprint import Conversion
 from vsr.infer.reuse import FrameComparison, Planes
 from vsr.models.arch import Upscaler, make_upscaler
+from vsr.models.module import SRModule
 from vsr.models.recurrent import Recurrent
 from vsr.models.subpixel import SubpixelOutput
 from vsr.motion import MotionEstimator
@@ -35,7 +36,7 @@ CLIPS, FRAMES = 8, 3
 Kind = Literal["half", "always", "memory"]
 
 
-class Touchy(nn.Module):
+class Touchy(SRModule):
     """Nearest, but no picture of anything near white: in half precision, or always."""
 
     def __init__(self, always: bool) -> None:

@@ -25,6 +25,7 @@ from vsr.jobs.video.plan import reader_for
 from vsr.media.read.probe import probe
 from vsr.media.streams.packets import Cut
 from vsr.models.arch import Upscaler, make_upscaler
+from vsr.models.module import SRModule
 from vsr.options import DtypeName, EngineOptions
 from vsr.weights import store
 
@@ -86,7 +87,7 @@ def test_what_comes_out_is_near_to_the_interpolation(name: str, dtype: DtypeName
             assert float(off) <= MAX_DEVIATION, (kind, spec)  # not-a-number is not, either
 
 
-class Garbling(nn.Module):
+class Garbling(SRModule):
     """Doubles a picture; where its first channel is above 0.9, by a great number.
 
     ``strange`` is that number, ``half`` makes it so only in half precision.

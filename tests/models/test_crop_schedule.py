@@ -16,6 +16,7 @@ from vsr.models.catalog import ARCHS
 from vsr.models.chain import Chain
 from vsr.models.channels import on_color
 from vsr.models.crop_schedule import MIN_SIDE, CropSchedule
+from vsr.models.module import SRModule
 
 NETWORKS: dict[str, tuple[str, dict[str, int | str]]] = {
     "bicubic": ("bicubic", {}),
@@ -123,7 +124,7 @@ def test_several_windows_are_cut_alike(name: str) -> None:
 def test_who_cannot_leave_anything_out_is_not_asked_to() -> None:
     place = Placement(torch.device("cpu"), torch.float32, channels_last=True)
 
-    def can_crop(module: nn.Module, *, compiles: bool = False) -> bool:
+    def can_crop(module: SRModule, *, compiles: bool = False) -> bool:
         network = make_upscaler(module, name="net", arch="net")
         return Network(network, place, compiles=compiles).can_crop
 

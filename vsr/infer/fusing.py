@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vsr.models.module import AnyModule
 
-def fused(module: nn.Module) -> nn.Module:
+
+def fused(module: AnyModule) -> AnyModule:
     """``module``, changed in place: the same sums, rounded to its type once less.
 
     Fused is what follows in a sequence: a convolution and an activation with one slope for all

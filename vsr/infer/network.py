@@ -68,7 +68,7 @@ class Network:
     @property
     def can_crop(self) -> bool:
         """Whether a part of a window costs less than the whole; compiled code has one shape."""
-        return not self.compiles and getattr(self.module, "can_crop", False)
+        return not self.compiles and self.module.can_crop
 
     @property
     def side(self) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vsr.errors import WeightsError
+from vsr.models.module import AnyModule, OwnRadius, SRModule
 
 MAX_HYPERPARAMETER = 4096  # of any hyper-parameter: no network of this kind comes near it
 MAX_SCALE = 8
@@ -39,12 +40,12 @@ class Arch:
 
     name: str
     summary: str
-    build: Callable[..., nn.Module]
+    build: Callable[..., SRModule]
     defaults: Mapping[str, Hyper]
     detect: Callable[[State], dict[str, Hyper] | None]
     trained: bool = True
 
-    def module(self, hparams: Mapping[str, Hyper]) -> nn.Module:
+    def module(self, hparams: Mapping[str, Hyper]) -> SRModule:
         """A fresh module; unknown or impossible hyper-parameters are a :class:`WeightsError`.
 
         They may come from a stranger's file, so they are bounded before anything is built.
@@ -81,7 +82,7 @@ class Upscaler:
     ``learned`` is false for interpolations, which may be given any numbers and need no watching.
     """
 
-    module: nn.Module
+    module: SRModule
     name: str
     arch: str
     scale: int
@@ -144,7 +145,7 @@ class Upscaler:
 
 
 def make_upscaler(
-    module: nn.Module,
+    module: SRModule,
     *,
     name: str,
     arch: str,
@@ -155,7 +156,6 @@ def make_upscaler(
 ) -> Upscaler:
     """Make an upscaler of a module: scale and halo are measured, the rest it states itself."""
     module = module.eval()
-    alpha = bool(getattr(module, "alpha", False))
     scale, halo = measure(module)
     halo = max(halo, MIN_HALO)
     return Upscaler(
@@ -164,12 +164,12 @@ def make_upscaler(
         arch,
         scale,
         halo,
-        multiple_of=int(getattr(module, "multiple_of", 1)),
+        multiple_of=module.multiple_of,
         dtypes=dtypes,
-        alpha=alpha,
+        alpha=module.alpha,
         foreign=foreign,
         learned=learned,
-        state_channels=int(getattr(module, "state_channels", 0)),
+        state_channels=module.state_channels,
         card=dict(card or {}),
     )
 
@@ -188,7 +188,7 @@ def measure(module: nn.Module) -> tuple[int, int]:
     def add(layer: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal radius
         del output
-        reach = float(getattr(layer, "radius", 0))
+        reach = layer.radius if isinstance(layer, OwnRadius) else 0.0
         if isinstance(layer, nn.Conv2d) and not reach:
             spans = zip(layer.dilation, layer.kernel_size, strict=True)
             reach = max(dilation * (kernel - 1) / 2 for dilation, kernel in spans)
@@ -204,14 +204,14 @@ def measure(module: nn.Module) -> tuple[int, int]:
 
 def _counted(module: nn.Module) -> Iterator[nn.Module]:
     """The convolutions of a module, and the parts that state a radius."""
-    if isinstance(module, nn.Conv2d) or hasattr(module, "radius"):
+    if isinstance(module, nn.Conv2d | OwnRadius):
         yield module
     else:
         for child in module.children():
             yield from _counted(child)
 
 
-def fuse_batchnorm(module: nn.Module) -> nn.Module:
+def fuse_batchnorm(module: AnyModule) -> AnyModule:
     """Returns a copy with every batch norm fused into the convolution before it; same output."""
     module = copy.deepcopy(module).eval()
     for parent in list(module.modules()):

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from vsr.models.arch import Upscaler
+from vsr.models.module import SRModule
 
 
-class Chain(nn.Module):
+class Chain(SRModule):
     """Runs each network on the result of the one before, clamped to 0..1."""
 
-    def __init__(self, modules: Sequence[nn.Module]) -> None:
+    def __init__(self, modules: Sequence[SRModule]) -> None:
         super().__init__()
         self.steps = nn.ModuleList(modules)
+        self.scale = math.prod(module.scale for module in modules)
 
     def forward(self, pixels: Tensor) -> Tensor:
         first, *others = self.steps

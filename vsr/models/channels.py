@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vsr.models.interpolation import Interpolation
+from vsr.models.module import SRModule
 
 CHANNELS = (1, 3, 4)
 _LUMA = (0.299, 0.587, 0.114)  # BT.601, which pictures are made grey with
 
 
-class GreyOnColor(nn.Module):
+class GreyOnColor(SRModule):
     """A grey network on RGB: it enlarges the luma, bicubic the colour, as is usual since SRCNN.
 
     (n, 3, h, w) to (n, 3, h * scale, w * scale): what it adds to grey is added to each channel.
     """
 
-    def __init__(self, grey: nn.Module) -> None:
+    def __init__(self, grey: SRModule) -> None:
         super().__init__()
         self.grey = grey
-        self.multiple_of = getattr(grey, "multiple_of", 1)
-        self.base = Interpolation("bicubic", int(getattr(grey, "scale", 1)))
+        self.scale, self.multiple_of = grey.scale, grey.multiple_of
+        self.base = Interpolation("bicubic", grey.scale)
 
     def forward(self, pixels: Tensor) -> Tensor:
         pixels = pixels.float()
@@ -31,15 +32,15 @@ class GreyOnColor(nn.Module):
         return coarse[:, :3] + self.grey(luma).float() - coarse[:, 3:]
 
 
-class Alpha(nn.Module):
+class Alpha(SRModule):
     """An RGBA network on RGB or RGBA: (n, 3 or 4, h, w) to as many channels; RGB is opaque."""
 
     alpha = True
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: SRModule) -> None:
         super().__init__()
         self.network = network
-        self.multiple_of = getattr(network, "multiple_of", 1)
+        self.scale, self.multiple_of = network.scale, network.multiple_of
 
     def forward(self, pixels: Tensor) -> Tensor:
         given = pixels.shape[1]
@@ -48,9 +49,8 @@ class Alpha(nn.Module):
         return self.network(pixels)[:, :given]
 
 
-def on_color(module: nn.Module) -> nn.Module:
+def on_color(module: SRModule) -> SRModule:
     """Returns a module that takes and returns RGB, adapted by what ``module.channels`` says."""
-    channels = getattr(module, "channels", 3)
-    if channels == 3:
+    if module.channels == 3:
         return module
-    return GreyOnColor(module) if channels == 1 else Alpha(module)
+    return GreyOnColor(module) if module.channels == 1 else Alpha(module)

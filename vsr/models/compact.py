@@ -20,10 +20,11 @@ from vsr.models.arch import Arch, Hyper, State, indices
 from vsr.models.channels import CHANNELS
 from vsr.models.crop_schedule import CropSchedule
 from vsr.models.interpolation import Phases
+from vsr.models.module import SRModule
 from vsr.models.subpixel import SubpixelOutput
 
 
-class Compact(nn.Module):
+class Compact(SRModule):
     """(n, channels, h, w) 0..1 to (n, channels, h * scale, w * scale) float32.
 
     Learnt layers see the pixels clamped to 0..1, which is all they ever learnt; the base sees them

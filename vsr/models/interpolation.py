@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from vsr.models.arch import Arch, Hyper, State
 from vsr.models.crop_schedule import CropSchedule
+from vsr.models.module import SRModule
 from vsr.models.subpixel import SubpixelOutput
 
 
@@ -97,7 +98,7 @@ def _no_autocast(device: str) -> AbstractContextManager[object]:
     return torch.autocast(device, enabled=False) if known else nullcontext()
 
 
-class Interpolation(nn.Module):
+class Interpolation(SRModule):
     """One of the four interpolations: (n, c, h, w) to (n, c, h * scale, w * scale) float32."""
 
     can_crop = True
@@ -123,8 +124,8 @@ def _none(state: State) -> dict[str, Hyper] | None:
     return None
 
 
-def _build(kernel: str) -> Callable[..., nn.Module]:
-    def build(**hparams: Any) -> nn.Module:
+def _build(kernel: str) -> Callable[..., SRModule]:
+    def build(**hparams: Any) -> SRModule:
         return Interpolation(kernel, **hparams)
 
     return build

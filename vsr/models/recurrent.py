@@ -18,6 +18,7 @@ from torch.nn import functional
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
 from vsr.models.interpolation import Phases
+from vsr.models.module import SRModule
 from vsr.models.subpixel import SubpixelOutput
 
 BEFORE = 5  # channels of the warped frame before, beside the state
@@ -40,7 +41,7 @@ class Residual(nn.Module):
         return x + self.body(x)
 
 
-class Recurrent(nn.Module):
+class Recurrent(SRModule):
     """One step: a frame and the state of the frame before, to the enlarged frame and the new state.
 
     The state has ``features`` channels; ``layers`` 3x3 convolutions form residual blocks of two.

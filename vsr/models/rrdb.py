@@ -19,6 +19,7 @@ from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
 from vsr.models.channels import CHANNELS
 from vsr.models.crop_schedule import CropSchedule, residual_trunk
+from vsr.models.module import SRModule
 from vsr.models.padding import PixelUnshuffle
 
 RESIDUAL = 0.2
@@ -60,7 +61,7 @@ class Rrdb(nn.Module):
         return x + self.rdb3(self.rdb2(self.rdb1(x))) * RESIDUAL
 
 
-class RrdbNet(nn.Module):
+class RrdbNet(SRModule):
     """(n, channels, h, w) 0..1 to (n, channels, h * scale, w * scale).
 
     ``unshuffle`` is the side of the cells of pixels that become channels first.

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from vsr.models.arch import Arch, Hyper, State
 from vsr.models.interpolation import Interpolation
+from vsr.models.module import SRModule
 
 
-class SRCNN(nn.Module):
+class SRCNN(SRModule):
     """(n, 3, h, w) RGB 0..1 to (n, 3, h * scale, w * scale)."""
 
     def __init__(self, scale: int = 4, features: int = 64, mapped: int = 32) -> None:

@@ -15,6 +15,7 @@ from torch.nn import functional
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State, indices
 from vsr.models.crop_schedule import CropSchedule, residual_trunk
+from vsr.models.module import SRModule
 
 
 class ResidualBlock(nn.Module):
@@ -34,7 +35,7 @@ class ResidualBlock(nn.Module):
         return x + self.body(x)
 
 
-class SRResNet(nn.Module):
+class SRResNet(SRModule):
     """(n, 3, h, w) RGB 0..1 to (n, 3, h * scale, w * scale); scale is 2, 4 or 8."""
 
     can_crop = True

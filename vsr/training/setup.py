@@ -14,6 +14,7 @@ from vsr.events import Warned
 from vsr.infer import device as devices
 from vsr.models.arch import make_upscaler
 from vsr.models.catalog import ARCHS
+from vsr.models.module import SRModule
 from vsr.options import EngineOptions
 from vsr.system import processors
 from vsr.training import checkpoint
@@ -183,7 +184,7 @@ def _again(recipe: Recipe, options: TrainOptions, before: Checkpoint) -> Initial
     return initial_network(replace(recipe, hparams=hparams), replace(options, init=None, net=()))
 
 
-def _training_device(options: TrainOptions, ranks: Ranks, module: nn.Module) -> TrainingDevice:
+def _training_device(options: TrainOptions, ranks: Ranks, module: SRModule) -> TrainingDevice:
     upscaler = make_upscaler(module, name=options.recipe, arch=options.recipe)
     chosen = devices.resolve(
         EngineOptions(device=ranks.device(options.device), dtype=options.dtype), upscaler

@@ -16,13 +16,14 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
 from vsr.errors import WeightsError
 from vsr.models.arch import Arch, Hyper, State
 from vsr.models.catalog import ARCHS
+from vsr.models.module import SRModule
 from vsr.models.state_dict_keys import our_keys
 from vsr.weights.pickled import is_pickled, read_pickled
 
@@ -45,7 +46,7 @@ class Stored:
     card: Mapping[str, str]
     foreign: bool
 
-    def module(self) -> nn.Module:
+    def module(self) -> SRModule:
         """The network with exactly these weights, in float32. Raises :class:`WeightsError`."""
         module = fitted(self.arch, self.hparams, self.state, self.path)
         if not all(bool(torch.isfinite(value).all()) for value in self.state.values()):
@@ -87,7 +88,7 @@ def read_file(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     return metadata, state if metadata.get("format") == FORMAT else our_keys(state)
 
 
-def fitted(arch: Arch, hparams: Mapping[str, Hyper], state: State, path: Path) -> nn.Module:
+def fitted(arch: Arch, hparams: Mapping[str, Hyper], state: State, path: Path) -> SRModule:
     """A module with exactly these weights: a key too many or too few is a :class:`WeightsError`.
 
     They are laid on a module without memory first: what a file claims costs nothing until it fits.

@@ -23,6 +23,7 @@ from vsr.errors import MissingExtra, WeightsError
 from vsr.models.arch import ALL_DTYPES, FADED_OVERLAP, State, Upscaler
 from vsr.models.channels import CHANNELS, on_color
 from vsr.models.interpolation import KERNELS
+from vsr.models.module import SRModule
 from vsr.models.profiling import on_meta_device
 from vsr.models.receptive_field import receptive_field
 
@@ -40,7 +41,7 @@ _MISFIT = (
 )
 
 
-class Described(nn.Module):
+class Described(SRModule):
     """A network as spandrel describes it: (n, channels, h, w) 0..1 to the enlarged, of any size."""
 
     def __init__(self, descriptor: Any) -> None:
@@ -127,7 +128,7 @@ def _upscaler(path: Path, descriptor: Any) -> Upscaler:
         dtypes=tuple(
             kind for kind in ALL_DTYPES if promised[kind] and _runs(described, kind, size)
         ),
-        alpha=bool(getattr(module, "alpha", False)),
+        alpha=module.alpha,
         bounded=found is not None,
         prefers_one_tile=descriptor.tiling.name != "SUPPORTED",
         # Attention takes the order of numbers in memory for granted, and gains by no other.

@@ -14,6 +14,7 @@ from vsr import weights
 from vsr.errors import DataError
 from vsr.models.arch import Hyper
 from vsr.models.catalog import ARCHS
+from vsr.models.module import AnyModule, SRModule
 from vsr.models.profiling import multiply_adds
 from vsr.training.network.branches import merge
 from vsr.training.network.ranges import from_signed
@@ -21,7 +22,7 @@ from vsr.training.recipe import Recipe
 from vsr.version import __version__
 
 
-def plain(module: nn.Module, recipe: Recipe, hparams: Mapping[str, Hyper]) -> nn.Module:
+def plain(module: nn.Module, recipe: Recipe, hparams: Mapping[str, Hyper]) -> SRModule:
     """The network as it is shipped: 0..1 in and out, branches merged, on the host."""
     fresh = ARCHS[recipe.arch].module(hparams)
     merged = merge(module).state_dict()
@@ -31,7 +32,7 @@ def plain(module: nn.Module, recipe: Recipe, hparams: Mapping[str, Hyper]) -> nn
     return fresh.eval()
 
 
-def rounded(module: nn.Module) -> nn.Module:
+def rounded(module: AnyModule) -> AnyModule:
     """A copy whose weights have the precision that the file keeps, as float32."""
     return copy.deepcopy(module).half().float()
 

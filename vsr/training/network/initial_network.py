@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from vsr import weights
 from vsr.errors import OptionsError, WeightsError
 from vsr.models.arch import Hyper
 from vsr.models.catalog import ARCHS
+from vsr.models.module import SRModule
 from vsr.training.options import TrainOptions
 from vsr.training.recipe import Recipe
 
@@ -21,7 +21,7 @@ from vsr.training.recipe import Recipe
 class InitialNetwork:
     """A module that takes and gives 0..1, with batch norms as they train, and what built it."""
 
-    module: nn.Module
+    module: SRModule
     hparams: Mapping[str, Hyper]
 
 

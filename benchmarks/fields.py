@@ -23,7 +23,8 @@ from vsr.media.fields.cadence import STATES, likeliest
 from vsr.media.fields.measure import measured
 from vsr.media.fields.plan import make_plan
 from vsr.media.fields.render import rendered
-from vsr.options import Clean, CleanPreset, EngineOptions
+from vsr.options import EngineOptions
+from vsr.restoration import Clean, CleanPreset
 from vsr.weights import load
 
 WIDTH, HEIGHT, FRAMES, TIMES = 720, 576, 24, 5

@@ -29,7 +29,7 @@ FLOORS = [
         "motion",
         "metrics",
     },
-    {"models", "pipeline", "options"},
+    {"models", "pipeline", "options", "restoration", "option_fields"},
     {"media", "infer", "weights"},
     {"choice", "lpips", "training", "evaluation"},
     {"jobs"},

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests import guide_tables
+from vsr.cli.flags import described
 from vsr.cli.upscale import upscale
 from vsr.errors import OptionsError
 from vsr.geometry import Size
@@ -32,6 +34,22 @@ def test_every_option_has_a_flag_with_help_and_the_same_default() -> None:
             continue
         default = defaults[name] or None if isinstance(defaults[name], tuple) else defaults[name]
         assert parameter.default in (default, "auto" if default is None else default), name
+
+
+def test_the_guide_lists_every_option() -> None:
+    written = guide_tables.OPTIONS.read_text(encoding="utf-8")
+    assert written == guide_tables.options(), "run python -m tests.guide_tables"
+
+
+def test_what_changes_the_bytes_is_the_identity_of_a_run() -> None:
+    """By example: a journal of other settings of these is refused, of those it is gone on with."""
+    identity = set(UpscaleOptions().as_json())
+    assert {"model", "crf", "tile", "start", "clean", "vram", "reuse", "height"} <= identity
+    assert not {"devices", "encoders", "overwrite", "force", "stall", "device"} & identity
+    assert {each.flag.split()[0][2:] for each in described() if each.changes} == {
+        {value: key for key, value in RENAMED.items()}.get(name, name).replace("_", "-")
+        for name in identity
+    }
 
 
 @pytest.mark.parametrize(

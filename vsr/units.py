@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
 from vsr.errors import OptionsError
 from vsr.geometry import Size
@@ -58,3 +59,28 @@ def parse_size(text: str) -> Size:
     if match is None:
         raise OptionsError(f"not a size: {text!r}", hint="width x height, such as 1920x1080")
     return Size(int(match[1]), int(match[2]))
+
+
+def auto_or_number(name: str) -> Callable[[str], int | None]:
+    """Reads "auto", which is ``None``, or a whole number; ``name`` is for the error."""
+
+    def parse(text: str) -> int | None:
+        if text == "auto":
+            return None
+        try:
+            return int(text)
+        except ValueError as error:
+            raise OptionsError(f"{name} must be auto or a whole number, got {text!r}") from error
+
+    return parse
+
+
+def pairs(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """ "k=v" texts as pairs."""
+    split = [text.partition("=") for text in texts]
+    for key, equals, value in split:
+        if not (key and equals):
+            raise OptionsError(
+                f"an encoder option is written key=value, got {key + equals + value!r}"
+            )
+    return tuple((key, value) for key, _, value in split)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests import error_table
+from tests import guide_tables
 from tests.cli.test_doctor import altered_copy
 from tests.conftest import MakeClip
 from vsr import errors
@@ -98,7 +98,7 @@ REACHED: dict[int, Callable[[MakeClip, Path], Run]] = {
 
 
 def codes_of_the_guide() -> dict[int, set[str]]:
-    text, _, _ = error_table.GUIDE.read_text(encoding="utf-8").partition(error_table.HEADING)
+    text, _, _ = guide_tables.GUIDE.read_text(encoding="utf-8").partition(guide_tables.HEADING)
     found = re.findall(r"^\| (\d+) \| ([^|]*)\|", text, re.MULTILINE)
     return {int(code): set(re.findall(r"`(\w+)`", names)) for code, names in found}
 
@@ -123,11 +123,11 @@ def test_the_guide_has_every_code_and_no_other() -> None:
 
 
 def test_the_guide_has_every_message_and_no_other() -> None:
-    written = error_table.GUIDE.read_text(encoding="utf-8").splitlines()
-    wanted = error_table.guide().splitlines()
+    written = guide_tables.GUIDE.read_text(encoding="utf-8").splitlines()
+    wanted = guide_tables.guide().splitlines()
     missing, more = set(wanted) - set(written), set(written) - set(wanted)
-    assert not missing, f"run python -m tests.error_table: {missing}"
-    assert not more, f"run python -m tests.error_table: {more}"
+    assert not missing, f"run python -m tests.guide_tables: {missing}"
+    assert not more, f"run python -m tests.guide_tables: {more}"
 
 
 @pytest.mark.parametrize("where", ["2>&1 | head -c 30", "2>/dev/full", "--json >/dev/full"])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,11 @@ FAST: dict[str, Any] = {"model": "nearest", "preset": "ultrafast", "device": "cp
 
 def batch(sources: list[Path], out: Path, **changed: Any) -> BatchReport:
     """A batch; keys of BatchOptions and of UpscaleOptions alike."""
-    several = {key: changed.pop(key) for key in list(changed) if key in BatchOptions.__slots__}
+    several = {
+        key: changed.pop(key)
+        for key in list(changed)
+        if key in {each.name for each in fields(BatchOptions)}
+    }
     options = vsr.UpscaleOptions(**{**FAST, **changed})
     return api.upscale_batch(sources, out, options, BatchOptions(**several))
 

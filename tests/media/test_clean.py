@@ -14,7 +14,8 @@ from vsr.errors import OptionsError
 from vsr.media.clean import chain
 from vsr.media.read.probe import probe
 from vsr.media.read.reader import Reader
-from vsr.options import Clean, UpscaleOptions, parse_clean
+from vsr.options import UpscaleOptions
+from vsr.restoration import Clean, parse_clean
 
 PRESETS = ("vhs", "dvd", "film", "web")
 

@@ -10,7 +10,7 @@ import typer
 from vsr.cli import params
 from vsr.options import EngineOptions, UpscaleOptions
 from vsr.runtime import let_threads_sleep
-from vsr.units import parse_bytes, parse_size
+from vsr.units import auto_or_number, parse_bytes, parse_size
 
 bench = typer.Typer(no_args_is_help=True)
 
@@ -104,7 +104,7 @@ def pipeline(
         model=model,
         device=device,
         dtype=cast(Any, dtype),
-        tile=params.auto_or_number("tile", tile),
+        tile=auto_or_number("tile")(tile),
         vram=None if vram is None else parse_bytes(vram),
         codec=cast(Any, codec),
         preset=preset,

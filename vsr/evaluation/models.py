@@ -35,7 +35,7 @@ from vsr.media.clean import Cleaner
 from vsr.media.pixels import Unpacker, name_of, pack
 from vsr.metrics.psnr import rounded
 from vsr.models.arch import Upscaler
-from vsr.options import Clean, parse_clean
+from vsr.restoration import Clean, parse_clean
 from vsr.training.degrade.video_codec import Quality, through
 
 FRAMES = 24

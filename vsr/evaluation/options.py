@@ -9,7 +9,8 @@ from typing import Literal, get_args
 from vsr.errors import OptionsError
 from vsr.geometry import Box
 from vsr.metrics.columns import COLUMNS
-from vsr.options import EngineOptions, parse_clean
+from vsr.options import EngineOptions
+from vsr.restoration import parse_clean
 
 Align = Literal["time", "overlap", "number", "shift"]
 COMMON = Box(0, 0, 1 << 30, 1 << 30)

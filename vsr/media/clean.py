@@ -13,7 +13,7 @@ from av.filter import Graph
 from av.video.reformatter import VideoReformatter
 
 from vsr.errors import MediaError
-from vsr.options import Clean
+from vsr.restoration import Clean
 
 UNIT = Fraction(1, 1000)
 

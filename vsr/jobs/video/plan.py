@@ -28,7 +28,8 @@ from vsr.media.streams.stream_mapping import StreamMapping, map_streams
 from vsr.media.write.encoding import Encoding, choose
 from vsr.media.write.writer import Timing, check_opens
 from vsr.models.arch import Upscaler
-from vsr.options import Clean, UpscaleOptions, parse_clean
+from vsr.options import UpscaleOptions
+from vsr.restoration import Clean, parse_clean
 from vsr.system import name_problem
 
 Pairs = tuple[tuple[str, str], ...]

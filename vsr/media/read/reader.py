@@ -26,7 +26,7 @@ from vsr.media.read.hardware import accelerator
 from vsr.media.read.probe import MediaInfo
 from vsr.media.read.timestamps import Clock, shown
 from vsr.media.stall import ReadTimer
-from vsr.options import Clean
+from vsr.restoration import Clean
 
 Timed = tuple[av.VideoFrame, int]
 

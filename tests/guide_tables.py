@@ -1,4 +1,7 @@
-"""Every message of the code as a table; ``python -m tests.error_table`` puts it in the guide."""
+"""Tables of the guide that follow from the code: every message, and every option.
+
+``python -m tests.guide_tables`` writes both.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,17 @@ import ast
 from pathlib import Path
 
 from vsr import errors
+from vsr.cli.flags import described
 
 ROOT = Path(__file__).parent.parent
 GUIDE = ROOT / "docs" / "guide" / "errors.md"
+OPTIONS = ROOT / "docs" / "guide" / "options.md"
+OPTIONS_HEAD = """# Every option
+
+What `vsr upscale` can be told; [upscaling](upscale.md) tells when to. The same names, with `_` for
+`-`, are arguments of `UpscaleOptions` and `BatchOptions` ([from Python](python.md)) and keys of
+[`vsr.toml`](settings.md). What changes the target's bytes is part of a run's identity: a run that
+was interrupted goes on with the same of these alone."""
 HEADING = "## Every message"
 HEAD = (
     "| code | class | message | hint |",
@@ -57,5 +68,25 @@ def guide() -> str:
     return "\n".join([f"{text}{HEADING}", "", about, "", *HEAD, *rows(), ""])
 
 
+def options() -> str:
+    """The guide's page of every option of ``vsr upscale``, as it should be now."""
+    lines: list[str] = OPTIONS_HEAD.split("\n")
+    subject = ""
+    for each in described():
+        if each.subject != subject:
+            subject = each.subject
+            lines += [
+                "",
+                f"## {subject}",
+                "",
+                "| flag | default | | changes bytes |",
+                "|---|---|---|---|",
+            ]
+        cells = (f"`{each.flag}`", each.default, each.sentence, "yes" if each.changes else "no")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join([*lines, ""])
+
+
 if __name__ == "__main__":
+    OPTIONS.write_text(options(), encoding="utf-8")
     GUIDE.write_text(guide(), encoding="utf-8")

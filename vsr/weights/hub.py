@@ -233,11 +233,13 @@ def _of_openmodeldb(name: str, cache: Path) -> Offer:
 
 
 def _of_hugging_face(repository: str, path: str, revision: str | None) -> Offer:
-    package, errors = _package("huggingface_hub"), _package("huggingface_hub.errors")
+    package, errors, utils = (
+        _package(f"huggingface_hub.{name}") for name in ("hf_api", "errors", "utils")
+    )
     failures = (errors.HTTPError, errors.XetDownloadError, OSError, *_ODD_ANSWERS)
     hub = package.HfApi(library_name="vsr")
-    package.utils.logging.set_verbosity_error()  # its notes of each try
-    package.utils.disable_progress_bars()
+    utils.logging.set_verbosity_error()  # its notes of each try
+    utils.disable_progress_bars()
     try:
         facts = hub.model_info(repository, revision=revision, files_metadata=True, timeout=_SECONDS)
         files: dict[str, Any] = {file.rfilename: file for file in facts.siblings}
@@ -289,7 +291,7 @@ def _package(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise MissingExtra(
-            f"models by name need the package {name.partition('.')[0]}",
+            f"models by name need the package {name.partition('.')[0]}: {_first_line(error)}",
             hint="pip install 'vsr[hub]'",
         ) from error
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -248,6 +249,39 @@ def test_a_dry_run_ends_its_measuring_in_time(
     measured = trial_run.trial_run(plan, engine)
     assert 1 <= measured.frames <= trial_run.GROUP
     assert measured.seconds > 0
+
+
+def test_a_dry_run_begins_no_frames_for_which_a_slow_network_has_no_time(
+    run: Path, make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = shutil.move(make_clip(frames=100), run / "in.mp4")
+    engine = vsr_package.Engine(vsr_package.load("bicubic"))
+    plan = api.plan(source, run / "out.mkv", UpscaleOptions(preset="ultrafast"))
+    passed, enlarger = 0.0, trial_run.enlarger
+
+    def slow(*arguments: Any) -> Any:
+        stage = enlarger(*arguments)
+
+        def begin(clip: Any) -> Any:
+            finish = stage(clip)
+
+            def end() -> Any:
+                nonlocal passed
+                passed += trial_run.BUDGET_SECONDS / 2
+                return finish()
+
+            return end
+
+        return begin
+
+    def now() -> float:
+        return passed
+
+    monkeypatch.setattr(trial_run, "enlarger", slow)
+    monkeypatch.setattr(trial_run.time, "perf_counter", now)
+    # The first clip once more for its memory, and then no time is left, not even for another place.
+    assert trial_run.trial_run(plan, engine).frames == trial_run.GROUP
+    assert passed == trial_run.BUDGET_SECONDS
 
 
 def test_a_log_line_has_a_time(run: Path, make_clip: MakeClip) -> None:

@@ -1,14 +1,16 @@
 """Make some frames of a plan for real, to say what the whole takes. What is made is thrown away.
 
 Up to twenty frames, from three places of the video, go through the same three stages into segments
-in a temporary folder. Seconds are counted for each stage, bytes apart for keyframes and others.
+in a temporary folder, one stage after the other: none is begun that the budget has no time for.
+Seconds are counted for each stage, bytes apart for keyframes and others.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,10 +22,9 @@ from vsr.media.clip import Clip
 from vsr.media.files import opened
 from vsr.media.read.images import FolderReader
 from vsr.media.write.writer import SegmentWriter
-from vsr.pipeline import Pipeline
 
 FRAMES, PLACES = 20, 3
-BUDGET_SECONDS = 6.0  # after which no more frames are begun, so that slow networks are told quickly
+BUDGET_SECONDS = 5.0  # after which no more frames are begun, so that slow networks are told quickly
 GROUP = 3  # frames handed on at once: so a place has clips after the one that pays for the seeking
 
 
@@ -78,7 +79,7 @@ def trial_run(plan: Plan, engine: Engine) -> TrialResult:
     places, begun = _places(plan), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="vsr-") as folder:
         for number, place in enumerate(places):
-            if number and time.perf_counter() > begun + BUDGET_SECONDS:
+            if number and time.perf_counter() >= begun + BUDGET_SECONDS:
                 break
             times.until = begun + BUDGET_SECONDS * (number + 1) / len(places)
             count = FRAMES // len(places) + (number < FRAMES % len(places))
@@ -123,16 +124,13 @@ def _make(
         times.enlarge += time.perf_counter() - begun
         return done
 
-    with SegmentWriter(0, path, plan.encoding, plan.timing) as writer:
-
-        def write(clip: Clip) -> None:
-            nonlocal made
+    with SegmentWriter(0, path, plan.encoding, plan.timing) as writer, closing(clips):
+        for clip in clips:
+            done = enlarge(clip)
             begun = time.perf_counter()
-            writer.write(clip)
+            writer.write(done)
             times.encode += time.perf_counter() - begun
-            made += len(clip.pts)
-
-        Pipeline(clips, enlarge, write).run()
+            made += len(done.pts)
         if not made:
             return False
         begun = time.perf_counter()
@@ -142,7 +140,7 @@ def _make(
     return True
 
 
-def _clips(plan: Plan, place: Fraction | None, count: int, times: _StageTimes) -> Iterator[Clip]:
+def _clips(plan: Plan, place: Fraction | None, count: int, times: _StageTimes) -> Generator[Clip]:
     group = min(GROUP, plan.clip_frames)
     if plan.info.is_folder:
         after = None if place is None else round(place / plan.info.time_base)

@@ -70,7 +70,7 @@ def guide() -> str:
 
 def options() -> str:
     """The guide's page of every option of ``vsr upscale``, as it should be now."""
-    lines: list[str] = OPTIONS_HEAD.split("\n")
+    lines: list[str] = [*OPTIONS_HEAD.split("\n")]
     subject = ""
     for each in described():
         if each.subject != subject:

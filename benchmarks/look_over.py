@@ -17,8 +17,7 @@ import torch
 
 from vsr.color import SMPTE170M, ColorSpec, from_rgb, to_rgb
 from vsr.evaluation.footage import Footage
-from vsr.evaluation.garbled import MAX_DISTANCE, worst_block
-from vsr.evaluation.models import enlarged, shrunk
+from vsr.evaluation.models import GARBLED, enlarged, shrunk, worst_block
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.options import EngineOptions
@@ -65,7 +64,7 @@ def main() -> None:
                         for one, low in zip(made, pixels, strict=True)
                     ]
                     worst[place] = max(worst[place], *blocks)
-                    strange[place] += sum(block > MAX_DISTANCE for block in blocks)
+                    strange[place] += sum(block > GARBLED for block in blocks)
                     strange[place] += engine.mended - before
         cells = (f"{one:.3f} / {many}" for one, many in zip(worst, strange, strict=True))
         print(f"| {clip.stem} | {' | '.join(cells)} |", flush=True)

@@ -19,10 +19,7 @@ from vsr.errors import MediaError, OptionsError
 from vsr.evaluation.options import CompareOptions, parse_crop
 from vsr.evaluation.result import Comparison
 from vsr.events import Advanced, Event, Started
-from vsr.metrics.ms_ssim import ms_ssim
-from vsr.metrics.psnr import psnr, psnr_rgb
-from vsr.metrics.sharpness import sharpness
-from vsr.metrics.ssim import ssim, ssim_rgb
+from vsr.metrics.picture import ms_ssim, psnr, psnr_rgb, sharpness, ssim, ssim_rgb
 
 QUICK = CompareOptions(metrics=("psnr", "ssim", "psnr_rgb"))
 LOSSLESS = {"crf": "0", "preset": "ultrafast"}

@@ -15,7 +15,7 @@ from vsr.errors import OptionsError
 from vsr.evaluation.models import compressed, shrunk
 from vsr.evaluation.options import CompareOptions, parse_crop
 from vsr.evaluation.result import Comparison
-from vsr.metrics.psnr import psnr
+from vsr.metrics.picture import psnr
 
 MODELS = ("bicubic", "nearest")
 QUICK = CompareOptions(metrics=("psnr", "ssim", "sharpness"), device="cpu", shrink=True)

@@ -19,7 +19,7 @@ from vsr.infer import device as devices
 from vsr.infer.engine import Engine
 from vsr.infer.footprint import Conversion
 from vsr.infer.output import PlaneOutput
-from vsr.infer.peak_memory import peak_bytes
+from vsr.infer.sizing import peak_bytes
 from vsr.infer.tiles import TilePlan
 from vsr.models.arch import Upscaler, fuse_batchnorm, make_upscaler
 from vsr.models.catalog import ARCHS

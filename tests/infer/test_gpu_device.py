@@ -20,9 +20,8 @@ from vsr.infer.device import Placement
 from vsr.infer.engine import Engine
 from vsr.infer.footprint import Conversion, Footprint, footprint_of
 from vsr.infer.network import Network
-from vsr.infer.peak_memory import largest_tensor
 from vsr.infer.reuse import CELL, plan_frames
-from vsr.infer.sizing import MemoryNeed, Sizes
+from vsr.infer.sizing import MemoryNeed, Sizes, largest_tensor
 from vsr.models.catalog import ARCHS
 from vsr.models.crop_schedule import CropSchedule
 from vsr.models.module import SRModule

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from tests.conftest import picture
 from vsr.errors import OptionsError
-from vsr.metrics.ms_ssim import MIN_SIDE, ms_ssim
-from vsr.metrics.sharpness import sharpness
+from vsr.metrics.picture import MIN_SIDE, ms_ssim, sharpness
 from vsr.metrics.temporal import motion, warping_error
 
 

@@ -19,10 +19,18 @@ from torch import Tensor
 
 from tests.conftest import picture
 from vsr.color import SMPTE170M, ColorSpec, from_rgb, to_rgb
-from vsr.metrics.ms_ssim import ms_ssim
-from vsr.metrics.psnr import luma, psnr, psnr_rgb, rounded, shaved
-from vsr.metrics.sharpness import sharpness
-from vsr.metrics.ssim import similarity, ssim, ssim_rgb
+from vsr.metrics.picture import (
+    luma,
+    ms_ssim,
+    psnr,
+    psnr_rgb,
+    rounded,
+    sharpness,
+    shaved,
+    similarity,
+    ssim,
+    ssim_rgb,
+)
 
 theirs_of: Any = skimage_metrics  # it is not annotated
 SIZE = (240, 208)

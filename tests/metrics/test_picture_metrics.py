@@ -16,8 +16,7 @@ from torch.nn import functional
 from vsr.errors import OptionsError
 from vsr.metrics.catalog import METRICS
 from vsr.metrics.perceptual import perceptual_distance
-from vsr.metrics.psnr import luma, psnr
-from vsr.metrics.ssim import ssim
+from vsr.metrics.picture import luma, psnr, ssim
 
 
 def noise(seed: int = 0, side: int = 40) -> Tensor:

@@ -14,7 +14,7 @@ from vsr.errors import WeightsError
 from vsr.models.arch import Arch, fuse_batchnorm, make_upscaler, measure
 from vsr.models.catalog import ARCHS
 from vsr.training.network.export import rounded
-from vsr.training.network.prelu import quicken
+from vsr.training.network.layers import quicken
 
 SMALL = {"features": 8, "blocks": 2, "layers": 4, "mapped": 4, "growth": 4}
 TRAINED = [arch for arch in ARCHS.values() if arch.trained]

@@ -13,8 +13,8 @@ from vsr import UpscaleOptions, api, weights
 from vsr.errors import OptionsError, WeightsError
 from vsr.events import Event, Warned
 from vsr.infer.engine import Engine
+from vsr.models.adapters import chain
 from vsr.models.arch import FADED_OVERLAP, MAX_EXACT_HALO, Upscaler
-from vsr.models.chain import chain
 from vsr.options import EngineOptions
 from vsr.weights.blend import blend
 

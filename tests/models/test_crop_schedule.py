@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from vsr.geometry import Box, Size
 from vsr.infer.device import Placement
 from vsr.infer.network import Network
+from vsr.models.adapters import Chain, on_color
 from vsr.models.arch import Upscaler, fuse_batchnorm, make_upscaler
 from vsr.models.catalog import ARCHS
-from vsr.models.chain import Chain
-from vsr.models.channels import on_color
 from vsr.models.crop_schedule import MIN_SIDE, CropSchedule
 from vsr.models.module import SRModule
 

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vsr.models.profiling import on_meta_device
-from vsr.models.receptive_field import ReceptiveField, receptive_field
+from vsr.models.profiling import ReceptiveField, on_meta_device, receptive_field
 
 SIZE = 40, 48
 

@@ -16,9 +16,8 @@ import pytest
 
 from tests.conftest import picture
 from vsr.errors import MediaError, OptionsError
-from vsr.evaluation.labels import labels
-from vsr.evaluation.result import Comparison, Shown, Track
-from vsr.evaluation.worst_frames import WorstFrames, decoded, encoded
+from vsr.evaluation.result import Comparison, Shown, Track, labels
+from vsr.evaluation.session import WorstFrames, decoded, encoded
 from vsr.geometry import Size
 from vsr.report.data import table, to_csv, to_json, verdict
 from vsr.report.sheet import CELL, busiest, to_sheet

@@ -20,7 +20,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 import vsr
 from vsr.evaluation.options import CompareOptions
 from vsr.evaluation.result import Comparison
-from vsr.evaluation.worst_frames import decoded
+from vsr.evaluation.session import decoded
 from vsr.report.page import to_html
 
 pytestmark = pytest.mark.extended

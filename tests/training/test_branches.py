@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from vsr.models.catalog import ARCHS
 from vsr.training.loop import train
-from vsr.training.network.branches import Branched, branch, merge
+from vsr.training.network.layers import Branched, branch, merge
 from vsr.training.options import TrainOptions
 from vsr.training.recipes import PRESETS
 from vsr.weights import read_file

@@ -15,13 +15,11 @@ from torch.nn import functional
 from vsr.training.degrade.base import Degradation, run
 from vsr.training.degrade.blur import Blur, gaussian
 from vsr.training.degrade.catalog import CHAINS, DEGRADATIONS
+from vsr.training.degrade.chains import Interlaced, Oversharpen, SecondOrder
 from vsr.training.degrade.chroma import ChromaSubsample, RangeError
-from vsr.training.degrade.footage import Interlaced, Oversharpen
-from vsr.training.degrade.jpeg import Jpeg
 from vsr.training.degrade.noise import Noise
 from vsr.training.degrade.resize import Rescale, Shrink, bicubic
-from vsr.training.degrade.second_order import SecondOrder
-from vsr.training.degrade.video_codec import QUALITIES, Quality, VideoCodec
+from vsr.training.degrade.video_codec import QUALITIES, Jpeg, Quality, VideoCodec
 
 Pixels = NDArray[np.uint8]
 SHRINKING = (Shrink, SecondOrder)

@@ -15,8 +15,8 @@ from vsr.errors import DataError
 from vsr.training.data.loader import Loader
 from vsr.training.data.patches import PatchSource, Sampling
 from vsr.training.data.pictures import PICTURE_ENDINGS, Cache, files_in, scan
+from vsr.training.degrade.noise import Specks
 from vsr.training.degrade.resize import bicubic
-from vsr.training.degrade.specks import Specks
 from vsr.training.device_data import DeviceSource, _resized, _weights  # pyright: ignore[reportPrivateUsage]
 from vsr.training.network.ema import Ema
 

@@ -8,9 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vsr.training.losses.adversarial import ADVERSARIAL_LOSSES
-from vsr.training.losses.perceptual import ContentLoss
-from vsr.training.losses.pixel import PIXEL_LOSSES, tone
+from vsr.training.losses import ADVERSARIAL_LOSSES, PIXEL_LOSSES, ContentLoss, tone
 from vsr.training.recipes import RECIPES
 from vsr.training.vgg import Vgg, conv_names, feature_index, from_state
 

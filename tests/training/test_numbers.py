@@ -14,10 +14,10 @@ from vsr.errors import OptionsError, TrainingDiverged
 from vsr.models.catalog import ARCHS
 from vsr.training.guard import Guard
 from vsr.training.network.ema import Ema
-from vsr.training.network.prelu import QuickPReLU, quicken
-from vsr.training.network.ranges import from_signed, to_signed
+from vsr.training.network.export import from_signed, to_signed
+from vsr.training.network.layers import QuickPReLU, quicken
 from vsr.training.recipes import PRESETS, RECIPES
-from vsr.training.schedule import factor, progress
+from vsr.training.updater import factor, progress
 
 COMPACT = replace(PRESETS["compact"], warmup_steps=10, final_lr=0.1)
 

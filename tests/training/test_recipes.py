@@ -17,15 +17,15 @@ from vsr import weights
 from vsr.errors import OptionsError
 from vsr.events import Saved, Warned
 from vsr.infer.engine import Engine
-from vsr.metrics.psnr import psnr
+from vsr.metrics.picture import psnr
 from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions
-from vsr.training.degrade.specks import Specks
+from vsr.training.degrade.noise import Specks
 from vsr.training.events import Stepped, TrainingEvent, TrainingStarted, TrainReport, Validated
 from vsr.training.loop import train
 from vsr.training.network.export import parameters_of
-from vsr.training.network.generators import GENERATORS
 from vsr.training.options import TrainOptions, parse_net
+from vsr.training.recipe import GENERATORS
 from vsr.training.recipes import PRESETS, RECIPES, resolve
 from vsr.training.training_log import read
 from vsr.training.vgg import conv_names, feature_index

@@ -22,9 +22,9 @@ from vsr.errors import DataError, OptionsError
 from vsr.models.catalog import ARCHS
 from vsr.training import checkpoint
 from vsr.training.checkpoint import Checkpoint
-from vsr.training.folder import LOCK
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions
+from vsr.training.run_folder import LOCK
 from vsr.training.training_log import read
 from vsr.weights import read_file, save
 

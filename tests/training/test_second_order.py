@@ -12,8 +12,8 @@ import pytest
 from numpy.random import default_rng
 from numpy.typing import NDArray
 
-from vsr.training.degrade.kernels import Kernels, bell, filtered, plateau, ringing, sinc
-from vsr.training.degrade.second_order import (
+from vsr.training.degrade.blur import Kernels, bell, filtered, plateau, ringing, sharpened, sinc
+from vsr.training.degrade.chains import (
     FIRST,
     SECOND,
     DegradationRound,
@@ -21,7 +21,6 @@ from vsr.training.degrade.second_order import (
     gaussian,
     poisson,
 )
-from vsr.training.degrade.sharpen import sharpened
 
 Kernel = NDArray[np.float32]
 Pixels = NDArray[np.uint8]

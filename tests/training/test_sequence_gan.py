@@ -13,10 +13,10 @@ from tests.training.test_recipes import NETS
 from vsr.models.catalog import ARCHS
 from vsr.models.recurrent import warped
 from vsr.training.data.patches import TrainingBatch
-from vsr.training.losses.temporal import flicker
+from vsr.training.losses import flicker
 from vsr.training.ranks import Ranks
 from vsr.training.recipes import PRESETS
-from vsr.training.sequence_gan import SequenceGanTask, aligned, enlarged, forward
+from vsr.training.sequence_task import SequenceGanTask, aligned, enlarged, forward
 from vsr.training.updater import TrainingDevice
 from vsr.training.vgg import from_state
 

@@ -18,8 +18,8 @@ from vsr.training.data.pictures import PICTURE_ENDINGS, Cache, files_in, scan
 from vsr.training.data.sequences import SequenceSampling, SequenceSource
 from vsr.training.data.synthetic_motion import film
 from vsr.training.degrade.catalog import CHAINS
+from vsr.training.degrade.noise import Specks
 from vsr.training.degrade.resize import bicubic
-from vsr.training.degrade.specks import Specks
 
 PLAN = SequenceSampling(
     patch=12,

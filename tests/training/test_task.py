@@ -13,8 +13,8 @@ from tests.training.test_recipes import NETS
 from vsr.models.catalog import ARCHS
 from vsr.training.data.patches import TrainingBatch
 from vsr.training.guard import Guard
-from vsr.training.network.generators import GENERATORS
 from vsr.training.ranks import Ranks
+from vsr.training.recipe import GENERATORS
 from vsr.training.recipes import RECIPES
 from vsr.training.task import GanTask
 from vsr.training.updater import TrainingDevice, Updater

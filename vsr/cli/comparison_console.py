@@ -6,7 +6,7 @@ import sys
 
 from vsr.cli.streams import one_line
 from vsr.evaluation.result import Comparison
-from vsr.metrics.columns import COLUMNS
+from vsr.metrics.catalog import COLUMNS
 from vsr.report.data import table, verdict
 from vsr.report.targets import ReportTargets
 

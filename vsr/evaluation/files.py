@@ -11,12 +11,10 @@ from torch import Tensor
 
 from vsr.color import PQ, ColorSpec
 from vsr.errors import OptionsError
-from vsr.evaluation.align import Group, groups
+from vsr.evaluation.align import WINDOW, Group, OffsetFinder, groups
 from vsr.evaluation.footage import Footage
-from vsr.evaluation.labels import labels
-from vsr.evaluation.offset import WINDOW, OffsetFinder
 from vsr.evaluation.options import COMMON, CompareOptions
-from vsr.evaluation.result import Comparison
+from vsr.evaluation.result import Comparison, labels
 from vsr.evaluation.session import Session
 from vsr.events import EventSink, Started
 from vsr.geometry import Box, Size

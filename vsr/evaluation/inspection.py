@@ -15,7 +15,7 @@ from vsr import weights
 from vsr.evaluation.sanity_check import SanityResult, sanity_check
 from vsr.evaluation.scores import milliseconds
 from vsr.infer.engine import Engine
-from vsr.infer.peak_memory import peak_bytes
+from vsr.infer.sizing import peak_bytes
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
 from vsr.models.profiling import SIDE, multiply_adds, on_meta_device

@@ -11,12 +11,20 @@ from torch import Tensor
 from vsr.evaluation.options import CompareOptions
 from vsr.geometry import Size
 from vsr.metrics import temporal
-from vsr.metrics.columns import COLUMNS, PERFECT_DECIBELS
-from vsr.metrics.ms_ssim import MIN_SIDE as MS_SSIM_MIN_SIDE
-from vsr.metrics.ms_ssim import multiscale
-from vsr.metrics.psnr import decibels, luma, rounded, shaved
-from vsr.metrics.sharpness import laplacian_variance
-from vsr.metrics.ssim import WINDOW, Moments, moments, similarity
+from vsr.metrics.catalog import COLUMNS, PERFECT_DECIBELS
+from vsr.metrics.picture import MIN_SIDE as MS_SSIM_MIN_SIDE
+from vsr.metrics.picture import (
+    WINDOW,
+    Moments,
+    decibels,
+    laplacian_variance,
+    luma,
+    moments,
+    multiscale,
+    rounded,
+    shaved,
+    similarity,
+)
 from vsr.metrics.temporal import motion_of, unexplained
 from vsr.training.validate import perceived
 from vsr.training.vgg import Vgg, load_vgg

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from vsr.errors import OptionsError
 from vsr.geometry import Box
-from vsr.metrics.columns import COLUMNS
+from vsr.metrics.catalog import COLUMNS
 from vsr.options import EngineOptions
 from vsr.restoration import parse_clean
 

@@ -23,9 +23,7 @@ from vsr.infer.engine import Engine
 from vsr.lpips import Lpips
 from vsr.media.read.probe import probe
 from vsr.media.read.reader import Reader
-from vsr.metrics.psnr import luma, psnr, rounded
-from vsr.metrics.sharpness import sharpness
-from vsr.metrics.ssim import ssim
+from vsr.metrics.picture import luma, psnr, rounded, sharpness, ssim
 from vsr.metrics.temporal import MIN_SIDE, motion, warping_error
 from vsr.training.data.frame_sequences import follows
 from vsr.training.data.pictures import PICTURE_ENDINGS, VIDEO_ENDINGS, read

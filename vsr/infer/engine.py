@@ -19,8 +19,7 @@ from vsr.geometry import Box, Size
 from vsr.infer.device import Placement
 from vsr.infer.footprint import Conversion, footprint_of
 from vsr.infer.frame_pass import FramePass, Planes, Work
-from vsr.infer.host_transfer import HostTransfer, PendingFrames
-from vsr.infer.in_flight import ClipInFlight, InFlight
+from vsr.infer.host_transfer import ClipInFlight, HostTransfer, InFlight, PendingFrames
 from vsr.infer.independent import IndependentPass, run_tiles
 from vsr.infer.output import FloatOutput
 from vsr.infer.placed import PlacedNetwork

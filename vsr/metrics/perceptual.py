@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from vsr.metrics.psnr import same_shape
+from vsr.metrics.picture import same_shape
 
 Features = Callable[[Tensor], Sequence[Tensor]]
 """(n, 3, h, w) RGB 0..1 to feature maps (n, c, h', w'), one a layer."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vsr.metrics.psnr import luma, rounded, same_shape
+from vsr.metrics.picture import luma, rounded, same_shape
 
 _CONSISTENT = 0.01, 0.5
 """Of Sundaram et al., ECCV 2010: how far forward and backward motion may part."""

@@ -16,8 +16,8 @@ import math
 from torch import Tensor, nn
 
 from vsr.errors import WeightsError
+from vsr.models.adapters import CHANNELS
 from vsr.models.arch import Arch, Hyper, State, indices
-from vsr.models.channels import CHANNELS
 from vsr.models.crop_schedule import CropSchedule
 from vsr.models.interpolation import Phases
 from vsr.models.module import SRModule

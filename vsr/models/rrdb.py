@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vsr.errors import WeightsError
+from vsr.models.adapters import CHANNELS
 from vsr.models.arch import Arch, Hyper, State, indices
-from vsr.models.channels import CHANNELS
 from vsr.models.crop_schedule import CropSchedule, residual_trunk
 from vsr.models.module import SRModule
 from vsr.models.padding import PixelUnshuffle

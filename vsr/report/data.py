@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 from vsr.evaluation.result import Comparison, Track
-from vsr.metrics.columns import COLUMNS
+from vsr.metrics.catalog import COLUMNS
 from vsr.version import __version__
 
 

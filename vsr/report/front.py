@@ -11,10 +11,9 @@ from vsr.errors import OptionsError
 from vsr.evaluation.files import compare_files
 from vsr.evaluation.footage import Footage
 from vsr.evaluation.frame_sampler import FrameSampler
-from vsr.evaluation.labels import labelled
 from vsr.evaluation.models import compare_models
 from vsr.evaluation.options import COMMON, CompareOptions
-from vsr.evaluation.result import Comparison
+from vsr.evaluation.result import Comparison, labelled
 from vsr.events import EventSink, Report, Saved, Warned, ignore
 from vsr.infer.device import pick
 from vsr.media.condition import Condition, h264_step

@@ -13,8 +13,8 @@ import cv2
 
 from vsr.errors import OptionsError
 from vsr.evaluation.result import Comparison, Shown, Track
-from vsr.evaluation.worst_frames import decoded
-from vsr.metrics.columns import COLUMNS
+from vsr.evaluation.session import decoded
+from vsr.metrics.catalog import COLUMNS
 from vsr.report.data import table, verdict
 from vsr.version import __version__
 

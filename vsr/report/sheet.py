@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vsr.errors import OptionsError
 from vsr.evaluation.result import Comparison, Shown
-from vsr.evaluation.worst_frames import decoded
+from vsr.evaluation.session import decoded
 from vsr.geometry import Box
 
 Pixels = NDArray[np.uint8]

@@ -23,8 +23,8 @@ from vsr.training.data.patches import Crop, PatchSource, Sampling, TrainingBatch
 from vsr.training.data.pictures import Cache, Picture, read
 from vsr.training.degrade.base import happens, margin_wanted
 from vsr.training.degrade.chroma import ChromaSubsample, random_spec
+from vsr.training.degrade.noise import Paint
 from vsr.training.degrade.resize import Shrink
-from vsr.training.degrade.specks import Paint
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,15 @@ from vsr.infer import device as devices
 from vsr.training import training_log
 from vsr.training.data.loader import Loader
 from vsr.training.events import TrainingSink, TrainingStarted, TrainReport, ignore
-from vsr.training.folder import owned
-from vsr.training.loss_averages import LossAverages
 from vsr.training.network.export import parameters_of
 from vsr.training.options import TrainOptions
 from vsr.training.ranks import process_group
 from vsr.training.recipes import resolve
-from vsr.training.run_folder import RunFolder
-from vsr.training.schedule import factor, progress
+from vsr.training.run_folder import RunFolder, owned
 from vsr.training.setup import Training, changes, earlier_run, prepare
 from vsr.training.threads import thread_pacer
+from vsr.training.training_log import LossAverages
+from vsr.training.updater import factor, progress
 
 LOG_STEPS = 50
 REPORT_SECONDS = 1.0

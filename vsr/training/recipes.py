@@ -8,9 +8,8 @@ import torch
 
 from vsr.errors import OptionsError
 from vsr.models.catalog import ARCHS
-from vsr.training.network.generators import GENERATORS
 from vsr.training.options import TrainOptions
-from vsr.training.recipe import Layers, Recipe
+from vsr.training.recipe import GENERATORS, Layers, Recipe
 
 VGG_PAPER: Layers = (("5_4", 1 / 12.75**2),)
 """SRGAN's phi_5,4, its maps scaled by 1/12.75 (section 3.2), which squares in the loss."""

@@ -24,19 +24,17 @@ from vsr.training.data.patches import PatchSource, Sampling
 from vsr.training.data.pictures import Cache
 from vsr.training.data.sequences import SequenceSampling, SequenceSource
 from vsr.training.degrade.catalog import chain
-from vsr.training.degrade.specks import Specks
+from vsr.training.degrade.noise import Specks
 from vsr.training.device_data import DeviceSource
 from vsr.training.events import TrainingSink
-from vsr.training.network.branches import branch
+from vsr.training.network.export import to_signed
 from vsr.training.network.initial_network import InitialNetwork, initial_network
-from vsr.training.network.prelu import quicken
-from vsr.training.network.ranges import to_signed
+from vsr.training.network.layers import branch, quicken
 from vsr.training.options import TrainOptions
 from vsr.training.ranks import Ranks
 from vsr.training.recipe import Recipe
 from vsr.training.recipes import named
-from vsr.training.sequence_gan import SequenceGanTask
-from vsr.training.sequence_task import SequenceTask
+from vsr.training.sequence_task import SequenceGanTask, SequenceTask
 from vsr.training.task import GanTask, PixelTask
 from vsr.training.updater import TrainingDevice
 from vsr.training.vgg import Vgg, load_vgg

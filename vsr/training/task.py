@@ -15,9 +15,7 @@ from torch import Tensor, nn
 from vsr.models.discriminator import Discriminator, UNetDiscriminator
 from vsr.training.data.patches import TrainingBatch
 from vsr.training.guard import Guard
-from vsr.training.losses.adversarial import ADVERSARIAL_LOSSES
-from vsr.training.losses.perceptual import ContentLoss
-from vsr.training.losses.pixel import PIXEL_LOSSES, tone
+from vsr.training.losses import ADVERSARIAL_LOSSES, PIXEL_LOSSES, ContentLoss, tone
 from vsr.training.network.ema import Ema
 from vsr.training.recipe import Recipe
 from vsr.training.updater import State, TrainingDevice, Updater

@@ -23,8 +23,8 @@ from vsr.options import EngineOptions
 from vsr.training.data.pictures import PICTURE_ENDINGS, Picture, files_in, read
 from vsr.training.degrade import base
 from vsr.training.degrade.base import Frames
+from vsr.training.degrade.blur import sharpened
 from vsr.training.degrade.catalog import chain
-from vsr.training.degrade.sharpen import sharpened
 from vsr.training.recipe import Recipe
 from vsr.training.vgg import Vgg
 

@@ -18,10 +18,9 @@ from torch import nn
 
 from vsr.errors import OptionsError, WeightsError
 from vsr.events import EventSink, ignore
+from vsr.models.adapters import chain, on_color
 from vsr.models.arch import Hyper, Upscaler, fuse_batchnorm, make_upscaler
 from vsr.models.catalog import ARCHS
-from vsr.models.chain import chain
-from vsr.models.channels import on_color
 from vsr.system import replace_file
 from vsr.weights.blend import denoising
 from vsr.weights.fetched import Fetched, all_fetched, checked_path, find_fetched

@@ -20,12 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from vsr.errors import MissingExtra, WeightsError
+from vsr.models.adapters import CHANNELS, on_color
 from vsr.models.arch import ALL_DTYPES, FADED_OVERLAP, State, Upscaler
-from vsr.models.channels import CHANNELS, on_color
 from vsr.models.interpolation import KERNELS
 from vsr.models.module import SRModule
-from vsr.models.profiling import on_meta_device
-from vsr.models.receptive_field import receptive_field
+from vsr.models.profiling import on_meta_device, receptive_field
 
 WINDOW = 16
 """Attention mostly works in windows of 8 or 16 pixels: tiles that begin with one fit best."""

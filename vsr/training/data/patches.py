@@ -22,8 +22,8 @@ from vsr.errors import DataError
 from vsr.training.data.pictures import Cache, Picture, Pixels
 from vsr.training.degrade import base, resize
 from vsr.training.degrade.base import Degradation, Frames
-from vsr.training.degrade.sharpen import sharpened
-from vsr.training.degrade.specks import Specks
+from vsr.training.degrade.blur import sharpened
+from vsr.training.degrade.noise import Specks
 
 log = logging.getLogger(__name__)
 

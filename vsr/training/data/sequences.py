@@ -22,8 +22,8 @@ from vsr.training.data.pictures import Cache, Picture
 from vsr.training.data.synthetic_motion import film
 from vsr.training.degrade import base
 from vsr.training.degrade.base import Degradation, Frames, happens
+from vsr.training.degrade.noise import Specks
 from vsr.training.degrade.resize import bicubic
-from vsr.training.degrade.specks import Specks
 
 MARGIN = 10
 """Low pixels around a patch that damage and motion see."""

@@ -6,13 +6,11 @@ from dataclasses import replace
 
 from vsr.training.degrade.base import Degradation
 from vsr.training.degrade.blur import Blur
+from vsr.training.degrade.chains import Interlaced, Oversharpen, SecondOrder
 from vsr.training.degrade.chroma import ChromaSubsample, RangeError
-from vsr.training.degrade.footage import Interlaced, Oversharpen
-from vsr.training.degrade.jpeg import Jpeg
 from vsr.training.degrade.noise import Noise
 from vsr.training.degrade.resize import Rescale, Shrink
-from vsr.training.degrade.second_order import SecondOrder
-from vsr.training.degrade.video_codec import STREAMS, VideoCodec
+from vsr.training.degrade.video_codec import STREAMS, Jpeg, VideoCodec
 
 CLEAN: tuple[Degradation, ...] = (Shrink(), ChromaSubsample(chance=0.5))
 """Half of what is enlarged came through planes of 4:2:0: video and most JPEG."""

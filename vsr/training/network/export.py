@@ -1,4 +1,4 @@
-"""What leaves a training: half-precision weights that `vsr upscale` takes, and a card."""
+"""What leaves a training: half-precision weights that `vsr upscale` takes, in 0..1, and a card."""
 
 from __future__ import annotations
 
@@ -11,15 +11,44 @@ import torch
 from torch import nn
 
 from vsr import weights
-from vsr.errors import DataError
+from vsr.errors import DataError, OptionsError
 from vsr.models.arch import Hyper
 from vsr.models.catalog import ARCHS
 from vsr.models.module import AnyModule, SRModule
 from vsr.models.profiling import multiply_adds
-from vsr.training.network.branches import merge
-from vsr.training.network.ranges import from_signed
+from vsr.training.network.layers import merge
 from vsr.training.recipe import Recipe
 from vsr.version import __version__
+
+_LAST = {"srresnet": "tail", "srcnn": "reconstruct"}
+
+
+def _last(module: nn.Module, arch: str) -> nn.Conv2d:
+    if arch not in _LAST:
+        raise OptionsError(f"{arch} cannot be trained on targets in [-1, 1]: it adds to its input")
+    layer = module.get_submodule(_LAST[arch])
+    assert isinstance(layer, nn.Conv2d)
+    return layer
+
+
+@torch.no_grad()
+def to_signed(module: nn.Module, arch: str) -> None:
+    """Let a network that gives 0..1 give -1..1."""
+    layer = _last(module, arch)
+    layer.weight *= 2
+    assert layer.bias is not None
+    layer.bias *= 2
+    layer.bias -= 1
+
+
+@torch.no_grad()
+def from_signed(module: nn.Module, arch: str) -> None:
+    """Let a network that gives -1..1 give 0..1."""
+    layer = _last(module, arch)
+    layer.weight /= 2
+    assert layer.bias is not None
+    layer.bias /= 2
+    layer.bias += 0.5
 
 
 def plain(module: nn.Module, recipe: Recipe, hparams: Mapping[str, Hyper]) -> SRModule:

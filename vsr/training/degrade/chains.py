@@ -1,9 +1,4 @@
-"""Real-ESRGAN's degradation: blur, resize, noise and JPEG, twice, and a sinc filter at the end.
-
-Wang et al., ICCV 2021 workshops, sections 3.1 to 3.3 and figure 2; shares and ranges are those of
-the options that the authors published for RealESRGAN_x4plus. Pictures are float32, 0..255, until a
-JPEG or the end rounds them. What is drawn holds for all frames of a clip; noise is fresh on each.
-"""
+"""Chains of degradations: real photographs spoilt twice, and real footage."""
 
 from __future__ import annotations
 
@@ -14,8 +9,8 @@ import numpy as np
 from numpy.random import Generator
 
 from vsr.training.degrade.base import Frames, happens
-from vsr.training.degrade.jpeg import through
-from vsr.training.degrade.kernels import Kernels, Picture, filtered, ringing
+from vsr.training.degrade.blur import Kernels, Picture, filtered, ringing
+from vsr.training.degrade.video_codec import through_jpeg
 
 _MODES = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 """Linear and cubic do not filter when they shrink: aliases are among what is to be mended."""
@@ -150,8 +145,68 @@ def _resized(pictures: list[Picture], height: int, width: int, rng: Generator) -
 
 def _stored(pictures: list[Picture], settings: DegradationRound, rng: Generator) -> list[Picture]:
     quality = int(rng.integers(settings.jpeg[0], settings.jpeg[1] + 1))
-    return [through(_rounded(one), quality).astype(np.float32) for one in pictures]
+    return [through_jpeg(_rounded(one), quality).astype(np.float32) for one in pictures]
 
 
 def _rounded(picture: Picture) -> Frames:
     return np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Oversharpen:
+    """An unsharp mask as cameras and encoders apply it: halos around edges, and more noise.
+
+    ``least`` to ``most`` is the share that is added of what a Gaussian of up to ``radius`` pixels
+    takes away. It runs at the low size.
+    """
+
+    chance: float = 0.25
+    least: float = 0.3
+    most: float = 1.5
+    radius: float = 1.5
+    frames: int = 1
+    margin: int = 4
+
+    def __call__(self, frames: Frames, rng: Generator) -> Frames:
+        """The same on every frame."""
+        if not happens(self.chance, rng):
+            return frames
+        share, sigma = rng.uniform(self.least, self.most), rng.uniform(0.5, self.radius)
+        made = np.empty_like(frames)
+        for source, target in zip(frames, made, strict=True):
+            pixels = source.astype(np.float32)
+            soft = np.asarray(
+                cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101),
+                np.float32,
+            )
+            target[:] = np.clip(np.rint(pixels + np.float32(share) * (pixels - soft)), 0, 255)
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Interlaced:
+    """What is left of interlacing: every second line is of the next moment, in part or whole.
+
+    With a share of ``blended`` the two fields were averaged by a vertical filter, which leaves a
+    ghost of what moves in place of the comb. The last frame has no next one, and stays.
+    """
+
+    chance: float = 0.08
+    blended: float = 0.5
+    frames: int = 2
+    margin: int = 1
+
+    def __call__(self, frames: Frames, rng: Generator) -> Frames:
+        """As many frames as came."""
+        if len(frames) < 2 or not happens(self.chance, rng):
+            return frames
+        pixels = frames.astype(np.float32)
+        woven = pixels.copy()
+        line, share = int(rng.integers(2)), np.float32(rng.uniform(0.4, 1.0))
+        here, there = pixels[:-1, line::2], pixels[1:, line::2]
+        woven[:-1, line::2] = here + share * (there - here)
+        if happens(self.blended, rng):
+            lines = np.array([[1], [2], [1]], np.float32) / 4
+            for frame in woven[:-1]:
+                frame[:] = cv2.filter2D(frame, -1, lines, borderType=cv2.BORDER_REFLECT_101)
+        return np.clip(np.rint(woven), 0, 255).astype(np.uint8)

@@ -1,1 +1,0 @@
-"""What a network is asked to make small: pixels, features, and what an adversary notices."""

@@ -23,10 +23,10 @@ from vsr.jobs.job import job_kind, plan_job
 from vsr.jobs.video.plan import Plan, check_target, make_plan
 from vsr.lpips import load_lpips
 from vsr.media.files import check_regular
-from vsr.media.read.images import is_picture
 from vsr.media.read.probe import MediaInfo
 from vsr.media.read.probe import probe as probe_file
 from vsr.media.streams.stream_mapping import mapping_by_target as mapping_by_target
+from vsr.media.suffixes import is_picture
 from vsr.media.survey import survey as survey
 from vsr.media.write.codecs import CONTAINERS
 from vsr.models.arch import Upscaler

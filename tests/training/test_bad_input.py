@@ -221,3 +221,17 @@ assert report.finished
 """
     env = {**os.environ, "PYTHONPATH": str(Path(vsr.__file__).parents[1])}
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120, env=env)
+
+
+def test_a_file_of_no_known_kind_is_refused_and_one_of_an_old_kind_is_read(
+    frames: Path, tmp_path: Path
+) -> None:
+    """No file that was named is left out without a word."""
+    odd = tmp_path / "notes.txt"
+    odd.write_text("none")
+    with pytest.raises(DataError, match="neither a picture nor a video"):
+        train(TrainOptions((frames, odd), out=tmp_path / "out", steps=1))
+    broken = tmp_path / "clip.m2v"
+    broken.write_bytes(b"no video")
+    with pytest.raises(VsrError, match=r"clip\.m2v"):
+        train(TrainOptions((frames, broken), out=tmp_path / "out", steps=1))

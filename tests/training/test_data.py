@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from vsr.errors import DataError
+from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
 from vsr.training.data.loader import Loader
 from vsr.training.data.patches import PatchSource, Sampling, turned
-from vsr.training.data.pictures import PICTURE_ENDINGS, Cache, files_in, scan
+from vsr.training.data.pictures import Cache, files_in, scan
 from vsr.training.degrade.catalog import CHAINS
 from vsr.training.degrade.resize import bicubic
 
@@ -25,7 +26,7 @@ REAL = replace(CLEAN, chain=CHAINS["real"], reuse=4, slack=4, sharp=True)
 
 
 def source(frames: Path, sampling: Sampling = CLEAN, limit: int = 1 << 24) -> PatchSource:
-    pictures, _ = scan(files_in([frames], PICTURE_ENDINGS), 48)
+    pictures, _ = scan(files_in([frames], TRAINING_PICTURE_SUFFIXES), 48)
     return PatchSource(pictures, sampling, Cache(limit))
 
 

@@ -12,9 +12,10 @@ from torch import nn
 
 from tests.training.test_data import CLEAN, REAL, SHRINK, VIDEO
 from vsr.errors import DataError
+from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
 from vsr.training.data.loader import Loader
 from vsr.training.data.patches import PatchSource, Sampling
-from vsr.training.data.pictures import PICTURE_ENDINGS, Cache, files_in, scan
+from vsr.training.data.pictures import Cache, files_in, scan
 from vsr.training.degrade.noise import Specks
 from vsr.training.degrade.resize import bicubic
 from vsr.training.device_data import DeviceSource, _resized, _weights  # pyright: ignore[reportPrivateUsage]
@@ -25,7 +26,7 @@ PAINTED = replace(CLEAN, batch=6, specks=Specks(chance=0.5))
 
 
 def sources(frames: Path, sampling: Sampling) -> tuple[PatchSource, DeviceSource]:
-    pictures, _ = scan(files_in([frames], PICTURE_ENDINGS), 48)
+    pictures, _ = scan(files_in([frames], TRAINING_PICTURE_SUFFIXES), 48)
     return (
         PatchSource(pictures, sampling, Cache(1 << 24)),
         DeviceSource(pictures, sampling, Cache(1 << 24), CPU),
@@ -79,7 +80,7 @@ def test_what_is_damaged_is_left_out_alike(frames: Path, tmp_path: Path) -> None
 
 
 def test_only_what_is_made_alike_is_made_there(frames: Path) -> None:
-    pictures, _ = scan(files_in([frames], PICTURE_ENDINGS), 48)
+    pictures, _ = scan(files_in([frames], TRAINING_PICTURE_SUFFIXES), 48)
     room = sum(picture.bytes for picture in pictures)
     assert DeviceSource.suits(pictures, CLEAN, room)
     assert not DeviceSource.suits(pictures, CLEAN, room - 1)

@@ -10,8 +10,9 @@ import pytest
 
 from vsr.errors import DataError
 from vsr.geometry import Size
+from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
 from vsr.training.data import pictures
-from vsr.training.data.pictures import PICTURE_ENDINGS, Cache, files_in, read, scan, size_of
+from vsr.training.data.pictures import Cache, files_in, read, scan, size_of
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "bmp", "tiff"])
@@ -47,7 +48,7 @@ def test_bursts_small_and_broken_pictures_are_sorted_out(tmp_path: Path) -> None
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / ".hidden.png").write_bytes(b"")
-    found, left_out = scan(files_in([tmp_path], PICTURE_ENDINGS), 40)
+    found, left_out = scan(files_in([tmp_path], TRAINING_PICTURE_SUFFIXES), 40)
     assert [picture.path.name for picture in found] == ["alone+1.png", "film.png"]
     assert [path.name for path in found[1].next] == ["film+1.png", "film+2.png"]
     assert {item.path.name for item in left_out} == {"small.png", "broken.png", "empty.jpg"}
@@ -56,7 +57,7 @@ def test_bursts_small_and_broken_pictures_are_sorted_out(tmp_path: Path) -> None
 
 def test_places_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no file or folder"):
-        files_in([tmp_path / "nothing"], PICTURE_ENDINGS)
+        files_in([tmp_path / "nothing"], TRAINING_PICTURE_SUFFIXES)
 
 
 def test_a_truncated_picture_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from tests.training.conftest import drawn
+from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
 from vsr.models.recurrent import warped
 from vsr.training.data.frame_sequences import films_of, hold_out, numbered
-from vsr.training.data.pictures import PICTURE_ENDINGS, Cache, files_in, scan
+from vsr.training.data.pictures import Cache, files_in, scan
 from vsr.training.data.sequences import SequenceSampling, SequenceSource
 from vsr.training.data.synthetic_motion import film
 from vsr.training.degrade.catalog import CHAINS
@@ -50,7 +51,7 @@ def video(path: Path, frames: np.ndarray) -> Path:
 
 
 def pictures(folder: Path) -> SequenceSource:
-    found, _ = scan(files_in([folder], PICTURE_ENDINGS), 48)
+    found, _ = scan(files_in([folder], TRAINING_PICTURE_SUFFIXES), 48)
     return SequenceSource([], found, PLAN, Cache(1 << 26))
 
 
@@ -105,7 +106,7 @@ def test_films_come_from_videos_and_numbered_frames_and_photographs_do_not(tmp_p
         cv2.imwrite(str(tmp_path / f"frame{number:03d}.png"), pixels)
     for number in range(4):
         cv2.imwrite(str(tmp_path / f"photo{number}.png"), drawn(number, 160, 160))
-    found, _ = scan(files_in([tmp_path], PICTURE_ENDINGS), 48)
+    found, _ = scan(files_in([tmp_path], TRAINING_PICTURE_SUFFIXES), 48)
     runs, single = numbered(found)
     assert sorted(map(len, runs)) == [4, 5]
     assert not single

@@ -16,9 +16,10 @@ from vsr.color import ColorSpec, to_rgb
 from vsr.errors import MediaError
 from vsr.geometry import Size
 from vsr.media.clip import Clip
-from vsr.media.read.images import is_picture, pictures_in, read_picture
+from vsr.media.read.images import pictures_in, read_picture
 from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.read.reader import Reader
+from vsr.media.suffixes import is_picture
 
 CLIP_PIXELS = 1 << 21
 

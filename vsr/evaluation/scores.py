@@ -23,10 +23,11 @@ from vsr.infer.engine import Engine
 from vsr.lpips import Lpips
 from vsr.media.read.probe import probe
 from vsr.media.read.reader import Reader
+from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from vsr.metrics.picture import luma, psnr, rounded, sharpness, ssim
 from vsr.metrics.temporal import MIN_SIDE, motion, warping_error
 from vsr.training.data.frame_sequences import follows
-from vsr.training.data.pictures import PICTURE_ENDINGS, VIDEO_ENDINGS, read
+from vsr.training.data.pictures import read
 from vsr.training.degrade.base import Frames
 from vsr.training.degrade.chroma import LEFT, LIMITED_RANGE, to_frames, to_planes
 from vsr.training.degrade.resize import bicubic
@@ -223,19 +224,19 @@ def milliseconds(engine: Engine, height: int = 90, width: int = 160, repeats: in
 
 def _sets(place: Path, scale: int, frames: int, crf: float | None) -> list[TestSet]:
     if place.is_file():
-        if place.suffix.lower() in VIDEO_ENDINGS:
+        if place.suffix.lower() in VIDEO_SUFFIXES:
             return [TestSet(place.stem, lambda: _shrunk(_video(place, frames), scale, crf), True)]
-        if place.suffix.lower() in PICTURE_ENDINGS:
+        if place.suffix.lower() in TRAINING_PICTURE_SUFFIXES:
             return [TestSet(place.stem, lambda: _shrunk(_pictures([place]), scale, crf))]
         return []
     if is_pairs(place):
         return [TestSet(place.name, lambda: pairs_in(place, scale))]
     inside = sorted(path for path in place.iterdir() if not path.name.startswith("."))
-    pictures = [path for path in inside if path.suffix.lower() in PICTURE_ENDINGS]
+    pictures = [path for path in inside if path.suffix.lower() in TRAINING_PICTURE_SUFFIXES]
     if pictures:
         film = len(pictures) > 2 and follows(read(pictures[1]), read(pictures[0]))
         return [TestSet(place.name, lambda: _shrunk(_pictures(pictures), scale, crf), film)]
-    below = [path for path in inside if path.is_dir() or path.suffix.lower() in VIDEO_ENDINGS]
+    below = [path for path in inside if path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES]
     return [data for path in below for data in _sets(path, scale, frames, crf)]
 
 

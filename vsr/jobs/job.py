@@ -20,8 +20,9 @@ from vsr.jobs.video.run import run
 from vsr.jobs.workers.executor import Executor
 from vsr.media.extract.activity import most_active_start
 from vsr.media.ffmpeg_lock import ffmpeg_lock
-from vsr.media.read.images import is_picture, picture_size, pictures_in
+from vsr.media.read.images import picture_size, pictures_in
 from vsr.media.read.probe import probe
+from vsr.media.suffixes import is_picture
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
 

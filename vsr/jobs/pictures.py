@@ -25,8 +25,9 @@ from vsr.media.atomic import exchange, restored, sync_folder
 from vsr.media.clip import Clip
 from vsr.media.files import check_unchanged
 from vsr.media.limits import check_target_size
-from vsr.media.read.images import is_picture, pictures_in, read_picture, spec_for, write_picture
+from vsr.media.read.images import pictures_in, read_picture, spec_for, write_picture
 from vsr.media.read.probe import probe
+from vsr.media.suffixes import is_picture
 from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
 from vsr.restoration import parse_clean

@@ -27,9 +27,10 @@ from vsr.errors import MediaError, StorageError, VsrError
 from vsr.media.extract.selection import Plane, blockiness
 from vsr.media.files import is_storage_fault, opened
 from vsr.media.limits import FFMPEG_PIXELS, SOURCE_PIXELS
-from vsr.media.read.images import is_picture, pictures_in, read_picture
+from vsr.media.read.images import pictures_in, read_picture
 from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.side_data import read_side_data
+from vsr.media.suffixes import is_picture
 
 PLACES, RUN = 4, 3
 """A dozen frames: so many in a row, at so many places."""

@@ -15,12 +15,13 @@ from torch.nn import functional
 from vsr.errors import DataError
 from vsr.infer.engine import Engine
 from vsr.media.extract.sheet import Pixels, sheet
+from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
 from vsr.metrics.catalog import METRICS
 from vsr.metrics.perceptual import perceptual_distance
 from vsr.metrics.temporal import motion, warping_error
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
-from vsr.training.data.pictures import PICTURE_ENDINGS, Picture, files_in, read
+from vsr.training.data.pictures import Picture, files_in, read
 from vsr.training.degrade import base
 from vsr.training.degrade.base import Frames
 from vsr.training.degrade.blur import sharpened
@@ -95,7 +96,7 @@ def trials_in(folder: Path, recipe: Recipe, seed: int) -> list[Trial]:
     """Of ``--val DIR``: pictures, or ``HR`` and ``LR`` folders with one name on both sides."""
     if is_pairs(folder):
         return list(pairs_in(folder, recipe.scale))
-    made = trials(files_in([folder], PICTURE_ENDINGS), recipe, seed)
+    made = trials(files_in([folder], TRAINING_PICTURE_SUFFIXES), recipe, seed)
     if not made:
         raise DataError(f"{folder} holds no pictures to validate with")
     return made
@@ -108,7 +109,7 @@ def is_pairs(folder: Path) -> bool:
 
 def pairs_in(folder: Path, scale: int) -> Iterator[Trial]:
     """The pairs of such a folder, one at a time. Raises :class:`DataError` if there is none."""
-    highs = files_in([folder / "HR"], PICTURE_ENDINGS)
+    highs = files_in([folder / "HR"], TRAINING_PICTURE_SUFFIXES)
     pairs = [(high, folder / "LR" / high.name) for high in highs]
     pairs = [(high, low) for high, low in pairs if low.exists()]
     if not pairs:

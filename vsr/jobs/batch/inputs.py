@@ -9,16 +9,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from vsr.errors import MediaError, OptionsError
-from vsr.media.read.images import is_picture, natural
+from vsr.media.read.images import natural
+from vsr.media.suffixes import is_picture, is_video
 from vsr.options import BatchOptions
-
-VIDEO_SUFFIXES = (
-    ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".264",
-    ".h265", ".265", ".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mj2",
-    ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut", ".obu",
-    ".ogm", ".ogv", ".ps", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv",
-    ".y4m",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +29,6 @@ class BatchInputs:
     files: tuple[BatchInput, ...]
     others: int
     notes: tuple[str, ...]
-
-
-def is_video(path: Path) -> bool:
-    """Whether a name ends like a video's."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def holds_videos(folder: Path) -> bool:

@@ -11,8 +11,9 @@ from vsr.errors import OptionsError
 from vsr.geometry import Size
 from vsr.jobs.batch.inputs import BatchInput
 from vsr.jobs.batch.naming import check_template, named, needs_size, placed, suffix_for
-from vsr.media.read.images import is_picture, picture_size
+from vsr.media.read.images import picture_size
 from vsr.media.read.probe import probe
+from vsr.media.suffixes import is_picture
 from vsr.media.write.encoding import choose
 from vsr.options import BatchOptions, UpscaleOptions
 from vsr.system import same_name_key

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from vsr.errors import OptionsError
 from vsr.geometry import Size
-from vsr.media.read.images import is_picture
+from vsr.media.suffixes import is_picture
 from vsr.media.write.codecs import CODECS, CONTAINERS
 from vsr.options import UpscaleOptions
 from vsr.system import name_problem

@@ -19,12 +19,13 @@ from vsr.media.fields.look import plan_fields
 from vsr.media.fields.plan import FieldPlan
 from vsr.media.limits import check_target_size
 from vsr.media.read.hardware import refusal
-from vsr.media.read.images import is_picture, probe_folder
+from vsr.media.read.images import probe_folder
 from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.read.reader import Reader
 from vsr.media.stall import check_answers
 from vsr.media.streams.packets import Cut
 from vsr.media.streams.stream_mapping import StreamMapping, map_streams
+from vsr.media.suffixes import is_picture
 from vsr.media.write.encoding import Encoding, choose
 from vsr.media.write.writer import Timing, check_opens
 from vsr.models.arch import Upscaler

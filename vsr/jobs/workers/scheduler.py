@@ -239,7 +239,8 @@ class Scheduler:
             case Advanced() if assignment is not None:
                 assignment.run.report_progress(assignment, message)
             case SegmentMade() | TaskDone() | Advanced():
-                pass
+                kind = type(message).__name__
+                log.info("%s from %s was dropped: its task is another's by now", kind, slot.name)
             case _ if assignment is not None:
                 assignment.run.messages.put(message)
             case _:

@@ -22,8 +22,8 @@ from vsr.media.limits import HINT, PICTURE_BYTES, SOURCE_PIXELS, check_claim
 from vsr.media.read.picture_header import claimed_size
 from vsr.media.read.probe import FOLDER, MediaInfo
 from vsr.media.stall import ReadTimer
+from vsr.media.suffixes import PICTURE_SUFFIXES, is_picture
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 _SAVE: dict[str, list[int]] = {
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
     ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
@@ -32,16 +32,13 @@ _SAVE: dict[str, list[int]] = {
 }
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a name has the suffix of a still picture."""
-    return path.suffix.lower() in SUFFIXES
-
-
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures of a folder, in the order of their names with numbers counted as numbers."""
     found = [path for path in folder.iterdir() if is_picture(path) and path.is_file()]
     if not found:
-        raise MediaError(f"{folder} holds no pictures", hint=f"they end in {', '.join(SUFFIXES)}")
+        raise MediaError(
+            f"{folder} holds no pictures", hint=f"they end in {', '.join(PICTURE_SUFFIXES)}"
+        )
     return sorted(found, key=lambda path: natural(path.name))
 
 

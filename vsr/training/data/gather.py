@@ -9,11 +9,10 @@ import numpy as np
 
 from vsr.errors import DataError
 from vsr.events import Warned
+from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from vsr.training.data.frame_sequences import FrameSequence, films_of
 from vsr.training.data.frame_sequences import hold_out as held_films
 from vsr.training.data.pictures import (
-    PICTURE_ENDINGS,
-    VIDEO_ENDINGS,
     LeftOut,
     Picture,
     files_in,
@@ -47,10 +46,19 @@ class Material:
 
 def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: TrainingSink) -> Material:
     """Raises :class:`DataError` when nothing usable is there. Videos are extracted once."""
+    for place in options.frames:
+        if (
+            place.is_file()
+            and place.suffix.lower() not in VIDEO_SUFFIXES | TRAINING_PICTURE_SUFFIXES
+        ):
+            raise DataError(
+                f"{place} is neither a picture nor a video, by its name",
+                hint="give it the ending of what it is, or leave it out",
+            )
     if recipe.is_sequential:
         return _sequences(recipe, options)
     places = list(options.frames)
-    videos = files_in(places, VIDEO_ENDINGS)
+    videos = files_in(places, VIDEO_SUFFIXES)
     if videos:
         frames = options.out / "frames"
         if ranks.is_main:
@@ -60,7 +68,7 @@ def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: Traini
     least = recipe.patch * recipe.scale
     found = [
         path
-        for path in files_in(places, PICTURE_ENDINGS)
+        for path in files_in(places, TRAINING_PICTURE_SUFFIXES)
         if options.out / "sheets" not in path.parents
     ]
     pictures, left_out = scan(found, least)
@@ -96,16 +104,16 @@ def _sequences(recipe: Recipe, options: TrainOptions) -> Material:
     """Films of videos and of numbered pictures; other pictures are made to move."""
     places = list(options.frames)
     least = recipe.patch * recipe.scale
-    pictures, left_out = scan(files_in(places, PICTURE_ENDINGS), least)
-    videos = files_in(places, VIDEO_ENDINGS)
+    pictures, left_out = scan(files_in(places, TRAINING_PICTURE_SUFFIXES), least)
+    videos = files_in(places, VIDEO_SUFFIXES)
     films, pictures, damaged = films_of(videos, pictures, options.cache)
     left_out += damaged
     films, held = held_films(films, options.seed)
     if options.val is not None:
         inside = [options.val]
         found, _, _ = films_of(
-            files_in(inside, VIDEO_ENDINGS),
-            scan(files_in(inside, PICTURE_ENDINGS), least)[0],
+            files_in(inside, VIDEO_SUFFIXES),
+            scan(files_in(inside, TRAINING_PICTURE_SUFFIXES), least)[0],
             options.cache,
         )
         held = found[:MAX_FILMS]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -16,18 +15,11 @@ from numpy.typing import NDArray
 
 from vsr.errors import DataError
 from vsr.geometry import Size
+from vsr.media.read.picture_header import claimed_size
 
 log = logging.getLogger(__name__)
 
-PICTURE_ENDINGS = frozenset(
-    (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".jp2")
-)
-VIDEO_ENDINGS = frozenset(
-    (
-        ".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts",
-        ".vob", ".wmv", ".flv", ".3gp", ".ogv", ".mxf", ".dv", ".ps", ".nut", ".y4m",
-    )
-)  # fmt: skip
+HEADER_BYTES = 1 << 18
 SHEET = "sheet.png"
 """What `vsr extract` writes beside its frames."""
 Pixels = NDArray[np.uint8]
@@ -104,27 +96,14 @@ def scan(paths: Iterable[Path], least: int) -> tuple[list[Picture], list[LeftOut
 
 
 def size_of(path: Path) -> Size:
-    """From the header where it is PNG or JPEG, by decoding otherwise. :class:`DataError`."""
+    """From the header where it tells, by decoding otherwise. :class:`DataError`."""
     try:
         with path.open("rb") as file:
-            start = file.read(24)
-            if start.startswith(b"\x89PNG\r\n\x1a\n") and len(start) == 24:
-                width, height = struct.unpack(">II", start[16:24])
-                return _checked(width, height, path)
-            if start.startswith(b"\xff\xd8"):
-                file.seek(2)
-                while (marker := file.read(4))[:1] == b"\xff" and len(marker) == 4:
-                    kind, length = marker[1], int.from_bytes(marker[2:], "big")
-                    # SOF0..SOF15 hold the size; C4, C8 and CC in their midst are other things.
-                    if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-                        body = file.read(5)
-                        if len(body) < 5:
-                            break
-                        height, width = struct.unpack(">HH", body[1:])
-                        return _checked(width, height, path)
-                    file.seek(length - 2, 1)
+            size = claimed_size(file.read(HEADER_BYTES))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
+    if size is not None:
+        return _checked(size.width, size.height, path)
     pixels = read(path)
     return Size(pixels.shape[1], pixels.shape[0])
 

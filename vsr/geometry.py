@@ -42,12 +42,16 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in pixels: left and top edge, width and height."""
+    """A rectangle in pixels: left and top edge, width and height of at least 1."""
 
     x: int
     y: int
     width: int
     height: int
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"a box must be at least 1x1 px, got {self.width}x{self.height}")
 
     @property
     def right(self) -> int:

@@ -48,6 +48,21 @@ class TilePlan:
     overlap: int
     tiles: tuple[Tile, ...]
 
+    def __post_init__(self) -> None:
+        if self.overlap < 0:
+            raise ValueError(f"an overlap must not be negative, got {self.overlap}")
+        if any(not _holds(tile.window, tile.kept) for tile in self.tiles):
+            raise ValueError("a tile keeps more than its window")
+
+
+def _holds(outer: Box, inner: Box) -> bool:
+    return (
+        outer.x <= inner.x
+        and outer.y <= inner.y
+        and inner.right <= outer.right
+        and inner.bottom <= outer.bottom
+    )
+
 
 def least_tile(overlap: int, multiple_of: int = 1) -> int:
     """The smallest tile side for an overlap and the cells that windows begin with."""

@@ -35,6 +35,11 @@ class Clip:
     lead_in: bool = False
     changed: tuple[npt.NDArray[np.uint8] | None, ...] | None = None
 
+    def __post_init__(self) -> None:
+        counts = {len(self.pts), len(self.durations), *(len(plane) for plane in self.planes)}
+        if len(counts) > 1:
+            raise ValueError(f"a clip has as many times as frames, got {sorted(counts)}")
+
     @property
     def size(self) -> Size:
         """Width and height of the frames."""

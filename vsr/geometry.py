@@ -36,7 +36,11 @@ class Size:
         return Size(self.width * factor, self.height * factor)
 
     def rounded(self, multiple_x: int, multiple_y: int) -> Size:
-        """The nearest size whose sides are multiples of the two numbers, and not zero."""
+        """The nearest size whose sides are multiples of the two numbers, and not zero.
+
+        >>> Size(641, 359).rounded(2, 2)
+        Size(width=642, height=360)
+        """
         return Size(_nearest(self.width, multiple_x), _nearest(self.height, multiple_y))
 
 
@@ -77,7 +81,11 @@ class Box:
         return Box(self.x + x, self.y + y, self.width, self.height)
 
     def grown(self, by: int, within: Box) -> Box:
-        """With so many pixels more on each side, as far as there are any."""
+        """With so many pixels more on each side, as far as there are any.
+
+        >>> Box(10, 0, 20, 20).grown(8, within=Size(32, 32).box)
+        Box(x=2, y=0, width=30, height=28)
+        """
         left, top = max(within.x, self.x - by), max(within.y, self.y - by)
         right = min(within.right, self.right + by)
         bottom = min(within.bottom, self.bottom + by)

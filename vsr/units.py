@@ -10,7 +10,11 @@ from vsr.geometry import Size
 
 
 def amount(count: int) -> str:
-    """ "1.2 GB", in powers of 1000 as disks are sold."""
+    """ "1.2 GB", in powers of 1000 as disks are sold.
+
+    >>> amount(1_234_000_000)
+    '1.23 GB'
+    """
     size, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
     while size >= 999.5 and len(units) > 1:
         size /= 1000
@@ -28,7 +32,11 @@ def binary(count: int) -> str:
 
 
 def clock(seconds: float) -> str:
-    """ "4.2 s", "12:05 min" or "3:04:05 h"."""
+    """ "4.2 s", "12:05 min" or "3:04:05 h".
+
+    >>> clock(725.0)
+    '12:05 min'
+    """
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -38,7 +46,11 @@ def clock(seconds: float) -> str:
 
 
 def parse_bytes(text: str) -> int:
-    """ "4GB", "512 MiB", "2.5g" or plain bytes, in powers of 1024."""
+    """ "4GB", "512 MiB", "2.5g" or plain bytes, in powers of 1024.
+
+    >>> parse_bytes("512 MiB")
+    536870912
+    """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
     if match is None:
         raise OptionsError(f"not an amount of memory: {text!r}", hint="such as 4GB or 512MB")
@@ -46,7 +58,11 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_seconds(text: str) -> float:
-    """Seconds ("83.5") or a clock time ("1:23.5", "0:01:23.500")."""
+    """Seconds ("83.5") or a clock time ("1:23.5", "0:01:23.500").
+
+    >>> parse_seconds("1:23.5")
+    83.5
+    """
     match = re.fullmatch(r"\s*(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?)\s*", text)
     if match is None:
         raise OptionsError(f"not a time: {text!r}", hint="seconds, or h:mm:ss.mmm")
@@ -54,7 +70,11 @@ def parse_seconds(text: str) -> float:
 
 
 def parse_size(text: str) -> Size:
-    """ "1920x1080"."""
+    """ "1920x1080".
+
+    >>> parse_size("1920x1080")
+    Size(width=1920, height=1080)
+    """
     match = re.fullmatch(r"\s*(\d{1,6})\s*[xX]\s*(\d{1,6})\s*", text)
     if match is None:
         raise OptionsError(f"not a size: {text!r}", hint="width x height, such as 1920x1080")

@@ -75,6 +75,10 @@ def plan(size: Size, tile: Size, overlap: int, multiple_of: int = 1) -> TilePlan
     A picture not larger than a tile is one tile. Windows begin at multiples of ``multiple_of``, so
     that a network that works on cells of pixels sees the picture's own. Raises
     :class:`OptionsError` when a tile would keep less than :data:`MIN_INTERIOR` pixels.
+
+    >>> made = plan(Size(320, 180), Size(200, 200), overlap=10)
+    >>> [(tile.window.x, tile.kept.x, tile.kept.width) for tile in made.tiles]
+    [(0, 0, 160), (144, 160, 160)]
     """
     if overlap < 0:
         raise OptionsError(f"the overlap must not be negative, got {overlap}")

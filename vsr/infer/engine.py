@@ -31,7 +31,8 @@ from vsr.motion import Motion
 from vsr.options import EngineOptions
 
 MAX_16_BIT = 65535  # the largest code value of 16 bits
-MAX_LEVEL = 8.0  # of what should be 0..1; networks overshoot by less, code values are above it
+MAX_LEVEL = 8.0
+"""The largest input taken for RGB of 0..1: overshoot is below it, code values are above."""
 RGB = ColorSpec(layout="rgb", depth=16, shift=(0, 0))
 
 
@@ -39,11 +40,11 @@ class Engine:
     """An upscaler placed on a device. Use it from one thread at a time.
 
     ``enlarge`` takes planes as decoded and returns planes to encode; ``upscale`` takes and returns
-    RGB tensors. When memory runs out, the batch is halved, then the tile, the same frames are done
-    again, and the smaller sizes are kept; at the smallest, :class:`OutOfMemory`. When a network
-    makes what is no picture (numbers that are not finite, or that leave the interpolation by more
-    than any picture can), the frames are redone in the next wider type; where float32 makes it too,
-    the interpolation alone takes its place. ``mended`` counts such frames.
+    RGB tensors. When memory runs out, the engine halves the batch, then the tile, repeats the same
+    frames, and keeps the smaller sizes; below the smallest it raises :class:`OutOfMemory`. When a
+    network returns invalid values (not finite, or farther from the interpolation than those of any
+    picture), the frames are repeated in the next wider type; where float32 does not help, they are
+    interpolated there. ``mended`` counts such frames.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Engine:
         kind = RecurrentPass if upscaler.state_channels else IndependentPass
         self._pass: FramePass = kind(self._placed, self._transfer)
         self._forgot = True
-        # A GPU is not waited for: whether a clip is sound is looked at when it has come down.
+        # On a GPU validity is checked after the copy to the host: nothing waits for the device.
         self._waits = self.placement.device.type != "cuda"
         self._lock = threading.RLock() if beside is None else beside._lock
         self._in_flight = InFlight(self._lock)
@@ -86,9 +87,9 @@ class Engine:
         """
         return Engine(self.upscaler, self.options, self._on_event, beside=self)
 
-    def tiling(self, asked: Conversion, frames: int) -> tuple[TilePlan, int]:
+    def tiling(self, conversion: Conversion, frames: int) -> tuple[TilePlan, int]:
         """The tiles and the batch that ``enlarge`` will begin with, for so many frames."""
-        return self._placed.tiling(asked, frames)
+        return self._placed.tiling(conversion, frames)
 
     def settle(self, tile: int | None, batch: int | None) -> None:
         """Use this tile and batch from now on, as if they had been asked for; None to choose."""
@@ -126,9 +127,9 @@ class Engine:
         ``changed`` is what :class:`vsr.infer.reuse.FrameComparison` says of the frames, where they
         were compared already; else they are compared here.
         """
-        asked = Conversion(source, target, Size(*planes[0].shape[:0:-1]), size)
+        conversion = Conversion(source, target, Size(*planes[0].shape[:0:-1]), size)
         with self._lock:
-            given = Work(planes, asked, motion, changed, begins=self._forgot)
+            given = Work(planes, conversion, motion, changed, begins=self._forgot)
             work = self._pass.prepared(given)
             if work.begins:
                 self._begin_anew()
@@ -146,13 +147,13 @@ class Engine:
             return PendingFrames.of(self._in_flight.add(clip))
 
     def _again(self, work: Work) -> Planes:
-        """The planes of work that was asked for before, on the host. Waits for all it takes."""
+        """Compute work again that was begun before; waits for its planes on the host."""
         if work.begins:
             self._begin_anew()
         return self._transfer.down(self._pass.run(work)).wait()
 
     def _snapshot(self) -> Callable[[], None]:
-        """What, when called, brings the engine back to where it is now."""
+        """Returns a function that restores the present state."""
         placed, frames = self._placed.snapshot(), self._pass.snapshot()
 
         def restore() -> None:
@@ -162,7 +163,7 @@ class Engine:
         return restore
 
     def forget(self) -> None:
-        """Begin anew, with nothing of the frames before: results depend on what follows alone."""
+        """Forget earlier frames: the next one is computed as the first of a video."""
         with self._lock:
             self._forgot = True
             self._begin_anew()
@@ -188,12 +189,12 @@ class Engine:
             raise OptionsError(f"pixels must be (n, 3 or 4, h, w), got {tuple(pixels.shape)}")
         scale = self.upscaler.scale
         low = Size(pixels.shape[-1], pixels.shape[-2])
-        asked = Conversion(RGB, RGB, low, size or low.scaled(scale))
-        needs = footprint_of(self.upscaler, asked, self.options.overlap)
+        conversion = Conversion(RGB, RGB, low, size or low.scaled(scale))
+        footprint = footprint_of(self.upscaler, conversion, self.options.overlap)
 
         def attempt() -> Tensor:
             near = pixels.to(self.placement.device, torch.float32)
-            output = FloatOutput(asked, needs, scale, near.shape[:2], near.device)
+            output = FloatOutput(conversion, footprint, scale, near.shape[:2], near.device)
 
             def cut(frames: slice, box: Box) -> Tensor:
                 return near[frames, :, box.y : box.bottom, box.x : box.right]
@@ -204,7 +205,7 @@ class Engine:
         return self._placed.retry(attempt)
 
     def follow(self, pixels: Tensor) -> Tensor:
-        """As ``upscale``, of 3 channels, for frames right behind those of the last call.
+        """As ``upscale`` (3 channels), for frames that directly follow those of the last call.
 
         A network with a memory sees them so, rounded to 16 bits on the way in and out.
         """

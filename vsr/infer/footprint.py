@@ -1,4 +1,4 @@
-"""What is asked for, and what a kept pixel depends on: computed once, read by all that tile."""
+"""What an engine is asked for, and what a kept pixel depends on: computed once, in one place."""
 
 from __future__ import annotations
 
@@ -35,15 +35,16 @@ class Footprint:
     """Receptive-field radius of the network."""
     margin: int
     """What resampling and the conversion to planes add to the halo."""
-    chroma: int
-    """How far a chroma sample takes part in RGB: by so much farther does a change of it show."""
+    chroma_reach: int
+    """How far a chroma sample affects RGB: a change of chroma shows that much farther than one of
+    luma."""
     overlap: int
     """What neighbouring tiles share on each side."""
     exact: bool
     """Whether tiles with this overlap equal the untiled frame; else they are cross-faded."""
     multiple: int
     """Windows begin at multiples of so many pixels."""
-    context_target: int
+    conversion_support_target: int
     """Target pixels around a pixel that the conversion to planes reads."""
     align_target: int
     """Edges of pasted parts lie on multiples of so many target pixels."""
@@ -54,12 +55,17 @@ class Footprint:
         return self.halo + self.margin
 
 
-def footprint_of(upscaler: Upscaler, asked: Conversion, overlap: int | None = None) -> Footprint:
+def footprint_of(
+    upscaler: Upscaler, conversion: Conversion, overlap: int | None = None
+) -> Footprint:
     """The footprint of an upscaler for a conversion. ``overlap`` is in source pixels; by default
     what makes tiles exact, or for networks that look too far, what hides their seams."""
-    align = max(asked.target.multiple)
+    align = max(conversion.target.multiple)
     context = DOWN_SUPPORT * (align - 1)
-    sides = ((asked.low.width, asked.high.width), (asked.low.height, asked.high.height))
+    sides = (
+        (conversion.low.width, conversion.high.width),
+        (conversion.low.height, conversion.high.height),
+    )
     margin = max(_margin(low, high, upscaler.scale, context, align) for low, high in sides)
     shared = upscaler.overlap(overlap, margin)
     # Windows begin where the target has whole samples of chroma, too.
@@ -67,7 +73,7 @@ def footprint_of(upscaler: Upscaler, asked: Conversion, overlap: int | None = No
     return Footprint(
         upscaler.halo,
         margin,
-        chroma_reach(max(asked.source.multiple)),
+        chroma_reach(max(conversion.source.multiple)),
         shared,
         upscaler.is_exact(shared, margin),
         math.lcm(upscaler.multiple_of, cells),

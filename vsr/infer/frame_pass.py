@@ -1,4 +1,4 @@
-"""How frames of a clip go through a network: one interface, whatever the network remembers."""
+"""How frames of a clip go through a network: the interface of the two ways there are."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ class Work:
 
     planes: Planes
     """The frames as decoded, on the host."""
-    asked: Conversion
+    conversion: Conversion
     """What they are to become."""
     motion: Motion | None
-    """How they move, for networks with a memory."""
+    """How they move, for recurrent networks."""
     changed: Sequence[CellMask | None] | None
     """What changed in each frame since the one before, where that was found already."""
     begins: bool
-    """Whether nothing of the frames before is to be used."""
+    """True if earlier frames must not be used."""
 
 
 class FramePass(Protocol):
     """Enlarges frames in their order, and keeps what it needs of the last one for the next.
 
     :class:`vsr.infer.independent.IndependentPass` is for networks that see one frame at a time,
-    :class:`vsr.infer.recurrent.RecurrentPass` for those with a memory.
+    :class:`vsr.infer.recurrent.RecurrentPass` for recurrent ones.
     """
 
     def prepared(self, work: Work) -> Work:
-        """The work with all that follows from the frames as they come, such as their motion.
+        """The work completed with what must be computed once and in order, such as motion.
 
         Called once for each clip, in order; ``run`` may be called for it again.
         """
@@ -54,5 +54,5 @@ class FramePass(Protocol):
         ...
 
     def snapshot(self) -> Callable[[], None]:
-        """What, when called, brings back all that is kept now."""
+        """Returns a function that restores what is kept now."""
         ...

@@ -20,7 +20,8 @@ from vsr.infer.placed import PlacedNetwork
 from vsr.infer.reuse import CellMask, Reuse, plan_frames
 from vsr.infer.tiles import Tile, TilePlan, batches
 
-CELL = 16  # source pixels a side
+CELL = 16
+"""Side of the cells that are mended as a whole, in source pixels."""
 
 
 class Mending:
@@ -28,9 +29,9 @@ class Mending:
 
     def __init__(self, network: Network, frames: int, size: Size, device: torch.device) -> None:
         self._network = network
-        self._strange = torch.zeros(frames, size.height, size.width, dtype=torch.bool)
-        self._strange = self._strange.to(device)
-        self._numbers = torch.ones_like(self._strange)
+        self._deviates = torch.zeros(frames, size.height, size.width, dtype=torch.bool)
+        self._deviates = self._deviates.to(device)
+        self._finite = torch.ones_like(self._deviates)
 
     def look(self, windows: Tensor, frames: slice, tile: Tile) -> None:
         """Check the kept part of a tile's windows, (n, c, h, w) of the frames."""
@@ -41,25 +42,25 @@ class Mending:
         near = ((made - base).abs() <= MAX_DEVIATION).all(1)  # not-a-number is not near
         within = slice(there.y, there.bottom), slice(there.x, there.right)
         place = slice(kept.y, kept.bottom), slice(kept.x, kept.right)
-        self._numbers[frames, place[0], place[1]] = _small(numbers, windows)[:, *within]
-        self._strange[frames, place[0], place[1]] = ~_small(near, windows)[:, *within]
+        self._finite[frames, place[0], place[1]] = _small(numbers, windows)[:, *within]
+        self._deviates[frames, place[0], place[1]] = ~_small(near, windows)[:, *within]
 
-    def settle(self) -> int:
+    def grow_to_cells(self) -> int:
         """Extend the pixels found to whole cells; returns the number of frames with any.
 
         Raises :class:`WeightsError` where half of a frame is not finite.
         """
-        if bool((self._numbers.float().mean((1, 2)) < 0.5).any()):
+        if bool((self._finite.float().mean((1, 2)) < 0.5).any()):
             raise WeightsError(
                 f"{self._network.name} makes numbers that are not finite, in float32 too",
                 hint="its weights are damaged or its training went wrong",
             )
-        height, width = self._strange.shape[1:]
-        cells = functional.max_pool2d(self._strange.float()[:, None], CELL, ceil_mode=True)
+        height, width = self._deviates.shape[1:]
+        cells = functional.max_pool2d(self._deviates.float()[:, None], CELL, ceil_mode=True)
         cells = functional.max_pool2d(cells, 3, 1, 1)[:, 0]
         whole = cells.repeat_interleave(CELL, 1).repeat_interleave(CELL, 2)
-        self._strange = whole[:, :height, :width] > 0
-        return int(self._strange.any(2).any(1).sum())
+        self._deviates = whole[:, :height, :width] > 0
+        return int(self._deviates.any(2).any(1).sum())
 
     def run(self, windows: Tensor, frames: list[slice], places: list[Box], wanted: Box) -> Tensor:
         """As the network's ``run``, with the interpolation in the cells that were found.
@@ -69,7 +70,7 @@ class Mending:
         made, _ = self._network.run(windows, wanted if self._network.can_crop else None)
         base = self._network.interpolated(windows, wanted if self._network.can_crop else None)
         masks = [
-            self._strange[some, box.y : box.bottom, box.x : box.right]
+            self._deviates[some, box.y : box.bottom, box.x : box.right]
             for some, box in zip(frames, places, strict=True)
         ]
         mask = torch.cat(masks)[:, wanted.y : wanted.bottom, wanted.x : wanted.right]
@@ -79,14 +80,14 @@ class Mending:
 
 
 def _small(good: Tensor, windows: Tensor) -> Tensor:
-    """(n, h * scale, w * scale) to (n, h, w): whether all network pixels of a source pixel are."""
+    """(n, h * scale, w * scale) to (n, h, w): true where all of a source pixel's are good."""
     height, width = windows.shape[-2:]
     count, scale = len(windows), good.shape[-1] // width
     return good.view(count, height, scale, width, scale).all(4).all(2)
 
 
 Pixels = Callable[[slice, Box], Tensor]
-"""RGB of consecutive frames in a box."""
+"""Returns RGB of some frames in a box."""
 
 
 class IndependentPass:
@@ -97,7 +98,7 @@ class IndependentPass:
         self._reuse = Reuse(placed.options.reuse)
 
     def prepared(self, work: Work) -> Work:
-        """As it is."""
+        """Returns the work as it is: independent frames need no preparation."""
         return work
 
     def forget(self) -> None:
@@ -105,7 +106,7 @@ class IndependentPass:
         self._reuse.forget()
 
     def snapshot(self) -> Callable[[], None]:
-        """What brings back the last frame."""
+        """Returns a function that brings back the last frame."""
         state = self._reuse.state()
         return lambda: self._reuse.restore(state)
 
@@ -114,10 +115,10 @@ class IndependentPass:
         placed = self._placed
 
         def attempt() -> tuple[Planes, Planes, object]:
-            key = (work.asked, placed.placement.dtype)  # all else that the result depends on
+            key = (work.conversion, placed.placement.dtype)  # all else that the result depends on
             shown, changed = self._reuse.select(work.planes, key, work.changed)
             whole: list[CellMask | None] = [None for _ in changed]
-            if placed.checks_output:  # whole frames: what is mended cannot be told from what is not
+            if placed.checks_output:  # mended pixels cannot be told from others
                 changed = whole
             return shown, self._enlarged(shown, changed, work), key
 
@@ -132,20 +133,24 @@ class IndependentPass:
     @torch.inference_mode()
     def _enlarged(self, planes: Planes, changed: list[CellMask | None], work: Work) -> Planes:
         """What changed goes through the network, the rest is what it was in the frame before."""
-        placed, asked = self._placed, work.asked
+        placed, conversion = self._placed, work.conversion
         frames = planes[0].shape[0]
-        needs = footprint_of(placed.upscaler, asked, placed.options.overlap)
-        output = PlaneOutput(asked, needs, placed.upscaler.scale, frames, placed.placement.device)
-        tiles, _ = placed.sizes.choose(needs, asked.low, frames)
-        exact = needs.exact and not placed.network.compiles
-        if not exact or placed.upscaler.multiple_of > 1:  # parts would differ: a still or nothing
+        footprint = footprint_of(placed.upscaler, conversion, placed.options.overlap)
+        output = PlaneOutput(
+            conversion, footprint, placed.upscaler.scale, frames, placed.placement.device
+        )
+        tiles, _ = placed.sizes.choose(footprint, conversion.low, frames)
+        exact = footprint.exact and not placed.network.compiles
+        if (
+            not exact or placed.upscaler.multiple_of > 1
+        ):  # a recomputed part would not equal the whole
             changed = [None if cells is None or cells.any() else cells for cells in changed]
         for group in plan_frames(
             changed,
-            asked.low,
-            needs,
+            conversion.low,
+            footprint,
             tiles.window,
-            mean_context=needs.context // 2 if placed.network.can_crop else needs.context,
+            mean_context=footprint.context // 2 if placed.network.can_crop else footprint.context,
             step=placed.network.step_px,
         ):
             if group.parts is not None:
@@ -154,8 +159,10 @@ class IndependentPass:
                 near = tuple(self._transfer.up(plane[group.frames]) for plane in planes)
 
                 def pixels(frames: slice, box: Box, near: Planes = near) -> Tensor:
-                    rgb = part_to_rgb(tuple(plane[frames] for plane in near), asked.source, box)
-                    return rgb if asked.target.alpha else rgb[:, :3]
+                    rgb = part_to_rgb(
+                        tuple(plane[frames] for plane in near), conversion.source, box
+                    )
+                    return rgb if conversion.target.alpha else rgb[:, :3]
 
                 run_tiles(placed, pixels, output, group.frames, group.parts)
         return output.canvas
@@ -182,12 +189,12 @@ def run_tiles(
     mending = _mending(placed, pixels, output, frames, tiles) if placed.checks_output else None
     valid = torch.ones((), dtype=torch.bool, device=output.canvas[0].device)
     use_compiled = parts is None and network.compiles
-    asked_of = [
-        made_of.moved(-tile.window.x, -tile.window.y)
-        for made_of, tile in zip(output.made_of, tiles.tiles, strict=True)
+    wanted_of = [
+        wanted_boxes.moved(-tile.window.x, -tile.window.y)
+        for wanted_boxes, tile in zip(output.wanted_boxes, tiles.tiles, strict=True)
     ]
-    for group in batches(asked_of, frames, batch):
-        wanted = asked_of[group[0][0]]
+    for group in batches(wanted_of, frames, batch):
+        wanted = wanted_of[group[0][0]]
         windows = torch.cat([pixels(some, tiles.tiles[tile].window) for tile, some in group])
         accepts_subpixel = (
             not use_compiled and windows.shape[1] == 3 and output.accepts_subpixel(network.side)
@@ -215,11 +222,11 @@ def run_tiles(
 def _mending(
     placed: PlacedNetwork, pixels: Pixels, output: Output, frames: int, tiles: TilePlan
 ) -> Mending:
-    """Where the network is not to be shown, found tile by tile."""
+    """Find tile by tile where the network's result is not to be used."""
     mending = Mending(placed.network, frames, output.low, output.canvas[0].device)
     for tile in tiles.tiles:
         for frame in range(frames):
             some = slice(frame, frame + 1)
             mending.look(pixels(some, tile.window), some, tile)
-    placed.tell_mended(mending.settle())
+    placed.tell_mended(mending.grow_to_cells())
     return mending

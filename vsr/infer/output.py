@@ -22,6 +22,7 @@ from vsr.infer.tiles import TilePlan
 from vsr.models.subpixel import SubpixelOutput
 
 STRIP_PIXELS = 1 << 18
+"""Target pixels of a strip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,13 @@ class Part:
 class Output(ABC):
     """The enlarged frames of a conversion. Subclasses say what their planes are."""
 
-    def __init__(self, asked: Conversion, footprint: Footprint, scale: int) -> None:
-        self.low, self.high, self.scale = asked.low, asked.high, scale
+    def __init__(self, conversion: Conversion, footprint: Footprint, scale: int) -> None:
+        self.low, self.high, self.scale = conversion.low, conversion.high, scale
         self.footprint = footprint
         self.canvas: tuple[Tensor, ...] = ()
         self.parts: list[Part] = []
-        self.made_of: list[Box] = []
-        """Of each part, what is wanted of the network, in source pixels of the whole frame."""
+        self.wanted_boxes: list[Box] = []
+        """For each part, the box of the frame that the network must return, in source pixels."""
         self._taps: dict[tuple[int, int, int, int, int, int], Taps] = {}
 
     def prepare(self, tiles: TilePlan, *, can_crop: bool) -> None:
@@ -56,22 +57,26 @@ class Output(ABC):
         Kept parts of exact tiles are pasted side by side; else whole windows are cross-faded.
         ``can_crop`` tells whether the network can return only a part of a window.
         """
-        self.parts, self.made_of = [], []
-        needs = self.footprint
+        self.parts, self.wanted_boxes = [], []
+        footprint = self.footprint
         boxes = [tile.window for tile in tiles.tiles]
         for tile in tiles.tiles:
             window = tile.window
-            if needs.exact:
+            if footprint.exact:
                 pasted = self._in_target(tile.kept)
-                computed, fade_x, fade_y = pasted.grown(needs.context_target, self.high.box), 0, 0
+                computed, fade_x, fade_y = (
+                    pasted.grown(footprint.conversion_support_target, self.high.box),
+                    0,
+                    0,
+                )
             else:
                 computed = pasted = self._in_target(window)
                 fade_x = self._shared(window.x, [box.right for box in boxes if box.x < window.x], 0)
                 fade_y = self._shared(
                     window.y, [box.bottom for box in boxes if box.y < window.y], 1
                 )
-            crops = needs.exact and can_crop
-            self.made_of.append(tile.kept.grown(needs.margin, window) if crops else window)
+            crops = footprint.exact and can_crop
+            self.wanted_boxes.append(tile.kept.grown(footprint.margin, window) if crops else window)
             self.parts.append(Part(pasted, computed, fade_x, fade_y))
 
     def accepts_subpixel(self, side: int) -> bool:
@@ -82,10 +87,10 @@ class Output(ABC):
     def paste(self, tile: int, frames: slice, enlarged: Tensor | SubpixelOutput) -> None:
         """Paste the network's result for one tile of consecutive frames."""
         for strip in self._strips(self.parts[tile]):
-            self._paste_part(strip, self.made_of[tile].scaled(self.scale), frames, enlarged)
+            self._paste_part(strip, self.wanted_boxes[tile].scaled(self.scale), frames, enlarged)
 
     def _strips(self, part: Part) -> list[Part]:
-        """Split a part into bands that fit a CPU's cache; not on a GPU, nor if it is faded."""
+        """Split a part into strips that fit a CPU's cache; not on a GPU, nor if it is faded."""
         pasted, computed = part.pasted, part.computed
         height = max(16, STRIP_PIXELS // computed.width // 16 * 16)
         if self.canvas[0].device.type != "cpu" or part.fade_x or part.fade_y:
@@ -93,8 +98,8 @@ class Output(ABC):
         strips: list[Part] = []
         for top in range(pasted.y, pasted.bottom, height):
             bottom = min(pasted.bottom, top + height)
-            above = max(computed.y, top - self.footprint.context_target)
-            below = min(computed.bottom, bottom + self.footprint.context_target)
+            above = max(computed.y, top - self.footprint.conversion_support_target)
+            below = min(computed.bottom, bottom + self.footprint.conversion_support_target)
             strips.append(
                 replace(
                     part,
@@ -143,7 +148,7 @@ class Output(ABC):
         if self.high == self.low.scaled(self.scale):
             x, y = computed.x - window.x, computed.y - window.y
             return enlarged[..., y : y + computed.height, x : x + computed.width]
-        # Only the rows that this band needs: the others would be multiplied by zero.
+        # Only the rows that this strip needs: the others would be multiplied by zero.
         ratio = self.low.height * self.scale / self.high.height
         reach = support(self.low.height * self.scale, self.high.height)
         top = max(window.y, math.floor(computed.y * ratio) - reach)
@@ -188,13 +193,13 @@ class FloatOutput(Output):
 
     def __init__(
         self,
-        asked: Conversion,
+        conversion: Conversion,
         footprint: Footprint,
         scale: int,
         shape: torch.Size,
         device: torch.device,
     ) -> None:
-        super().__init__(asked, footprint, scale)
+        super().__init__(conversion, footprint, scale)
         self.canvas = (torch.zeros(*shape, self.high.height, self.high.width, device=device),)
 
     def convert(self, pixels: Tensor) -> tuple[Tensor, ...]:
@@ -207,14 +212,14 @@ class PlaneOutput(Output):
 
     def __init__(
         self,
-        asked: Conversion,
+        conversion: Conversion,
         footprint: Footprint,
         scale: int,
         frames: int,
         device: torch.device,
     ) -> None:
-        super().__init__(asked, footprint, scale)
-        self.spec = spec = asked.target
+        super().__init__(conversion, footprint, scale)
+        self.spec = spec = conversion.target
         self.canvas = tuple(
             torch.empty(frames, plane.height, plane.width, dtype=spec.dtype, device=device)
             for plane in spec.plane_sizes(self.high)

@@ -59,10 +59,10 @@ class PlacedNetwork:
         )
         self._place(self.placement.dtype)
 
-    def tiling(self, asked: Conversion, frames: int) -> tuple[TilePlan, int]:
+    def tiling(self, conversion: Conversion, frames: int) -> tuple[TilePlan, int]:
         """The tiles and the batch that so many frames will begin with."""
-        needs = footprint_of(self.upscaler, asked, self.options.overlap)
-        return self.sizes.choose(needs, asked.low, frames)
+        footprint = footprint_of(self.upscaler, conversion, self.options.overlap)
+        return self.sizes.choose(footprint, conversion.low, frames)
 
     def is_sound(self, valid: Tensor) -> bool:
         """Whether the network made a picture; true where that is looked at later."""

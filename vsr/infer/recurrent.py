@@ -37,60 +37,62 @@ class FrameState:
 
 
 class RecurrentPass:
-    """Frame after frame through a network with a memory.
+    """Runs a recurrent network frame after frame.
 
-    What is redone begins from the memory that was there before the frame, so that nothing depends
-    on how frames came in clips.
+    A frame that is computed again starts from the state before it, so that results do not depend
+    on how frames are divided into clips.
     """
 
     def __init__(self, placed: PlacedNetwork, transfer: HostTransfer) -> None:
         self._placed, self._transfer = placed, transfer
         self._estimator = MotionEstimator()
-        self._asked: Conversion | None = None
+        self._conversion: Conversion | None = None
         self._state: FrameState | None = None
         self._made: Planes = ()
 
     def prepared(self, work: Work) -> Work:
         """The work with its motion, which is estimated where it came with none."""
-        if work.begins or work.asked != self._asked:
+        if work.begins or work.conversion != self._conversion:
             self._estimator.forget()
         if work.motion is not None:
             return work
-        return replace(work, motion=self._estimator.next(work.planes, work.asked.source))
+        return replace(work, motion=self._estimator.next(work.planes, work.conversion.source))
 
     def forget(self) -> None:
         """The next frame is a first one."""
         self._state, self._made = None, ()
 
     def snapshot(self) -> Callable[[], None]:
-        """What brings back the memory of the last frame."""
-        asked, state, made = self._asked, self._state, self._made
+        """Returns a function that brings back the state of the last frame."""
+        conversion, state, made = self._conversion, self._state, self._made
 
         def restore() -> None:
-            self._asked, self._state, self._made = asked, state, made
+            self._conversion, self._state, self._made = conversion, state, made
 
         return restore
 
     @torch.inference_mode()
     def run(self, work: Work) -> Planes:
-        """The target's planes on the device. A frame that is the one before is made no more."""
-        placed, asked, motion = self._placed, work.asked, work.motion
+        """The target's planes on the device. A frame equal to the one before it is copied."""
+        placed, conversion, motion = self._placed, work.conversion, work.motion
         assert motion is not None
-        if asked != self._asked:
+        if conversion != self._conversion:
             self.forget()
-        self._asked = asked
+        self._conversion = conversion
         frames = work.planes[0].shape[0]
-        needs = footprint_of(placed.upscaler, asked, placed.options.overlap)
-        output = PlaneOutput(asked, needs, placed.upscaler.scale, frames, placed.placement.device)
+        footprint = footprint_of(placed.upscaler, conversion, placed.options.overlap)
+        output = PlaneOutput(
+            conversion, footprint, placed.upscaler.scale, frames, placed.placement.device
+        )
         for frame in range(frames):
-            if motion.same[frame] and self._made:  # nothing moves, and nothing is learnt of it
+            if motion.same[frame] and self._made:  # the state stays, too
                 for plane, made in zip(output.canvas, self._made, strict=True):
                     plane[frame] = made
                 continue
             there = slice(frame, frame + 1)
             near = tuple(self._transfer.up(plane[there]) for plane in work.planes)
-            pixels = part_to_rgb(near, asked.source, asked.low.box)
-            pixels = pixels if asked.target.alpha else pixels[:, :3]
+            pixels = part_to_rgb(near, conversion.source, conversion.low.box)
+            pixels = pixels if conversion.target.alpha else pixels[:, :3]
             previous = None if motion.begins[frame] else self._state
             vectors = self._transfer.up(motion.pixels(frame))
             self._state = placed.retry(
@@ -108,7 +110,7 @@ class RecurrentPass:
         output: Output,
         frame: int,
     ) -> FrameState | None:
-        """One frame; what to remember of it, nothing if the network makes no picture of it."""
+        """Enlarge one frame; returns its state, ``None`` if the result was invalid."""
         placed = self._placed
         tiles, batch = placed.sizes.choose(output.footprint, output.low, 1)
         output.prepare(tiles, can_crop=False)
@@ -176,9 +178,9 @@ def interpolate(
         output.paste(number, slice(frame, frame + 1), enlarged)
 
 
-def check_weights(previous: FrameState, name: str) -> None:
+def check_weights(state: FrameState, name: str) -> None:
     """Raise :class:`WeightsError` where most of a network's features are not finite."""
-    if float(previous.features.isfinite().float().mean()) < 0.5:
+    if float(state.features.isfinite().float().mean()) < 0.5:
         raise WeightsError(
             f"{name} makes numbers that are not finite, in float32 too",
             hint="its weights are damaged or its training went wrong",

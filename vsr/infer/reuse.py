@@ -146,7 +146,7 @@ class Reuse:
 def plan_frames(
     changed: list[CellMask | None],
     size: Size,
-    needs: Footprint,
+    footprint: Footprint,
     window: Size,
     *,
     mean_context: int,
@@ -159,7 +159,9 @@ def plan_frames(
     """
     found: list[FrameGroup] = []
     for index, cells in enumerate(changed):
-        again = None if cells is None else _parts(cells, size, needs, window, mean_context, step)
+        again = (
+            None if cells is None else _parts(cells, size, footprint, window, mean_context, step)
+        )
         if again is None and found and found[-1].parts is None:
             found[-1] = FrameGroup(slice(found[-1].frames.start, index + 1), None)
         else:
@@ -209,11 +211,11 @@ def _held(frame: Planes, shown: Planes, cells: CellMask) -> Planes:
 
 
 def _parts(
-    cells: CellMask, size: Size, needs: Footprint, window: Size, mean_context: int, step: int
+    cells: CellMask, size: Size, footprint: Footprint, window: Size, mean_context: int, step: int
 ) -> TilePlan | None:
     """Tiles over all pixels that changes can reach; ``None`` where the whole frame costs less."""
-    context = needs.context
-    boxes = _merged(_boxes(cells, size, context, needs.chroma), size, mean_context)
+    context = footprint.context
+    boxes = _merged(_boxes(cells, size, context, footprint.chroma_reach), size, mean_context)
     if boxes is None:
         return None
     tiles = tuple(

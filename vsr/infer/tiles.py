@@ -39,8 +39,7 @@ class Tile:
 class TilePlan:
     """Tiles over a picture of ``size``, in rows from the top left; all in input pixels.
 
-    The ``kept`` boxes cover the picture without gap or overlap. ``fade_x`` and ``fade_y`` are how
-    many input pixels neighbouring windows share, for those who cross-fade.
+    The ``kept`` boxes cover the picture without gap or overlap.
     """
 
     size: Size

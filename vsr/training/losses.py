@@ -36,7 +36,7 @@ def charbonnier(made: Tensor, real: Tensor) -> Tensor:
 
 
 def tone(made: Tensor, real: Tensor, scale: int) -> Tensor:
-    """How far each picture's mean strays, for each channel and each place in a cell of scale².
+    """Mean deviation of each picture, by channel and place in a cell of scale² (tint and grid).
 
     Neither the content nor the adversary minds a slight tint, or a pattern that repeats with the
     cells of the pixel shuffles (Odena et al., "Deconvolution and Checkerboard Artifacts", Distill
@@ -45,8 +45,8 @@ def tone(made: Tensor, real: Tensor, scale: int) -> Tensor:
     astray = functional.pixel_unshuffle(made - real, scale)  # (n, c * scale², h, w)
     astray = astray.reshape(len(made), -1, scale**2, *astray.shape[2:])
     tint = astray.mean((2, 3, 4)).abs().mean()
-    # Apart, and by windows: beside a tint that cannot be known, or where it turns its sign from one
-    # place to the next, a grid would cost nothing.
+    # Separately and by windows: beside an unknowable tint, or where its sign changes, a grid would
+    # cancel out.
     grid = (astray - astray.mean(2, keepdim=True)).flatten(1, 2)  # (n, c * scale², h, w)
     local = functional.avg_pool2d(grid, min(WINDOW, *grid.shape[2:]))
     return tint + local.abs().mean()
@@ -146,8 +146,8 @@ def flicker(made: Tensor, real: Tensor, motion: Tensor) -> Tensor:
     """How far warped differences are from those of the originals; a scalar.
 
     (n, t, 3, h, w) frames; ``motion``, (n, t, 2, h, w) in their pixels, leads from each frame to
-    the one before. Where the motion fails, both fail alike, and where the original changes (a light
-    that flashes), so may what is made. One frame flickers not at all.
+    the one before. Wrong motion affects both alike, and changes of the original (a light that
+    flashes) are allowed. Of one frame it is 0.
     """
     if made.shape[1] < 2:
         return (made * 0).sum()

@@ -40,8 +40,14 @@ from vsr.training.updater import TrainingDevice
 from vsr.training.vgg import Vgg, load_vgg
 
 SPECKS = Specks()
-REUSE = {"clean": (1, 0), "video": (4, 16), "real": (8, 16), "stream": (4, 16), "footage": (4, 16)}
-"""Steps that share one spoilt clip, and the low pixels by which it is wider than a patch."""
+SHARED_STEPS = {
+    "clean": (1, 0),
+    "video": (4, 16),
+    "real": (8, 16),
+    "stream": (4, 16),
+    "footage": (4, 16),
+}
+"""Steps that share one degraded clip, and its extra border in low pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +114,7 @@ def earlier_run(options: TrainOptions) -> Checkpoint | None:
 
 
 def changes(before: Checkpoint, options: TrainOptions) -> list[str]:
-    """What is asked for now and was not then; an option that was not there yet was not given."""
+    """Options that changed since; one that did not exist then counts as not given."""
     theirs, mine = json.loads(before.identity), json.loads(options.identity())
     return [
         f"{name} {theirs.get(name)} -> {value}"
@@ -178,7 +184,7 @@ def _again(recipe: Recipe, options: TrainOptions, before: Checkpoint) -> Initial
             f"{', '.join(other) or recipe.arch} does not fit",
             hint="choose another --out",
         )
-    hparams = {**ARCHS[arch].defaults, **before.hparams}  # what it does not say was so then
+    hparams = {**ARCHS[arch].defaults, **before.hparams}  # missing ones had their defaults
     return initial_network(replace(recipe, hparams=hparams), replace(options, init=None, net=()))
 
 
@@ -197,7 +203,7 @@ def _training_device(options: TrainOptions, ranks: Ranks, module: SRModule) -> T
 
 
 def _vgg(options: TrainOptions, recipe: Recipe, ranks: Ranks, on_event: TrainingSink) -> Vgg | None:
-    """The judge of content: for recipes that use it, and for validation where a path was given."""
+    """The VGG of the content loss: for recipes that use it, and to validate where one is given."""
     if not recipe.content_weight and options.vgg in ("auto", "none"):
         if options.vgg == "none" and recipe.is_gan:
             on_event(
@@ -260,7 +266,7 @@ def _source(
 
 
 def _sampling(seed: int, recipe: Recipe, ranks: Ranks) -> Sampling:
-    reuse, slack = REUSE[recipe.degrade]
+    reuse, slack = SHARED_STEPS[recipe.degrade]
     return Sampling(
         patch=recipe.patch,
         scale=recipe.scale,

@@ -1,4 +1,4 @@
-"""One step of learning: what is computed, what is made small, which weights move. No loop.
+"""One step of training: what is computed, what is minimised, which weights move. No loop.
 
 :class:`PixelTask` is the warm-up and the pixel recipes; :class:`GanTask` adds the discriminator and
 the content loss. Pictures are (n, 3, h, w); ``low`` is 0..1, ``high`` and what is made are in the
@@ -25,7 +25,7 @@ Losses = Mapping[str, Tensor]
 
 
 class PixelTask:
-    """A generator that learns to be near in pixels."""
+    """Trains a generator with a pixel loss."""
 
     def __init__(self, recipe: Recipe, generator: nn.Module, place: TrainingDevice) -> None:
         self.recipe, self.place = recipe, place
@@ -87,13 +87,13 @@ class PixelTask:
 
 
 class GanTask(PixelTask):
-    """A generator that learns to be near in content and to pass for real, and its adversary."""
+    """Trains a generator with content, pixel and adversarial losses, and its discriminator."""
 
     def __init__(
         self, recipe: Recipe, generator: nn.Module, place: TrainingDevice, vgg: Vgg | None
     ) -> None:
         super().__init__(recipe, generator, place)
-        # A discriminator's loss may fall to nothing and rise again: that is the game.
+        # A discriminator's loss may fall to nothing and rise again.
         self.discriminator_guard = Guard(watches=False)
         self._adversarial = ADVERSARIAL_LOSSES[recipe.adversarial]
         self._began = False
@@ -146,7 +146,7 @@ class GanTask(PixelTask):
         return self.learn(self.generator_losses(made, high, real), factor)
 
     def generator_losses(self, made: Tensor, high: Tensor, real: Tensor) -> dict[str, Tensor]:
-        """The same, unweighted: what :meth:`learn` makes small."""
+        """The same, unweighted: what :meth:`learn` minimises."""
         self.discriminator.requires_grad_(False)
         shown_real, shown_made = self._discriminator_input(real, made)
         with self.place.autocast():
@@ -188,7 +188,7 @@ class GanTask(PixelTask):
         return (real, made) if self.recipe.head == "global" else self._shifted(real, made)
 
     def _shifted(self, one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
-        """Both without scale - 1 of their rows and columns, at random of the first or last ones.
+        """Crop both by scale - 1 rows and columns, at one random offset.
 
         Pools and strides treat places of a cell unlike each other, always the same ones: a network
         that makes cells of pixels would learn their pattern (Odena et al., Distill 2016).

@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,12 +17,16 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Hubs:
-    """What is published. ``asked`` are the paths that were asked for, in order."""
+    """What is published. ``asked`` are the paths that were asked for, in order.
+
+    A path in ``stuck`` is served half; the rest waits for its event.
+    """
 
     models: dict[str, Any] = field(default_factory=dict[str, Any])  # OpenModelDB's, by id
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])  # by their path here
     repositories: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     asked: list[str] = field(default_factory=list[str])
+    stuck: dict[str, threading.Event] = field(default_factory=dict[str, threading.Event])
     url: str = ""
 
     def publish(self, name: str, data: bytes, *, kind: str = "pth", **facts: Any) -> None:
@@ -109,8 +113,15 @@ def serving() -> Generator[Hubs]:
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+            if self.command == "HEAD":
+                return
+            event = hubs.stuck.get(path)
+            half = len(body) // 2 if event else 0
+            self.wfile.write(body[:half])
+            if event is not None:
+                event.wait(60)
+            with suppress(OSError):  # whoever asked may be gone
+                self.wfile.write(body[half:])
 
         do_HEAD = do_GET  # noqa: N815  # the base class's names
 

@@ -9,8 +9,11 @@ import json
 import os
 import pickle
 import random
+import signal
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from collections.abc import Generator
 from pathlib import Path
@@ -416,6 +419,15 @@ def test_the_folder_cannot_be_written(hubs: Hubs, models: Path) -> None:
     assert "VSR_MODELS" in (caught.value.hint or "")
 
 
+def test_there_is_no_room_for_temporary_files(
+    hubs: Hubs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hubs.publish("Some", network())
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nothing"))
+    with pytest.raises(WeightsError, match="cannot keep hub:Some: "):
+        weights.get("Some")
+
+
 @pytest.mark.parametrize("name", ["Some", "owner/nets"])
 def test_without_a_network(name: str, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving() as gone:
@@ -446,20 +458,59 @@ def test_without_the_extra(name: str, models: Path, monkeypatch: pytest.MonkeyPa
     assert here(models) == set()
 
 
-def run(hubs: Hubs, *words: object) -> subprocess.CompletedProcess[str]:
-    """``vsr`` as a user calls it. OpenModelDB's address is given by no variable."""
+def command(hubs: Hubs, *words: object) -> list[str]:
+    """``vsr``, at these hubs: OpenModelDB's address is given by no variable."""
     program = (
         "import sys, openmodeldb.client as client; client.API_URL = sys.argv.pop(1);"
         "from vsr.__main__ import main; main()"
     )
+    return [sys.executable, "-c", program, f"{hubs.url}/api/v1/models.json", *map(str, words)]
+
+
+def run(hubs: Hubs, *words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", program, f"{hubs.url}/api/v1/models.json", *map(str, words)],
+        command(hubs, *words),
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
         env={**os.environ, "HF_ENDPOINT": hubs.url},
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_while_it_fetches(number: signal.Signals, hubs: Hubs, models: Path) -> None:
+    hubs.publish("Some", network())
+    hubs.stuck["/files/Some.pth"] = threading.Event()
+    process = subprocess.Popen(
+        command(hubs, "models", "get", "Some"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(models.glob(".fetching-*/*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    hubs.stuck["/files/Some.pth"].set()
+    assert process.returncode == 128 + number
+    assert "Traceback" not in told
+    assert "stopped at once" in told
+    assert here(models) == set()
+
+
+def test_what_a_killed_process_left_is_removed(hubs: Hubs, models: Path) -> None:
+    for name, hours in (("old", 25), ("new", 1)):
+        place = models / f".fetching-{name}"
+        place.mkdir(parents=True)
+        (place / "half.pth").write_bytes(b"half")
+        then = time.time() - hours * 3600
+        os.utime(place, (then, then))
+    hubs.publish("Some", network())
+    weights.get("Some")
+    assert here(models) == {".fetching-new", "Some.pth", "Some.json"}
 
 
 def test_the_commands(

@@ -56,8 +56,9 @@ def get(
     """Fetch a model by name, to be held to its SHA-256 from then on."""
     from vsr import weights
     from vsr.cli.console import Console, as_json
+    from vsr.cli.signals import stop_on_signals
 
-    with Console(json=False, quiet=False, verbose=False) as console:
+    with Console(json=False, quiet=False, verbose=False) as console, stop_on_signals(patient=()):
         found = weights.get(
             reference,
             name=name,

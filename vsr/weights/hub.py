@@ -14,9 +14,11 @@ from __future__ import annotations
 import errno
 import importlib
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
@@ -42,6 +44,8 @@ from vsr.weights.files import MAX_BYTES
 PREFIX = "hub:"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO)
+_FETCHING = ".fetching-"
+_LEFT_SECONDS = 24 * 3600  # longer than anything is fetched
 _LISTED = 6  # names in a hint
 _SECONDS = 30  # for an answer of a hub
 
@@ -97,32 +101,34 @@ def fetch(
                 hint="--overwrite fetches it again",
             )
         return here
-    with ExitStack() as stack:
-        offer = _look_up(asked, Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        chosen = name or offer.name
-        check_name(chosen, taken)
-        expected = _expected(offer, sha256)
-        here = None if overwrite else find_fetched(chosen)
-        if here is not None:
-            if here.sha256 == expected:
-                return here
-            raise OptionsError(
-                f"there is a model {chosen} already, of hub:{here.source}",
-                hint="--name gives another name, --overwrite replaces it",
-            )
-        on_event(Warned(f"fetching {offer}"))
-        model = Fetched(chosen, chosen + offer.suffix, expected, asked, offer.source, offer.card)
-        try:
+    try:
+        with ExitStack() as stack:
+            offer = _look_up(asked, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+            chosen = name or offer.name
+            check_name(chosen, taken)
+            expected = _expected(offer, sha256)
+            here = None if overwrite else find_fetched(chosen)
+            if here is not None:
+                if here.sha256 == expected:
+                    return here
+                raise OptionsError(
+                    f"there is a model {chosen} already, of hub:{here.source}",
+                    hint="--name gives another name, --overwrite replaces it",
+                )
+            on_event(Warned(f"fetching {offer}"))
+            file = chosen + offer.suffix
+            model = Fetched(chosen, file, expected, asked, offer.source, offer.card)
             folder = models_folder()
             folder.mkdir(parents=True, exist_ok=True)
-            place = tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder)
+            _remove_left(folder)
+            place = tempfile.TemporaryDirectory(prefix=_FETCHING, dir=folder)
             _download(offer, Path(stack.enter_context(place)), model, usable)
-        except OSError as error:
-            raise WeightsError(
-                f"cannot keep hub:{asked}: {error}",
-                hint=f"the variable {VARIABLE} names another folder",
-            ) from error
-    return model
+            return model
+    except OSError as error:
+        raise WeightsError(
+            f"cannot keep hub:{asked}: {error}",
+            hint=f"the variable {VARIABLE} names another folder",
+        ) from error
 
 
 def _download(offer: Offer, place: Path, model: Fetched, usable: Callable[[Path], object]) -> None:
@@ -142,6 +148,14 @@ def _download(offer: Offer, place: Path, model: Fetched, usable: Callable[[Path]
         said = error.message.replace(str(path), f"hub:{offer.source}")
         raise WeightsError(f"{said}; nothing was kept", hint=error.hint) from error
     add(path, model)
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what a process that was killed while it fetched left there."""
+    for place in folder.glob(f"{_FETCHING}*"):
+        with suppress(OSError):  # somebody else's, or gone
+            if time.time() - place.stat().st_mtime > _LEFT_SECONDS:
+                shutil.rmtree(place)
 
 
 def _expected(offer: Offer, sha256: str | None) -> str:

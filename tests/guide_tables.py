@@ -19,7 +19,8 @@ OPTIONS_HEAD = """# Every option
 What `vsr upscale` can be told; [upscaling](upscale.md) tells when to. The same names, with `_` for
 `-`, are arguments of `UpscaleOptions` and `BatchOptions` ([from Python](python.md)) and keys of
 [`vsr.toml`](settings.md). What changes the target's bytes is part of a run's identity: a run that
-was interrupted goes on with the same of these alone."""
+was interrupted goes on with the same of these alone, on the same kind of device, in the same
+precision and with the same versions."""
 HEADING = "## Every message"
 HEAD = (
     "| code | class | message | hint |",
@@ -28,14 +29,13 @@ HEAD = (
 
 
 def rows() -> list[str]:
-    """A row for every ``raise`` of a :class:`~vsr.errors.VsrError`, each once, in order of code."""
+    """A row for every :class:`~vsr.errors.VsrError` that is made, each once, in order of code."""
     found: set[tuple[int, str, str, str]] = set()
     for path in sorted((ROOT / "vsr").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-                row = _row(node.exc)
-                if row is not None:
-                    found.add(row)
+            row = _row(node) if isinstance(node, ast.Call) else None
+            if row is not None:
+                found.add(row)
     return [f"| {code} | `{kind}` | {said} | {hint} |" for code, kind, said, hint in sorted(found)]
 
 

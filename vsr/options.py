@@ -36,10 +36,12 @@ class ModelOptions:
 
     model: str = option("auto", "See `vsr models list`.", "NAME|PATH")
     then: tuple[str, ...] = option((), "A model that runs after; repeatable.", "NAME|PATH")
-    denoise: float | None = option(None, "For realesr-general-x4v3.pth and its twin.", "0..1")
+    denoise: float | None = option(
+        None, "For realesr-general-x4v3.pth and realesr-general-wdn-x4v3.pth.", "0..1"
+    )
     check_model: bool | None = option(
         None,
-        "Warn of a model that loses to bicubic on a crop; by default of strangers' models.",
+        "Warn of a model that loses to bicubic on a crop; by default of third-party models.",
         changes=False,
     )
 
@@ -105,7 +107,9 @@ class PlacementOptions:
     batch: int | None = option(
         None, "Tiles that run at once.", "auto|N", parse=auto_or_number("batch")
     )
-    compile: Switch = option("auto", "Build the network for its one shape first.", names_of(Switch))
+    compile: Switch = option(
+        "auto", "Compile the network with torch.compile first.", names_of(Switch)
+    )
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
@@ -179,22 +183,24 @@ class SourceOptions:
     end: float | None = option(None, "Stop before this time.", "TIME", parse=parse_seconds)
     deinterlace: DeinterlaceMode = option(
         "auto",
-        "A frame for each frame, or for each field; auto finds fields that move.",
+        "One output frame for each frame or for each field; auto detects fields that move.",
         names_of(DeinterlaceMode),
     )
-    ivtc: Switch = option("auto", "Film in fields back to its pictures.", names_of(Switch))
+    ivtc: Switch = option(
+        "auto", "Undo telecine: film in fields back to its pictures.", names_of(Switch)
+    )
     clean: str = option(
         "off", "Take such dirt out before the network sees it.", "off|vhs|dvd|film|web[:0..1]"
     )
     fps: str | None = option(None, "For a folder of frames that becomes a video.", "N|N/D")
     hwaccel: Literal["auto", "off"] = option("auto", "Decode on the GPU, where it can.", "auto|off")
-    allow_huge: bool = option(False, "Believe frames of more than 128 million pixels.")
+    allow_huge: bool = option(False, "Allow frames of more than 128 million pixels.")
     accept_truncated: bool = option(
-        False, "Finish a video that ends long before it says.", changes=False
+        False, "Finish a video that ends long before its container says.", changes=False
     )
     stall: float = option(
         300.0,
-        "Fail when the source does not answer so long. 0: wait.",
+        "Fail after so long without an answer from the source; 0 waits.",
         "SECONDS",
         changes=False,
     )
@@ -245,7 +251,9 @@ class WorkerOptions:
     cluster: str | None = option(
         None, "The workers of a Ray cluster.", "auto|HOST:PORT", changes=False
     )
-    workers: int | None = option(None, "Cluster: how many; as it has room.", "N", changes=False)
+    workers: int | None = option(
+        None, "Cluster: number of workers; default as many as fit.", "N", changes=False
+    )
     cores: int | None = option(None, "Cluster: CPU cores of each worker.", "N", changes=False)
     ship: bool = option(False, "Cluster: send files where nodes share no storage.", changes=False)
     encoders: str = option("auto", "Segments encoded side by side.", "auto|N", changes=False)
@@ -271,16 +279,21 @@ class RunOptions:
     compare: Path | None = option(
         None, "Write a page of frames before and after.", "FILE.html", changes=False
     )
-    preview: float | None = option(None, "Make only the liveliest stretch, so long.", "SECONDS")
+    preview: float | None = option(
+        None, "Make only the most active stretch of this length.", "SECONDS"
+    )
     overwrite: bool = option(False, "Replace the target if it exists.", changes=False)
     restart: bool = option(False, "Discard an interrupted run of other settings.", changes=False)
     fresh: bool = option(
         False, "Begin anew, whatever an interrupted run had finished.", changes=False
     )
     verify: VerifyMode = option(
-        "packets", "full decodes the whole target, too.", names_of(VerifyMode), changes=False
+        "packets",
+        "What is checked of the target: full decodes all of it, too.",
+        names_of(VerifyMode),
+        changes=False,
     )
-    force: bool = option(False, "Begin though the disk seems too small.", changes=False)
+    force: bool = option(False, "Start even if the disk seems too small.", changes=False)
 
     def __post_init__(self) -> None:
         one_of("verify", self.verify, get_args(VerifyMode))
@@ -361,7 +374,7 @@ class BatchOptions:
     )
     """Patterns of names, or of paths below the input folder where they hold a slash."""
     exclude: tuple[str, ...] = option(
-        (), "Folders: leave such names; repeatable.", "PATTERN", changes=False
+        (), "Folders: skip such names; repeatable.", "PATTERN", changes=False
     )
     name: str = option(
         "{stem}{suffix}",
@@ -371,11 +384,14 @@ class BatchOptions:
         changes=False,
     )
     on_error: OnError = option(
-        "continue", "Folders: after a file that failed.", names_of(OnError), changes=False
+        "continue",
+        "Folders: what to do after a file that failed.",
+        names_of(OnError),
+        changes=False,
     )
     skip_broken: bool = option(
         False,
-        "Folders: leave files alone that failed as damaged, until they change.",
+        "Folders: skip files that failed as damaged, until they change.",
         changes=False,
     )
     order: Order = option("name", "Folders: what goes first.", names_of(Order), changes=False)

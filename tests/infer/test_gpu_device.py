@@ -118,8 +118,8 @@ def test_windows_of_reuse_have_few_shapes_on_a_gpu() -> None:
     size, random = Size(1280, 720), np.random.default_rng(1)
     module = ARCHS["compact"].module({"features": 8}).to("meta")
     needs = Footprint(
-        halo=18, margin=1, chroma_reach=2, overlap=19, exact=True, multiple=1, conversion_support_target=4,
-        align_target=2,
+        halo=18, margin=1, chroma_reach=2, overlap=19, exact=True, multiple=1,
+        conversion_support_target=4, align_target=2,
     )  # fmt: skip
 
     def kernels(step: int) -> int:

@@ -19,8 +19,8 @@ _HINTS = {kind: get_type_hints(kind) for kind in (UpscaleOptions, BatchOptions)}
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command a flag for every option; it gets them as ``options`` and ``several``.
 
-    ``several`` are the :class:`BatchOptions`. Flags stand where the command's own parameters have
-    no default, before those that have one.
+    ``several`` are the :class:`BatchOptions`. Options are inserted
+    between the command's parameters without and with a default.
     """
     own = inspect.signature(command, eval_str=True).parameters.values()
     first = [each for each in own if each.name not in ("options", "several") and not _has(each)]
@@ -57,9 +57,9 @@ class DescribedFlag:
     """A flag as a table has it."""
 
     subject: str
-    """What its class says that the subject is."""
+    """The title of the options' class."""
     flag: str
-    """With what stands for its value."""
+    """The flag and its metavar."""
     default: str
     """Empty where nothing is done unless asked for."""
     sentence: str
@@ -75,7 +75,7 @@ def described() -> list[DescribedFlag]:
         about = each.metadata
         switch = f"--{_long(each)}" + (f" {about['metavar']}" if about["metavar"] else "")
         shown = each.default if each.default not in (None, False, ()) else ""
-        if each.default is None and str(about["metavar"]).startswith("auto|"):
+        if each.default is None and about["parse"] and str(about["metavar"]).startswith("auto|"):
             shown = "auto"
         title = (subjects[each.name].__doc__ or "").split(". ")[0].split(":")[0].rstrip(".")
         rows.append(DescribedFlag(title, switch, str(shown), about["help"], about["changes"]))

@@ -11,10 +11,11 @@ import pytest
 import vsr
 from tests.conftest import MakeClip, picture
 from vsr import api
+from vsr.batch_options import BatchOptions
 from vsr.choice import LARGE_PIXELS, Choice, choose
 from vsr.events import Event, Finished, Warned
 from vsr.media.condition import Condition
-from vsr.options import BatchOptions, UpscaleOptions
+from vsr.options import UpscaleOptions
 from vsr.weights import index
 
 CPU = UpscaleOptions(device="cpu", preset="ultrafast")

@@ -29,7 +29,7 @@ FLOORS = [
         "motion",
         "metrics",
     },
-    {"models", "pipeline", "options", "restoration", "option_fields"},
+    {"models", "pipeline", "options", "restoration", "option_fields", "batch_options"},
     {"media", "infer", "weights"},
     {"choice", "lpips", "training", "evaluation"},
     {"jobs"},

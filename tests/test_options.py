@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from tests import guide_tables
+from vsr.batch_options import BatchOptions
 from vsr.cli.flags import described
 from vsr.cli.upscale import upscale
 from vsr.errors import OptionsError
 from vsr.geometry import Size
-from vsr.options import BatchOptions, UpscaleOptions
+from vsr.options import UpscaleOptions
 from vsr.units import parse_bytes, parse_seconds, parse_size
 
 # What the command has beside the library's options, and the one whose flag is in the singular.

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from vsr.api import probe as probe
     from vsr.api import upscale as upscale
     from vsr.api import upscale_batch as upscale_batch
+    from vsr.batch_options import BatchOptions as BatchOptions
     from vsr.evaluation.options import CompareOptions as CompareOptions
     from vsr.infer.engine import Engine as Engine
-    from vsr.options import BatchOptions as BatchOptions
     from vsr.options import EngineOptions as EngineOptions
     from vsr.options import UpscaleOptions as UpscaleOptions
     from vsr.report.front import compare as compare
 
 _HOMES = {
     "CompareOptions": "vsr.evaluation.options",
-    "BatchOptions": "vsr.options",
+    "BatchOptions": "vsr.batch_options",
     "Engine": "vsr.infer.engine",
     "EngineOptions": "vsr.options",
     "UpscaleOptions": "vsr.options",

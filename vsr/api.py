@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from vsr.batch_options import BatchOptions
 from vsr.choice import USUAL, Choice, Chosen, Kind, choice_for, default_for
 from vsr.errors import MediaError, OptionsError
 from vsr.evaluation.frame_sampler import FrameSampler
@@ -31,7 +32,7 @@ from vsr.media.survey import survey as survey
 from vsr.media.write.codecs import CONTAINERS
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
-from vsr.options import BatchOptions, EngineOptions, UpscaleOptions
+from vsr.options import EngineOptions, UpscaleOptions
 from vsr.report.front import write_page
 from vsr.report.targets import ReportTargets
 from vsr.training.vgg import load_vgg

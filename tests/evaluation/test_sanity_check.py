@@ -9,12 +9,13 @@ import torch
 
 from tests.models import published
 from vsr import UpscaleOptions, api, weights
+from vsr.batch_options import BatchOptions
 from vsr.evaluation import inspection
 from vsr.evaluation.sanity_check import sanity_check
 from vsr.events import Event, Warned
 from vsr.infer.engine import Engine
 from vsr.models.catalog import ARCHS
-from vsr.options import BatchOptions, EngineOptions
+from vsr.options import EngineOptions
 
 ONCE = EngineOptions(dtype="fp32", device="cpu")
 

@@ -18,11 +18,11 @@ import pytest
 import vsr
 from tests.conftest import MakeClip, times_of
 from vsr import api
+from vsr.batch_options import BatchOptions
 from vsr.errors import MediaError, OptionsError
 from vsr.events import BatchFinished, BatchReport, Event, Skipped, Started, Waiting
 from vsr.infer.engine import Engine
 from vsr.jobs.batch.batch_log import NAME
-from vsr.options import BatchOptions
 
 FAST: dict[str, Any] = {"model": "nearest", "preset": "ultrafast", "device": "cpu", "scale": 2.0}
 

@@ -11,12 +11,12 @@ import vsr
 from tests.conftest import MakeClip
 from tests.test_event_rows import check
 from vsr import api
+from vsr.batch_options import BatchOptions
 from vsr.errors import MediaError
 from vsr.event_rows import Progress, as_row
 from vsr.events import Event, Planned, Warned
 from vsr.jobs.estimate import forecast as forecasting
 from vsr.jobs.estimate.trial_run import TrialResult
-from vsr.options import BatchOptions
 
 FAST: dict[str, Any] = {"model": "nearest", "preset": "ultrafast", "device": "cpu"}
 

@@ -12,13 +12,13 @@ import pytest
 import vsr
 from tests.conftest import MakeClip
 from vsr import api
+from vsr.batch_options import BatchOptions
 from vsr.cli.console import Console
 from vsr.errors import MediaError, OptionsError
 from vsr.events import Event, Started, Waiting, Warned
 from vsr.geometry import Size
 from vsr.jobs.workers import choice
 from vsr.jobs.workers.choice import open_executor
-from vsr.options import BatchOptions
 
 FAST: dict[str, Any] = {"model": "nearest", "preset": "ultrafast", "device": "cpu"}
 

@@ -13,11 +13,11 @@ import vsr
 from tests.conftest import MakeClip, times_of
 from tests.media.odd_files import multiview
 from vsr import api
+from vsr.batch_options import BatchOptions
 from vsr.events import BatchReport, Event, Warned
 from vsr.jobs.batch import batch_run as batches
 from vsr.media.extract import extraction as extraction
 from vsr.media.extract.selection import ExtractOptions
-from vsr.options import BatchOptions
 from vsr.unexpected import LOG, as_failure
 
 FAST: dict[str, Any] = {"model": "nearest", "preset": "ultrafast", "device": "cpu", "codec": "h264"}

@@ -10,7 +10,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from vsr.options import SUBJECTS, BatchOptions, UpscaleOptions
+from vsr.batch_options import BatchOptions
+from vsr.options import SUBJECTS, UpscaleOptions
 
 PLAIN = (bool, int, float, str, Path)
 _HINTS = {kind: get_type_hints(kind) for kind in (UpscaleOptions, BatchOptions)}

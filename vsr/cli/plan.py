@@ -7,11 +7,12 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from vsr.batch_options import BatchOptions
 from vsr.cli import params
 from vsr.cli.console import as_json
 from vsr.cli.places import expanded
 from vsr.cli.tables import library_text
-from vsr.options import BatchOptions, UpscaleOptions
+from vsr.options import UpscaleOptions
 from vsr.runtime import let_threads_sleep
 
 Sources = Annotated[

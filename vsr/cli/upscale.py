@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from vsr.batch_options import BatchOptions
 from vsr.cli import params
 from vsr.cli.console import Console, show_report
 from vsr.cli.flags import with_options
 from vsr.cli.places import sources_and_target
 from vsr.cli.signals import stop_on_signals
 from vsr.events import Planned
-from vsr.options import BatchOptions, UpscaleOptions
+from vsr.options import UpscaleOptions
 from vsr.runtime import let_threads_sleep
 
 

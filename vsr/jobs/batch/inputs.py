@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from vsr.batch_options import BatchOptions
 from vsr.errors import MediaError, OptionsError
 from vsr.media.read.images import natural
 from vsr.media.suffixes import is_picture, is_video
-from vsr.options import BatchOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vsr.batch_options import BatchOptions
 from vsr.choice import Chosen
 from vsr.errors import OptionsError
 from vsr.geometry import Size
@@ -15,7 +16,7 @@ from vsr.media.read.images import picture_size
 from vsr.media.read.probe import probe
 from vsr.media.suffixes import is_picture
 from vsr.media.write.encoding import choose
-from vsr.options import BatchOptions, UpscaleOptions
+from vsr.options import UpscaleOptions
 from vsr.system import same_name_key
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from vsr.batch_options import BatchOptions
 from vsr.choice import Chosen
 from vsr.errors import MediaError, OptionsError, VsrError
 from vsr.evaluation.sanity_check import check_model
@@ -20,7 +21,7 @@ from vsr.jobs.workers.executor import Executor
 from vsr.media.files import stamp
 from vsr.media.write.codecs import CONTAINERS
 from vsr.models.arch import Upscaler
-from vsr.options import BatchOptions, UpscaleOptions
+from vsr.options import UpscaleOptions
 
 
 def upscale_many(

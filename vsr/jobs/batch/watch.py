@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from vsr.batch_options import BatchOptions
 from vsr.errors import Stopped
 from vsr.events import Waiting
 from vsr.jobs.batch.batch_run import BatchRun
 from vsr.jobs.batch.inputs import find
 from vsr.jobs.batch.items import named_items
-from vsr.options import BatchOptions
 
 Shape = tuple[int, int]
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from vsr.batch_options import BatchOptions
 from vsr.choice import Chosen
 from vsr.errors import OptionsError
 from vsr.events import Event, EventSink, Forecast, Planned, ignore
 from vsr.jobs.batch.queue import upscale_many
 from vsr.jobs.estimate.simulation import Conditions, VideoWork, simulate
 from vsr.jobs.video.plan import SEGMENT_SECONDS
-from vsr.options import BatchOptions, UpscaleOptions
+from vsr.options import UpscaleOptions
 
 # What one process does alone for each file: probing, the pass over the packets, joining, verifying.
 # Measured, see docs/guide/scale.md.

@@ -38,7 +38,7 @@ class PipelineSpeed:
     """Frames a second of each stage alone and of the whole, on one clip.
 
     ``network`` runs on pixels that lie ready on the device, in the tiles of the others, ``enlarge``
-    on decoded planes on the host, colour and all; ``motion`` is what networks with a memory are
+    on decoded planes on the host, colour and all; ``motion`` is what recurrent networks are
     told of it; ``pipeline`` is `vsr upscale` with every frame computed, ``reused`` as it is by
     default, ``encoder off`` the pipeline without encoding. ``host_peak`` is the most that the
     command had resident, in bytes, ``device_peak`` the most that ``enlarge`` takes of a GPU.

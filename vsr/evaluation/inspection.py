@@ -26,7 +26,7 @@ from vsr.options import EngineOptions
 class Inspection:
     """One model. Lengths are in input pixels; ``verdict`` is ``None`` where no video was given.
 
-    ``memory_channels`` is what a network with a memory keeps of each pixel of the frame before.
+    ``memory_channels`` is what a recurrent network keeps of each pixel of the frame before.
     """
 
     name: str

@@ -67,7 +67,7 @@ ENOUGH = 30.0
 """Decibels that bicubic is counted for at most: on flat footage it reaches any number."""
 PLACES = 3
 RECURRENT_BURST = 6
-"""Frames that a network with a memory sees of a place; the last one counts."""
+"""Frames that a recurrent network sees of a place; the last one counts."""
 SIDE, MIN_CROP_SIDE = 64, 12  # of a shrunk crop, in pixels
 
 

@@ -45,7 +45,7 @@ FIRST = 1 / 3
 class TestSet:
     """Pictures with their originals, read anew each time ``trials`` is called.
 
-    Those of a ``film`` follow each other: networks with a memory see them so.
+    Those of a ``film`` follow each other: recurrent networks see them so.
     """
 
     name: str

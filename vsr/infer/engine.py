@@ -123,7 +123,7 @@ class Engine:
     ) -> PendingFrames:
         """As ``enlarge``, but a GPU's planes may be on their way yet when it returns.
 
-        ``motion`` is that of the frames, for networks with a memory; it is estimated without.
+        ``motion`` is that of the frames, for recurrent networks; it is estimated without.
         ``changed`` is what :class:`vsr.infer.reuse.FrameComparison` says of the frames, where they
         were compared already; else they are compared here.
         """
@@ -207,7 +207,7 @@ class Engine:
     def follow(self, pixels: Tensor) -> Tensor:
         """As ``upscale`` (3 channels), for frames that directly follow those of the last call.
 
-        A network with a memory sees them so, rounded to 16 bits on the way in and out.
+        A recurrent network sees them so, rounded to 16 bits on the way in and out.
         """
         if not self.upscaler.state_channels:
             return self.upscale(pixels)

@@ -44,8 +44,8 @@ def enlarger(
     """A stage that enlarges clips with an engine, as ``conversion`` says of each.
 
     Every segment begins anew, so that it is the same whoever makes it, and whatever was made
-    before; no clip has frames of two segments. What the stage returns waits for the clip that is
-    made, which is the next stage's work: another one is computed meanwhile.
+    before; no clip has frames of two segments. The stage returns a function that waits for the
+    enlarged clip: the next stage calls it while this one computes another.
     """
     done, led_in = 0, False
 
@@ -54,22 +54,26 @@ def enlarger(
         if segment_frames is not None and done % segment_frames == 0 and not led_in:
             engine.forget()
         led_in = clip.lead_in
-        asked = conversion(clip)
+        wanted = conversion(clip)
         pending = engine.begin(
-            clip.planes, asked.source, asked.target, asked.high, clip.motion, clip.changed
+            clip.planes, wanted.source, wanted.target, wanted.high, clip.motion, clip.changed
         )
         if clip.lead_in:
-            shown = replace(clip, planes=(), motion=None)
-            return lambda: shown
+            lead_in = replace(clip, planes=(), motion=None)
+            return lambda: lead_in
         done += len(clip.pts)
         seen = None if observer is None else clip.planes
-        times = clip.pts, clip.durations, clip.time_base  # else the planes need not live on
+        times = (
+            clip.pts,
+            clip.durations,
+            clip.time_base,
+        )  # these alone: planes can be freed
 
         def made() -> Clip:
             planes = pending.wait()
             if observer is not None and seen is not None:
-                observer.look(seen, asked.source, planes, asked.target)
-            return Clip(planes, asked.target, *times)
+                observer.look(seen, wanted.source, planes, wanted.target)
+            return Clip(planes, wanted.target, *times)
 
         return made
 

@@ -27,8 +27,8 @@ from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
 
 JobKind = Literal["video", "picture", "folder", "frames"]
-"""A video of a video or of a folder of frames, a picture, a folder of pictures, or a folder of a
-video's frames."""
+"""In order: a video is made (of a video or of a folder of frames), a picture, a folder of pictures,
+or a folder of a video's frames."""
 
 
 def job_kind(source: Path, target: Path) -> JobKind:
@@ -81,7 +81,7 @@ class Job:
         executor: Executor | None = None,
         observer: FrameObserver | None = None,
     ) -> Report:
-        """Make the target. Raises a :class:`~vsr.errors.VsrError`; it is then what it was before.
+        """Make the target. Raises a :class:`~vsr.errors.VsrError`; the target is unchanged then.
 
         ``executor`` makes a video's segments, by default the one that the options ask for.
         ``observer`` is shown every frame that this process makes.
@@ -116,7 +116,7 @@ def plan_job(
     upscaler: Upscaler,
     on_event: EventSink = ignore,
 ) -> Job:
-    """The job of a source and a target, whose place was checked. Nothing is written."""
+    """The job of a source and a target; call ``check_target`` first. Nothing is written."""
     kind = job_kind(source, target)
     if options.preview is not None and (kind != "video" or source.is_dir()):
         raise OptionsError(
@@ -130,7 +130,7 @@ def plan_job(
 
 
 def _previewed(source: Path, options: UpscaleOptions, on_event: EventSink) -> UpscaleOptions:
-    """``preview`` as a start and an end, which are told."""
+    """Replace ``preview`` by a start and an end, and report them."""
     if options.preview is None:
         return options
     info, seconds = probe(source, allow_huge=options.allow_huge), options.preview

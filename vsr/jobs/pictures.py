@@ -41,15 +41,15 @@ class _Pictures:
     path_of: Callable[[int], Path]
     """Where the picture of a number is written."""
     first: Clip
-    """One like the first: its planes are read once more with the others."""
+    """Has the first picture's size and colour; its pixels are not used."""
     count: int | None
     """How many there are, where that is known."""
     dropped: tuple[str, ...] = ()
-    """What of the source pictures cannot hold."""
+    """What pictures cannot hold of the source."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Job:
+class _PictureRun:
     """What every picture of one run shares."""
 
     source: Path
@@ -76,7 +76,7 @@ def upscale_picture(
             f"a picture cannot become {target.name}", hint="end the target in .png, .jpg or .webp"
         )
     first = _read(source, 0, options)
-    job = _Job(source, target, engine, options, on_event, observer=observer)
+    job = _PictureRun(source, target, engine, options, on_event, observer=observer)
     with held(target):
         return _run(job, _Pictures([first], lambda _: target, first, 1))
 
@@ -94,9 +94,9 @@ def upscale_folder(
     _check_clean(options)
     paths = pictures_in(source)
     first = _read(paths[0], 0, options)
-    with _filled(target) as part:
+    with _replaced_folder(target) as part:
         clips = (_read(path, number, options) for number, path in enumerate(paths))
-        job = _Job(source, target, engine, options, on_event, should_stop, observer)
+        job = _PictureRun(source, target, engine, options, on_event, should_stop, observer)
         names = [part / path.name for path in paths]
         return _run(job, _Pictures(clips, names.__getitem__, first, len(paths)))
 
@@ -116,7 +116,7 @@ def extract_frames(
     cut = cut_of(info, options)
     fields, notes = fields_of(info, options, cut)
     reader = reader_for(info, cut, fields=fields, clip_frames=1, clean=parse_clean(options.clean))
-    with _filled(target) as part:
+    with _replaced_folder(target) as part:
 
         def clips() -> Iterator[Clip]:
             for number, clip in enumerate(reader, start=1):
@@ -129,7 +129,7 @@ def extract_frames(
             lost.append(f"the sample aspect ratio {info.sample_aspect}")
         for note in notes:
             on_event(Warned(note))
-        job = _Job(source, target, engine, options, on_event, should_stop, observer)
+        job = _PictureRun(source, target, engine, options, on_event, should_stop, observer)
         pictures = _Pictures(
             clips(),
             lambda number: part / f"{number:06d}.png",
@@ -147,7 +147,7 @@ def _check_clean(options: UpscaleOptions) -> None:
         raise OptionsError("--clean is for a video", hint="pictures are enlarged as they are")
 
 
-def _run(job: _Job, pictures: _Pictures) -> Report:
+def _run(job: _PictureRun, pictures: _Pictures) -> Report:
     target, engine, options, on_event = job.target, job.engine, job.options, job.on_event
     begun = time.perf_counter()
     first, path = pictures.first, pictures.path_of(pictures.first.pts[0])
@@ -213,16 +213,16 @@ def _read(path: Path, number: int, options: UpscaleOptions) -> Clip:
 
 
 def _shaped(size: Size, color: ColorSpec) -> Clip:
-    """A first frame that is not read yet: what it is like."""
+    """A placeholder for a first frame that is not read yet."""
     planes = (torch.empty(1, size.height, size.width, device="meta"),)
     return Clip(planes, color, (1,), (0,), Fraction(1))
 
 
 @contextmanager
-def _filled(target: Path) -> Generator[Path]:
+def _replaced_folder(target: Path) -> Generator[Path]:
     """A folder beside the target to fill, which takes its name when all went well.
 
-    What had the name goes only once the new folder has it, and stays where that fails.
+    The old target is removed only after the new folder has its name.
     """
     with held(target) as folder:
         part = folder / "pictures"

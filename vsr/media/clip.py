@@ -21,7 +21,7 @@ class Clip:
     ``planes`` are as decoded: Y (n, h, w), U and V (n, h/sy, w/sx), alpha (n, h, w); or R, G, B and
     alpha (n, h, w) each; uint8, or uint16 above 8 bit. ``pts`` are n presentation times and
     ``durations`` n durations (0 where unknown) in units of ``time_base`` seconds. ``motion`` is
-    known where a network with a memory wants it, ``changed`` (cells of each frame that differ from
+    known where a recurrent network wants it, ``changed`` (cells of each frame that differ from
     the frame before, None for all of it) where frames were compared. Frames that ``lead_in`` are
     shown to a network, and are not written.
     """

@@ -78,7 +78,7 @@ class Upscaler:
     takes (n, 4, h, w), too. ``bounded`` is false where the network looks farther than ``halo``,
     ``prefers_one_tile`` where it is better not tiled, ``channels_last`` where it bears memory in
     which a pixel's channels are neighbours. ``foreign`` weights are not of this project's format.
-    ``memory`` is how many channels a network with a memory remembers of each pixel, 0 for others.
+    ``memory`` is how many channels a recurrent network remembers of each pixel, 0 for others.
     ``learned`` is false for interpolations, which may be given any numbers and need no watching.
     """
 

@@ -1,4 +1,4 @@
-"""One step of learning from sequences: a network with a memory, unrolled; adversaries too."""
+"""One step of learning from sequences: a recurrent network, unrolled; adversaries too."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Unrolled(nn.Module):
 
 
 class SequenceTask(PixelTask):
-    """A network with a memory that learns to be near in pixels, from the first frame on."""
+    """A recurrent network that learns to be near in pixels, from the first frame on."""
 
     def __init__(self, recipe: Recipe, generator: nn.Module, place: TrainingDevice) -> None:
         super().__init__(recipe, generator, place)
@@ -69,7 +69,7 @@ ROUNDS = 3
 
 
 class SequenceGanTask(GanTask):
-    """A network with a memory that learns to pass for real, frame by frame and in motion."""
+    """A recurrent network that learns to pass for real, frame by frame and in motion."""
 
     def __init__(
         self, recipe: Recipe, generator: nn.Module, place: TrainingDevice, vgg: Vgg | None

@@ -2,7 +2,7 @@
 
 What is written takes (n, 3, h, w) float32 RGB 0..1 of any size as ``pixels`` and gives (n, 3,
 h * scale, w * scale) float32 as ``enlarged``, whatever precision it computes in. Tiling, colour and
-batches are the other program's work. Networks with a memory also take ``before``, the frame before;
+batches are the other program's work. Recurrent networks also take ``before``, the frame before;
 ``motion``, (n, 2, h, w) in pixels, x then y, from each pixel to its place there; and ``state``, (n,
 memory, h, w), which is the ``next_state`` that came with the frame before. At the first frame, and
 after a cut, ``before`` is the frame itself, and motion and state are zeros.
@@ -35,7 +35,7 @@ SUFFIXES: dict[str, str] = {"onnx": ".onnx", "torchscript": ".pt", "safetensors"
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
 """The most that a value 0..1 may differ: sums are ordered otherwise; fp16 keeps 11 bits of each."""
 SIZES = ((24, 20), (17, 31), (40, 64))
-FRAMES = 10  # in a row, of networks with a memory
+FRAMES = 10  # in a row, of recurrent networks
 Inputs = dict[str, Tensor]
 Run = Callable[[Inputs], list[Tensor]]
 
@@ -74,7 +74,7 @@ class _Whole(nn.Module):
 
 
 class _Step(nn.Module):
-    """One step of a network with a memory, the same way: the motion is applied inside."""
+    """One step of a recurrent network, the same way: the motion is applied inside."""
 
     outputs = ("enlarged", "next_state")
 

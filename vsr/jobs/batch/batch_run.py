@@ -1,6 +1,6 @@
-"""Many files one after the other: named, skipped where finished, told of where they failed.
+"""Many files in one command: named, skipped where finished, reported where they failed.
 
-Each is made by the same code as a single file; here is what lies between them.
+Files are made by the code that makes a single one; this is the bookkeeping between them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ from vsr.options import UpscaleOptions
 from vsr.unexpected import as_failure
 
 AHEAD = 2  # files that are planned or joined while every worker is at another
-SHAPES = 4  # engines kept, one for each size of frames: what one learnt of memory is of no other
+ENGINES_KEPT = 4
+"""One for each size of frames: tile and batch found for one do not fit another."""
 
 
 class BatchRun:
@@ -79,10 +80,10 @@ class BatchRun:
             del size
             return Engine(self._upscalers[model], self.options.engine, self.on_event)
 
-        self._engine: Callable[[str, Size], Engine] = lru_cache(SHAPES)(place)
+        self._engine: Callable[[str, Size], Engine] = lru_cache(ENGINES_KEPT)(place)
 
     def run(self, items: Sequence[BatchItem], *, stop_on_error: bool, dry: bool = False) -> bool:
-        """Go through ``items``; whether the end was reached. An interruption passes through.
+        """Make all ``items``; returns whether all were reached. KeyboardInterrupt passes through.
 
         A ``dry`` run tells what each would take, and makes none. Where workers make the segments,
         several files are under way at once, so that none of them waits while another is joined.
@@ -106,7 +107,7 @@ class BatchRun:
         return True
 
     def _groups(self, items: Sequence[BatchItem]) -> list[tuple[Upscaler, list[BatchItem]]]:
-        """Items by their model, for workers have one at a time; in the order of their first."""
+        """Items grouped by model, as workers hold one at a time; in the order of their first."""
         groups: dict[int, tuple[Upscaler, list[BatchItem]]] = {}
         unread: list[BatchItem] = []
         for item in items:
@@ -151,7 +152,7 @@ class BatchRun:
         with suppress(MediaError):  # a disk that fails has failed the files, too
             self._log.close()
         seconds = time.perf_counter() - self._begun
-        # A watched file may come by again: what became of it is the last that did.
+        # Of a watched file that is made twice, the last outcome counts.
         last = {(outcome.source, outcome.target): outcome for outcome in self.outcomes}
         report = BatchReport(self.out, tuple(last.values()), self.others, seconds)
         self.on_event(BatchFinished(report))
@@ -217,7 +218,7 @@ class BatchRun:
         identity = identify(source, self.options, upscaler.fingerprint)
         state, why = self._log.status_of(target, identity)
         if is_saved(target):
-            state = "new"  # the run that made it stopped at the very end: to be gone on with
+            state = "new"  # the run that made it died at the very end: resume it
         elif state == "arrived" and not dry:
             sweep(target)
             self._log.finish(target, identity, 0, 0.0)

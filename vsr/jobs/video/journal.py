@@ -24,7 +24,7 @@ from vsr.system import Lock, replace_file, sync_file, sync_folder
 
 VERSION = 2
 VERSIONS = ("vsr", "torch", "PyAV", "encoder_library")
-"""Of an identity, what an upgrade of packages changes."""
+"""The keys of an identity that change when packages are upgraded."""
 Row = Mapping[str, Any]
 
 
@@ -87,7 +87,7 @@ class Journal:
         return list(segments)
 
     def adopt(self, segment: Segment) -> Segment:
-        """Give a segment that some worker made its place."""
+        """Move a worker's segment to its final name."""
         final = self.folder / f"{segment.index:06d}{segment.path.suffix}"
         if segment.path == final:
             return segment
@@ -104,7 +104,7 @@ class Journal:
         self._append({"saved": list(stamp(part)), "report": asdict(report)})
 
     def saved(self) -> Report | None:
-        """The report of an earlier run of this very identity that got as far as the target."""
+        """The report, if an earlier run of the same identity renamed its target."""
         rows = self._rows()
         if not rows or rows[0] != self._head or not is_saved(self._target):
             return None
@@ -122,7 +122,7 @@ class Journal:
             self.folder.rmdir()
 
     def _begin(self) -> None:
-        """Go on with the rows that are there, or begin anew where that was asked for."""
+        """Resume the rows that are there, or begin anew where that was asked for."""
         rows = self._rows()
         if rows and rows[0] != self._head and len(rows) > 1 and not (self._restart or self._fresh):
             _refuse(self.folder, rows, self._head)
@@ -156,7 +156,7 @@ def _place(segment: Segment) -> int:
 
 
 def recorded(target: Path, key: str) -> object:
-    """What the run that was interrupted noted of itself, or ``None``."""
+    """A value of the interrupted run's identity, or ``None``."""
     rows = read_rows(folder_of(target) / "journal.jsonl")
     return rows[0].get(key) if rows else None
 
@@ -170,7 +170,7 @@ def is_saved(target: Path) -> bool:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The whole lines of a journal, up to the first that is none; empty where there is no file."""
+    """The rows of a journal up to the first invalid line; empty where there is no file."""
     with contextlib.suppress(OSError, ValueError):
         return list(_parsed_lines(path.read_text(encoding="utf-8")))
     return []
@@ -194,7 +194,7 @@ def _row(segment: Segment) -> dict[str, Any]:
 
 
 def _refuse(folder: Path, rows: Sequence[Row], now: Row) -> NoReturn:
-    """Say why finished segments are not gone on with: they would be mixed with others."""
+    """Raise :class:`OptionsError` naming what changed since."""
     was, now_is = _flat(rows[0]), _flat(now)
     changed = [key for key in sorted({*was, *now_is}) if was.get(key) != now_is.get(key)]
     differences = "; ".join(f"{key} was {was.get(key)}, is {now_is.get(key)}" for key in changed)

@@ -37,7 +37,7 @@ Pairs = tuple[tuple[str, str], ...]
 SEGMENT_SECONDS = 5
 LONGER = 2  # times, where each segment is led in by frames that are computed once more
 LEAD_FRAMES = 12
-"""What a network with a memory sees before the first frame of a segment."""
+"""What a recurrent network sees before the first frame of a segment."""
 CLIP_PIXELS = {"cpu": 1 << 18}  # frames are handed on in clips of about this many input pixels
 MAX_CLIP_PIXELS = 1 << 22  # on a GPU, which wants many at once; a CPU's start and end are shorter
 LEAD_IN_SECONDS = Fraction(1, 10)

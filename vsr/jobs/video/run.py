@@ -87,18 +87,18 @@ def _run(
         if observer is not None:
             observer.begin(plan.frames)
         report = journal.saved()
-        if report is None:  # else it died between the renaming and the end
+        if report is None:  # else an earlier process died after it had renamed the target
             _warn(on_event, plan.notes)
             _warn(on_event, [f"not in the target: {lost}" for lost in plan.dropped])
             made = SegmentRun(plan, engine, chosen, journal, on_event, encoders, observer)
-            report = _made(made, executor, should_stop, begun, options)
+            report = _make_target(made, executor, should_stop, begun, options)
         on_event(Saved(plan.target))
         journal.remove()
     on_event(Finished(report))
     return report
 
 
-def _made(
+def _make_target(
     segment_run: SegmentRun,
     executor: Executor | None,
     should_stop: Callable[[], bool],
@@ -147,7 +147,7 @@ def _made(
         )
         _put(part, plan.target, journal, report)
     except BaseException as error:
-        # What is finished stays for another try, whatever went wrong, but where it is of no use.
+        # Finished segments stay for another try, unless the source changed or options are wrong.
         useless = isinstance(error, SourceChanged | OptionsError)
         finished = segment_run.finished
         if useless or not finished:
@@ -162,7 +162,7 @@ def _made(
 def _engine_options(
     plan: Plan, engine: Engine, options: UpscaleOptions, kind: str
 ) -> EngineOptions:
-    """With the tiles and the batch: those that an interrupted run began with, where they count."""
+    """The engine's options with tile and batch fixed; on a GPU those of the interrupted run."""
     asked = plan.conversion, plan.clip_frames
     if sums_depend_on_tiles(kind):
         engine.settle(options.tile, options.batch)  # not those of the video before
@@ -188,8 +188,11 @@ def _warn(on_event: EventSink, messages: Iterable[str]) -> None:
 def _identity(
     plan: Plan, upscaler: Upscaler, options: UpscaleOptions, kind: str
 ) -> dict[str, object]:
-    """Whatever could change a segment's bytes."""
-    sizes, times = plan.info.stamp[0::3], plan.info.stamp[1::3]  # inodes differ where it moved
+    """What identifies a run: it is resumed only if all of this is equal."""
+    sizes, times = (
+        plan.info.stamp[0::3],
+        plan.info.stamp[1::3],
+    )  # inodes change
     return {
         "vsr": __version__,
         "torch": torch.__version__,

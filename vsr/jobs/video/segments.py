@@ -26,18 +26,18 @@ from vsr.system import processors
 STAGES = ("decode", "enlarge", "encode")
 
 
-class FramesDiffer(Exception):  # no failure: the file is gone through in order then
+class FramesDiffer(Exception):  # not an error: the file is gone through in order then
     """The frames of a stretch are not those that the container claims, or cannot be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A stretch of a plan to be made, by whoever gets it: nothing else has to be known.
+    """A stretch of a plan that any worker can make: nothing else has to be known.
 
-    It holds the frames behind ``after`` and before ``before``; ``times`` are what they should be,
+    It holds the frames after ``after`` and before ``before``; ``times`` are what they should be,
     ``None`` where that is not known. ``index`` is the number of its first segment. Files are named
     with ``mark``, so that no two attempts share one. ``lead_in`` are the times of the frames up to
-    ``after`` that a network with a memory sees first; ``lead_after`` is that of the frame before.
+    ``after`` that a recurrent network sees first; ``lead_after`` is the time just before those.
     """
 
     plan: Plan
@@ -64,7 +64,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class RunStats:
-    """What was met on the way. ``waited_seconds`` are the stages', of ``seconds`` in all."""
+    """Counters of a run. ``waited_seconds`` are the stages', of ``seconds`` in all."""
 
     damaged: int = 0
     jumps: int = 0
@@ -191,7 +191,7 @@ def make(
 
 
 def on_device(plan: Plan, device: torch.device) -> Plan:
-    """The plan for whoever computes on a device: what decodes or encodes on a GPU does so there.
+    """The plan with decoding and encoding on the worker's own GPU.
 
     A plan is made where the first of several GPUs is; what is encoded does not depend on the card.
     """
@@ -237,7 +237,7 @@ def _compared(clips: Iterable[Clip], tolerance: int, segment_frames: int) -> Ite
 
 
 def _checked(clips: Iterable[Clip], task: Task) -> Iterator[Clip]:
-    """The clips, once those that lead in turn out to be the ones that the task names."""
+    """Yields clips; raises :class:`FramesDiffer` if the lead-in is not the task's."""
     expected = list(task.lead_in)
     for clip in clips:
         if clip.lead_in and expected:
@@ -252,7 +252,7 @@ def _checked(clips: Iterable[Clip], task: Task) -> Iterator[Clip]:
 def reader_of(
     plan: Plan, *, after: int | None = None, before: int | None = None, lead_frames: int = 0
 ) -> Reader | FolderReader:
-    """A reader of the frames of a plan that lie behind ``after`` and before ``before``.
+    """A reader of the frames of a plan that lie after ``after`` and before ``before``.
 
     The first ``lead_frames`` of them are counted to no segment.
     """
@@ -280,5 +280,5 @@ def reader_of(
 
 
 def _odd(reader: Reader | FolderReader) -> bool:
-    """Whether what was read may look otherwise to one who begins elsewhere."""
+    """Whether frames may depend on where decoding began."""
     return bool(reader.damaged or reader.jumps or reader.repaired)

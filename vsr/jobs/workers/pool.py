@@ -116,7 +116,7 @@ class WorkerPool:
     def _messages(
         self, video_run: VideoRun, on_event: EventSink
     ) -> Iterator[SegmentDelivered | TaskEnded | Event | None]:
-        """The messages of a run until all its tasks have ended; ``None`` now and then."""
+        """The messages of a run until all its tasks have ended; ``None`` while there are none."""
         since, warned = time.monotonic(), False
         while video_run.unfinished:
             self._scheduler.replace_silent()
@@ -124,7 +124,7 @@ class WorkerPool:
                 message = video_run.messages.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 with self._scheduler.lock:
-                    self._scheduler.dispatch()  # a worker that was started may never be ready
+                    self._scheduler.dispatch()  # a worker that never gets ready is replaced
                 if self._scheduler.none_ready:
                     warned = self._check_wait(since, on_event, warned=warned)
                 else:

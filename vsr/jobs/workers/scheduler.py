@@ -1,7 +1,6 @@
 """Gives tasks to workers, listens to them, and replaces those that die.
 
-Nothing here waits for a worker, but for the one thread that listens to each. Everything happens
-under one lock, in the thread that brings the news.
+One thread for each worker waits for its messages; all state changes happen under one lock.
 """
 
 from __future__ import annotations
@@ -166,8 +165,8 @@ class Scheduler:
     def replace_silent(self) -> None:
         """Kill workers that have a task and give no sign of life, and give their tasks to others.
 
-        A process that was stopped, or whose machine hangs, is not dead, and would be waited for for
-        ever. Where this process itself did not run meanwhile, nobody is to blame.
+        A process that was stopped, or whose machine hangs, is not dead, and would be waited for
+        without end. If this process itself was suspended, silence does not count.
         """
         with self.lock:
             now, looked = time.monotonic(), self._looked

@@ -249,15 +249,12 @@ def test_nothing_worth_learning_from_is_an_error_that_says_why(tmp_path: Path) -
     assert caught.value.hint
 
 
-def test_a_second_extraction_needs_overwrite(tmp_path: Path) -> None:
+def test_a_second_extraction_into_a_folder_is_refused(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", [scene(n // 4) for n in range(8)])
     options = ExtractOptions((path,), tmp_path / "frames")
     assert extract(options).frames == 2
     with pytest.raises(MediaError, match="already holds"):
         extract(options)
-    report = extract(replace(options, overwrite=True, most=1))
-    assert report.frames == 1
-    assert len(list(report.out.glob("film*.png"))) == 1
 
 
 @pytest.mark.parametrize(

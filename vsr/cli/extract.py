@@ -36,7 +36,7 @@ def extract(
     from vsr.cli.places import expanded
     from vsr.cli.train_console import ExtractConsole, finish_extraction
     from vsr.errors import OptionsError
-    from vsr.media.extract.extraction import extract as run
+    from vsr.jobs.extraction import extract as run
     from vsr.media.extract.selection import ExtractOptions
 
     if len(places) < 2:

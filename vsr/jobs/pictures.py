@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,8 +18,7 @@ from vsr.infer.engine import Engine
 from vsr.infer.footprint import Conversion
 from vsr.jobs.enlarge import FrameObserver, Made, enlarger
 from vsr.jobs.video.plan import cut_of, fields_of, reader_for
-from vsr.jobs.work_folder import held
-from vsr.media.atomic import exchange, restored, sync_folder
+from vsr.jobs.work_folder import held, replaced_folder
 from vsr.media.clip import Clip
 from vsr.media.files import check_unchanged
 from vsr.media.limits import check_target_size
@@ -94,7 +91,7 @@ def upscale_folder(
     _check_clean(options)
     paths = pictures_in(source)
     first = _read(paths[0], 0, options)
-    with _replaced_folder(target) as part:
+    with replaced_folder(target) as part:
         clips = (_read(path, number, options) for number, path in enumerate(paths))
         job = _PictureRun(source, target, engine, options, on_event, should_stop, observer)
         names = [part / path.name for path in paths]
@@ -116,7 +113,7 @@ def extract_frames(
     cut = cut_of(info, options)
     fields, notes = fields_of(info, options, cut)
     reader = reader_for(info, cut, fields=fields, clip_frames=1, clean=parse_clean(options.clean))
-    with _replaced_folder(target) as part:
+    with replaced_folder(target) as part:
 
         def clips() -> Iterator[Clip]:
             for number, clip in enumerate(reader, start=1):
@@ -216,26 +213,3 @@ def _shaped(size: Size, color: ColorSpec) -> Clip:
     """A placeholder for a first frame that is not read yet."""
     planes = (torch.empty(1, size.height, size.width, device="meta"),)
     return Clip(planes, color, (1,), (0,), Fraction(1))
-
-
-@contextmanager
-def _replaced_folder(target: Path) -> Generator[Path]:
-    """A folder beside the target to fill, which takes its name when all went well.
-
-    The old target is removed only after the new folder has its name.
-    """
-    with held(target) as folder:
-        part = folder / "pictures"
-        _checked(target, lambda: restored(part, target))
-        shutil.rmtree(part, ignore_errors=True)
-        _checked(part, part.mkdir)
-        yield part
-        sync_folder(part)
-        _checked(target, lambda: exchange(part, target))
-
-
-def _checked(path: Path, action: Callable[[], object]) -> None:
-    try:
-        action()
-    except OSError as error:
-        raise MediaError(f"cannot write {path}: {error.strerror or error}") from error

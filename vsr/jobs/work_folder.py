@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import stat
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vsr.errors import OptionsError, StorageError
+from vsr.errors import MediaError, OptionsError, StorageError
+from vsr.media.atomic import exchange, restored
 from vsr.media.files import translated
-from vsr.system import Lock, is_private
+from vsr.system import Lock, is_private, sync_folder
 
 FOLDERS = ("pictures", "pictures.old")
 """What a run may have folders for in its work folder; the second where names are not exchanged."""
@@ -54,6 +55,29 @@ def held(target: Path) -> Generator[Path]:
             lock.remove()
             folder.rmdir()
         lock.release()
+
+
+@contextmanager
+def replaced_folder(target: Path) -> Generator[Path]:
+    """A folder beside the target to fill, which takes its name when all went well.
+
+    The old target is removed only after the new folder has its name, and stays where that fails.
+    """
+    with held(target) as folder:
+        part = folder / FOLDERS[0]
+        _checked(target, lambda: restored(part, target))
+        shutil.rmtree(part, ignore_errors=True)
+        _checked(part, part.mkdir)
+        yield part
+        sync_folder(part)
+        _checked(target, lambda: exchange(part, target))
+
+
+def _checked(path: Path, action: Callable[[], object]) -> None:
+    try:
+        action()
+    except OSError as error:
+        raise MediaError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def sweep(target: Path) -> None:

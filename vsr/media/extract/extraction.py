@@ -52,14 +52,19 @@ class _Film:
         return self.info.time_base if self.fields is None else self.fields.time_base
 
 
-def extract(options: ExtractOptions, on_event: EventSink = ignore) -> ExtractReport:
+def extract(
+    options: ExtractOptions, on_event: EventSink = ignore, folder: Path | None = None
+) -> ExtractReport:
     """Write pictures, ``frames.jsonl`` and a contact sheet to ``options.out``.
 
     Raises :class:`MediaError` for a video that cannot be read, if it is the only one; of several,
     it is told and left out, whatever went wrong with it. Raises :class:`DataError` when no frame is
-    worth learning from.
+    worth learning from. All is written to ``folder``, where one is given, which is to become
+    ``options.out``.
     """
-    _prepare(options)
+    if folder is None:
+        _prepare(options.out)
+    into = folder or options.out
     films: list[_Film] = []
     for number, path in enumerate(options.videos):
         try:
@@ -72,7 +77,7 @@ def extract(options: ExtractOptions, on_event: EventSink = ignore) -> ExtractRep
     lines: list[dict[str, object]] = []
     thumbs: list[Pixels] = []
     for film in films:
-        lines += _written(film, options, thumbs, on_event)
+        lines += _written(film, options, into, thumbs, on_event)
     count = sum("file" in line for line in lines)
     left = Counter(
         "like another" if choice.left.startswith("like") else choice.left
@@ -96,9 +101,9 @@ def extract(options: ExtractOptions, on_event: EventSink = ignore) -> ExtractRep
                 f"for, and left out were {reasons or 'none'}"
             )
         )
-    _write_index(options.out / INDEX, lines)
+    _write_index(into / INDEX, lines)
     rows = [thumbs[at : at + SHEET_COLUMNS] for at in range(0, len(thumbs), SHEET_COLUMNS)]
-    write_png(options.out / SHEET, sheet(rows[:SHEET_ROWS], (f"{count} frames",)))
+    write_png(into / SHEET, sheet(rows[:SHEET_ROWS], (f"{count} frames",)))
     on_event(Saved(options.out / INDEX))
     return ExtractReport(
         out=options.out,
@@ -110,24 +115,17 @@ def extract(options: ExtractOptions, on_event: EventSink = ignore) -> ExtractRep
     )
 
 
-def _prepare(options: ExtractOptions) -> None:
-    """Make the folder; remove what an earlier extraction wrote, if that was asked for."""
-    index = options.out / INDEX
-    if index.exists():
-        if not options.overwrite:
-            raise MediaError(
-                f"{options.out} already holds extracted frames",
-                hint="choose another folder, or give --overwrite",
-            )
-        for line in index.read_text(encoding="utf-8").splitlines():
-            name = json.loads(line).get("file")
-            if name is not None:
-                (options.out / Path(name).name).unlink(missing_ok=True)
-        index.unlink()
+def _prepare(folder: Path) -> None:
+    """Make the folder. Raises :class:`MediaError` where it holds an earlier extraction."""
+    if (folder / INDEX).exists():
+        raise MediaError(
+            f"{folder} already holds extracted frames",
+            hint="choose another folder, or give --overwrite",
+        )
     try:
-        options.out.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise MediaError(f"cannot make {options.out}: {error.strerror}") from error
+        raise MediaError(f"cannot make {folder}: {error.strerror}") from error
 
 
 def _looked_at(
@@ -165,7 +163,7 @@ def _spread(films: list[_Film], most: int | None) -> list[_Film]:
 
 
 def _written(
-    film: _Film, options: ExtractOptions, thumbs: list[Pixels], on_event: EventSink
+    film: _Film, options: ExtractOptions, into: Path, thumbs: list[Pixels], on_event: EventSink
 ) -> Iterator[dict[str, object]]:
     """Decode again, write what was chosen; one line for each picture and each part left out."""
     taken = [choice for choice in film.chosen if not choice.left]
@@ -188,7 +186,7 @@ def _written(
                 places[choice.frame.pts] = _corners(picture, options)
                 thumbs.append(_thumb(picture))
             for y, x in places[choice.frame.pts]:
-                path = _path(film, choice, options, (y, x), offset)
+                path = into / _name(film, choice, options, (y, x), offset)
                 crop = (
                     picture
                     if options.size is None
@@ -216,13 +214,12 @@ def _corners(picture: Picture, options: ExtractOptions) -> list[tuple[int, int]]
     )
 
 
-def _path(
+def _name(
     film: _Film, choice: SceneFrame, options: ExtractOptions, corner: tuple[int, int], offset: int
-) -> Path:
+) -> str:
     where = f"-{corner[1]}x{corner[0]}" if options.size is not None else ""
     after = f"+{offset}" if offset else ""
-    name = f"{film.name}-{round(choice.frame.seconds * 1000):08d}{where}{after}.png"
-    return options.out / name
+    return f"{film.name}-{round(choice.frame.seconds * 1000):08d}{where}{after}.png"
 
 
 def _line(

@@ -33,6 +33,7 @@ class ExtractOptions:
     ``every`` takes a frame for so many seconds of a scene, not one for the whole of it; ``most``
     bounds the number of frames; ``size`` cuts square crops of so many pixels, up to ``crops`` a
     frame where there is most to see; ``burst`` writes that many consecutive frames at each place.
+    ``overwrite`` lets :func:`vsr.jobs.extraction.extract` replace an earlier extraction.
     """
 
     videos: tuple[Path, ...]

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ import torch
 from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]  # no stubs
 
 import vsr
+from tests import fork_server
 from tests.conftest import MakeClip, times_of
 from vsr.errors import MediaError, WeightsError
 from vsr.geometry import Size
@@ -82,9 +82,7 @@ def test_weights_cost_no_memory_before_they_fit(tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_AS, (had + (1 << 28),) * 2)\n"
         "try:\n    vsr.load(sys.argv[1])\nexcept WeightsError as error:\n    print(error.message)\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
-    )
+    run = fork_server.run([sys.executable, "-c", program, str(path)])
     assert "does not fit compact" in run.stdout, run.stderr
 
 
@@ -142,9 +140,8 @@ def test_sound_that_lies_outside_the_stretch_does_not_fail_the_target(
 def test_narrow_10_bit_hevc_does_not_crash_its_encoder(make_clip: MakeClip, tmp_path: Path) -> None:
     """In a process of its own: the lookahead of x265 4.2 corrupts the heap at these widths."""
     source = make_clip(size=(12, 8), pix_fmt="yuv420p10le", codec="ffv1", name="in.mkv")
-    command = [sys.executable, "-m", "vsr", "upscale", str(source), str(tmp_path / "out.mkv")]
-    command += ["--codec", "hevc", "--model", "nearest", "--preset", "ultrafast"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    fast = ("--codec", "hevc", "--model", "nearest", "--preset", "ultrafast")
+    run = fork_server.vsr("upscale", source, tmp_path / "out.mkv", *fast)
     assert run.returncode == 0, run.stderr
 
 

@@ -9,18 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import fork_server
 from tests.conftest import MakeClip
 
 
 def vsr(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "vsr", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        cwd=folder,
-    )
+    return fork_server.vsr(*arguments, cwd=folder)
 
 
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:
@@ -158,7 +152,7 @@ def test_a_dry_run_and_a_probe_say_what_is_kept_and_write_nothing(
     assert row["event"] == "planned"
     plan = row["plan"]
     assert plan["target_size"] == {"width": 1280, "height": 720}
-    assert plan["measured_frames"] == 20
+    assert 0 < plan["measured_frames"] <= 20  # as many as there is time for
     assert plan["expected_seconds"] > 0
     assert 0 < plan["target_bytes"] < plan["disk_bytes"] < plan["disk_free_bytes"]
     assert any("to mov_text" in line for line in plan["converted"])

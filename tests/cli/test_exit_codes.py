@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests import guide_tables
+from tests import fork_server, guide_tables
 from tests.cli.test_doctor import altered_copy
 from tests.conftest import MakeClip
 from vsr import errors
@@ -24,7 +24,12 @@ ROOT = Path(__file__).parents[2]
 Run = subprocess.CompletedProcess[str]
 
 
-def vsr(*arguments: object, path: Path = ROOT, folder: Path | None = None) -> Run:
+def vsr(*arguments: object) -> Run:
+    return fork_server.vsr(*arguments)
+
+
+def anew(*arguments: object, path: Path, folder: Path | None = None) -> Run:
+    """In a new process, which finds modules in ``path`` first."""
     return subprocess.run(
         [sys.executable, "-m", "vsr", *map(str, arguments)],
         capture_output=True,
@@ -48,7 +53,7 @@ def no_tensorboard(make_clip: MakeClip, folder: Path) -> Run:
     cv2.imwrite(str(frames / "noise.png"), noise)
     small = ("--net", "features=8,layers=1", "--steps", "1", "--batch", "1", "--device", "cpu")
     board = ("--out", folder / "run", "--tensorboard", folder / "board")
-    return vsr("train", frames, *board, *small, path=stub.parent)
+    return anew("train", frames, *board, *small, path=stub.parent)
 
 
 def incomplete_batch(make_clip: MakeClip, folder: Path) -> Run:
@@ -69,21 +74,18 @@ def unverified(make_clip: MakeClip, folder: Path) -> Run:
 def interrupted(make_clip: MakeClip, folder: Path, number: signal.Signals) -> Run:
     source = make_clip(frames=300, options={"preset": "ultrafast"})
     command = [sys.executable, "-m", "vsr", "upscale", str(source), str(folder / "out.mkv")]
-    process = subprocess.Popen(
-        [*command, "--model", "bicubic"], stderr=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    assert process.stderr is not None
+    process = fork_server.start([*command, "--model", "bicubic"], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not (folder / ".out.mkv.vsr").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
-    return Run(command, process.returncode, "", told)
+    return Run(command, process.wait(), "", told)
 
 
 REACHED: dict[int, Callable[[MakeClip, Path], Run]] = {
     0: lambda _clip, _folder: vsr("--version"),
-    1: lambda _clip, folder: vsr("doctor", path=altered_copy(folder), folder=folder),
+    1: lambda _clip, folder: anew("doctor", path=altered_copy(folder), folder=folder),
     2: lambda clip, folder: vsr("upscale", clip(), folder / "out.mp4", "--tile", "4"),
     3: lambda _clip, folder: vsr("probe", folder / "none.mp4"),
     4: lambda _clip, _folder: vsr("models", "info", "nothing"),
@@ -130,17 +132,26 @@ def test_the_guide_has_every_message_and_no_other() -> None:
     assert not more, f"run python -m tests.guide_tables: {more}"
 
 
-@pytest.mark.parametrize("where", ["2>&1 | head -c 30", "2>/dev/full", "--json >/dev/full"])
+@pytest.mark.parametrize("where", ["a reader that goes", "stderr full", "json full"])
 def test_whoever_listens_the_run_goes_on(where: str, make_clip: MakeClip, tmp_path: Path) -> None:
     """A bar whose reader was gone had hung for ever."""
-    source, target = make_clip(frames=30), tmp_path / "out.mp4"
-    command = (
-        f"{sys.executable} -m vsr upscale {source} {target} --model nearest --device cpu "
-        f"--preset ultrafast {where}; code=${{PIPESTATUS[0]}}; echo; echo $code"
-    )
-    done = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, timeout=120, check=True
-    )
-    assert done.stdout.split()[-1] == "0"
-    assert "Traceback" not in done.stdout + done.stderr
+    target = tmp_path / "out.mp4"
+    words = ["upscale", make_clip(frames=30), target, "--model", "nearest", "--device", "cpu"]
+    words += ["--preset", "ultrafast", *(["--json"] if where == "json full" else [])]
+    command = [sys.executable, "-m", "vsr", *map(str, words)]
+    pipe = subprocess.PIPE
+    with open("/dev/full", "w") as full:
+        if where == "json full":
+            process = fork_server.start(command, stdout=full.fileno(), stderr=pipe)
+        elif where == "stderr full":
+            process = fork_server.start(command, stdout=pipe, stderr=full.fileno())
+        else:
+            process = fork_server.start(command, stdout=pipe, stderr=subprocess.STDOUT)
+            assert process.stdout is not None
+            assert os.read(process.stdout.fileno(), 30)
+            process.stdout.close()
+            process.stdout = None
+        out, err = process.communicate(timeout=120)
+    assert process.wait() == 0
+    assert "Traceback" not in out + err
     assert target.exists()

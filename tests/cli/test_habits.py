@@ -6,9 +6,9 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import vsr as vsr_package
+from tests import fork_server
 from tests.conftest import MakeClip
 from vsr import api
 from vsr.cli.app import app
@@ -204,10 +205,7 @@ def test_a_shell_completes_commands_and_flags(shell: str) -> None:
             "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1),
             "_TYPER_COMPLETE_ARGS": words,
         }  # fmt: skip
-        return subprocess.run(
-            [sys.executable, "-m", "vsr"], env={**os.environ, **variables},
-            capture_output=True, text=True, check=False,
-        ).stdout  # fmt: skip
+        return fork_server.vsr(env={**os.environ, **variables}).stdout
 
     assert "upscale" in completed("vsr upsc")
     assert "--deinterlace" in completed("vsr upscale --dein")
@@ -244,6 +242,7 @@ def test_a_dry_run_ends_its_measuring_in_time(
     source = shutil.move(make_clip(frames=100), run / "in.mp4")
     engine = vsr_package.Engine(vsr_package.load("bicubic"))
     plan = api.plan(source, run / "out.mkv", UpscaleOptions(preset="ultrafast"))
+    monkeypatch.setattr(trial_run, "BUDGET_SECONDS", inf)
     assert trial_run.trial_run(plan, engine).frames == 20
     monkeypatch.setattr(trial_run, "BUDGET_SECONDS", 0.0)
     measured = trial_run.trial_run(plan, engine)
@@ -291,9 +290,7 @@ def test_a_log_line_has_a_time(run: Path, make_clip: MakeClip) -> None:
         "from vsr.cli.console import Console\n"
         "with Console(json=False, quiet=False, verbose=True): logging.getLogger('vsr').info('said')"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+    done = fork_server.run([sys.executable, "-c", script], check=True)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ INFO vsr: said\n", done.stderr)
 
 

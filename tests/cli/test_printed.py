@@ -7,12 +7,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import av
 import pytest
 
+from tests import fork_server
 from tests.conftest import MakeClip
 from vsr.cli.streams import one_line, printable
 
@@ -23,8 +23,7 @@ FAST = ("--model", "nearest", "--device", "cpu", "--preset", "ultrafast")
 
 def vsr(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """A command, whose output holds no control but those that a bar needs."""
-    command = [sys.executable, "-m", "vsr", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = fork_server.vsr(*words)
     for said in (done.stdout, done.stderr):
         bare = said.replace("\x1b[A", "")  # tqdm's: up by a line
         assert not RAW.search(bare), bare

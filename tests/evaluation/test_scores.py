@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import subprocess
 import sys
 import types
 from dataclasses import replace
@@ -17,6 +16,7 @@ import pytest
 import torch
 
 import vsr
+from tests import fork_server
 from tests.conftest import MakeClip, picture
 from tests.training.test_losses import published
 from vsr.errors import DataError, MissingExtra
@@ -110,10 +110,10 @@ def test_shipped_weights_reach_what_the_index_says(name: str, bench: Path) -> No
 
 
 def test_the_command_prints_a_table_or_json(pairs: Path) -> None:
-    command = [sys.executable, "-m", "vsr", "eval", "bicubic", "nearest", "--data", str(pairs)]
-    table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    command = ("eval", "bicubic", "nearest", "--data", pairs)
+    table = fork_server.vsr(*command, check=True).stdout
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["bicubic", "nearest"]
-    run = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    run = fork_server.vsr(*command, "--json", check=True)
     assert [json.loads(line)["data"] for line in run.stdout.splitlines()] == ["made", "made"]
 
 

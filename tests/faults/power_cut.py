@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults import sweep
+from tests.fork_server import ForkServer
 
 ANY = 8  # draws at each place
 KEPT: dict[str, Callable[[random.Random, str], bool]] = {
@@ -42,20 +42,16 @@ class Change:
     other: str
 
 
-def recorded(library: Path, source: Path, folder: Path) -> list[Change]:
+def recorded(server: ForkServer, source: Path, folder: Path) -> list[Change]:
     """The changes that a run makes in ``folder``, where ``out.mp4`` held another video."""
     target, log = folder / "out.mp4", folder.parent / "log"
     target.write_bytes(sweep.OLD)
-    subprocess.run(
+    server.run(
         [sys.executable, "-c", sweep.RUN, str(source), str(target)],
-        env={
-            **os.environ, "LD_PRELOAD": str(library), "FAULT_UNDER": str(folder),
-            "FAULT_LOG": str(log), "PYTHONPATH": str(sweep.SHIM.parents[2]),
-        },
+        env={**server.env, "FAULT_UNDER": str(folder), "FAULT_LOG": str(log)},
         check=True,
-        capture_output=True,
         timeout=300,
-    )  # fmt: skip
+    )
     return list(_parsed(log.read_bytes()))
 
 
@@ -141,13 +137,13 @@ def broken(changes: list[Change], target: Path, before: bytes, after: bytes) -> 
 def main() -> int:
     """Print what broke the law, and the counts."""
     with tempfile.TemporaryDirectory() as name:
-        library = sweep.compiled(Path(name))
-        if library is None:
+        server = sweep.compiled(Path(name))
+        if server is None:
             print("error: there is no C compiler")
             return 2
         folder = Path(name) / "made"
         folder.mkdir()
-        changes = recorded(library, sweep.film(Path(name) / "in.mp4"), folder)
+        changes = recorded(server, sweep.film(Path(name) / "in.mp4"), folder)
         target = folder / "out.mp4"
         bad = broken(changes, target, sweep.OLD, target.read_bytes())
         print("\n".join(bad) or "no state is broken")

@@ -14,11 +14,11 @@ from tests.faults.power_cut import Change, broken, left, recorded
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Change], Path]:
     """The changes of a run, and its target."""
     folder = tmp_path_factory.mktemp("power")
-    library = sweep.compiled(folder)
-    if library is None:
+    server = sweep.compiled(folder)
+    if server is None:
         pytest.skip("there is no C compiler")
     (folder / "made").mkdir()
-    changes = recorded(library, sweep.film(folder / "in.mp4"), folder / "made")
+    changes = recorded(server, sweep.film(folder / "in.mp4"), folder / "made")
     return changes, folder / "made" / "out.mp4"
 
 

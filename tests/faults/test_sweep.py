@@ -7,47 +7,48 @@ from pathlib import Path
 import pytest
 
 from tests.faults import sweep
+from tests.fork_server import ForkServer
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, bytes]:
-    """The library, a film, and what a calm run makes of it."""
+def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[ForkServer, Path, bytes]:
+    """The server, a film, and what a calm run makes of it."""
     folder = tmp_path_factory.mktemp("faults")
-    library = sweep.compiled(folder)
-    if library is None:
+    server = sweep.compiled(folder)
+    if server is None:
         pytest.skip("there is no C compiler")
     source = sweep.film(folder / "in.mp4")
-    return library, source, sweep.calm_run(library, source)
+    return server, source, sweep.calm_run(server, source)
 
 
 @pytest.mark.parametrize("call", ["read", "write", "rename", "fsync"])
 def test_a_call_that_fails_once_or_for_good_loses_nothing(
-    call: str, film: tuple[Path, Path, bytes]
+    call: str, film: tuple[ForkServer, Path, bytes]
 ) -> None:
-    library, source, calm = film
-    _, count = sweep.run(library, source, call, 0, forever=False, calm=calm)
+    server, source, calm = film
+    _, count = sweep.run(server, source, call, 0, forever=False, calm=calm)
     assert count > 2
     for nth, forever in ((count // 2, False), (2 * count // 3, True)):
-        outcome, _ = sweep.run(library, source, call, nth, forever=forever, calm=calm)
+        outcome, _ = sweep.run(server, source, call, nth, forever=forever, calm=calm)
         assert outcome.lawful, outcome
 
 
-def test_one_passing_read_error_does_not_end_the_film(film: tuple[Path, Path, bytes]) -> None:
+def test_one_passing_read_error_does_not_end_the_film(film: tuple[ForkServer, Path, bytes]) -> None:
     """One EIO had made 350 of 750 frames, and exit 0."""
-    library, source, calm = film
-    _, count = sweep.run(library, source, "read", 0, forever=False, calm=calm)
+    server, source, calm = film
+    _, count = sweep.run(server, source, "read", 0, forever=False, calm=calm)
     for nth in (count // 3, count // 2, count - 3):
-        outcome, _ = sweep.run(library, source, "read", nth, forever=False, calm=calm)
+        outcome, _ = sweep.run(server, source, "read", nth, forever=False, calm=calm)
         assert outcome.code == 0, outcome.said
         assert outcome.equal
 
 
 def test_a_finished_file_that_cannot_be_given_its_name_lies_beside(
-    film: tuple[Path, Path, bytes],
+    film: tuple[ForkServer, Path, bytes],
 ) -> None:
-    library, source, calm = film
-    _, count = sweep.run(library, source, "rename", 0, forever=False, calm=calm)
-    outcome, _ = sweep.run(library, source, "rename", count, forever=False, calm=calm)
+    server, source, calm = film
+    _, count = sweep.run(server, source, "rename", 0, forever=False, calm=calm)
+    outcome, _ = sweep.run(server, source, "rename", count, forever=False, calm=calm)
     assert outcome.code == 3
     assert outcome.target == sweep.OLD
     assert outcome.equal  # beside
@@ -56,11 +57,11 @@ def test_a_finished_file_that_cannot_be_given_its_name_lies_beside(
 
 
 def test_a_source_whose_first_byte_does_not_come_is_an_error(
-    film: tuple[Path, Path, bytes],
+    film: tuple[ForkServer, Path, bytes],
 ) -> None:
-    library, source, calm = film
+    server, source, calm = film
     outcome, _ = sweep.run(
-        library, source, "read", 1, forever=False, calm=calm, number=0, more=("--stall", "3")
+        server, source, "read", 1, forever=False, calm=calm, number=0, more=("--stall", "3")
     )
     assert (outcome.code, outcome.target) == (3, sweep.OLD)
     assert "does not answer" in outcome.said

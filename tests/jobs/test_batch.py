@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import vsr
+from tests import fork_server
 from tests.conftest import MakeClip, times_of
 from vsr import api
 from vsr.batch_options import BatchOptions
@@ -315,8 +316,8 @@ def test_a_batch_of_thirty_killed_twice_ends_with_a_true_summary(
         (folder / name).write_bytes(content)
 
     def killed_once(reached: str) -> None:
-        process = subprocess.Popen(
-            command(folder, out), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        process = fork_server.start(
+            command(folder, out), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         assert process.stdout is not None
         for line in process.stdout:
@@ -331,8 +332,8 @@ def test_a_batch_of_thirty_killed_twice_ends_with_a_true_summary(
     assert len(made) >= 8
     time.sleep(0.01)
     source = folder / "21 long.mp4"
-    process = subprocess.Popen(
-        command(folder, out), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    process = fork_server.start(
+        command(folder, out), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     assert process.stdout is not None
     rows = (json.loads(line) for line in process.stdout)
@@ -340,7 +341,7 @@ def test_a_batch_of_thirty_killed_twice_ends_with_a_true_summary(
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
-    last = subprocess.run(command(folder, out), capture_output=True, text=True, check=False)
+    last = fork_server.run(command(folder, out))
     assert last.returncode == 8
     rows = [json.loads(line) for line in last.stdout.splitlines()]
     assert (rows[-1]["event"], rows[-1]["exit_code"]) == ("failed", 8)
@@ -357,7 +358,7 @@ def test_a_batch_of_thirty_killed_twice_ends_with_a_true_summary(
         if path.name not in bad:
             assert len(times_of(out / path.relative_to(folder))) == len(times_of(path))
     assert not [path for path in out.rglob(".*") if path.name != NAME]
-    again = subprocess.run(command(folder, out), capture_output=True, text=True, check=False)
+    again = fork_server.run(command(folder, out))
     counts = json.loads(again.stdout.splitlines()[-2])["counts"]
     assert counts == {"finished": 0, "skipped": 22, "failed": 8, "left": 0, "planned": 0}
 

@@ -6,13 +6,13 @@ import json
 import os
 import platform
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import fork_server
 from vsr.errors import MediaError, StorageError
 from vsr.jobs import record_lines
 from vsr.jobs.batch.batch_log import NAME, BatchLog, identify
@@ -120,7 +120,7 @@ lines.close()
 def test_several_commands_on_one_record_do_not_tear_it(tmp_path: Path) -> None:
     path = tmp_path / NAME
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(path), name]) for name in ("a", "b")
+        fork_server.start([sys.executable, "-c", WRITER, str(path), name]) for name in ("a", "b")
     ]
     assert [writer.wait(120) for writer in writers] == [0, 0]
     rows = [json.loads(line) for line in path.read_text().splitlines()]

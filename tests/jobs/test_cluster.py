@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 import vsr
+from tests import fork_server
 from tests.conftest import MakeClip
 from tests.jobs.test_crashes import ROOT, command
 from tests.jobs.test_run import debris, options
@@ -106,11 +107,11 @@ def on(nodes: Nodes, sources: list[Path], target: Path, *more: str) -> list[str]
 
 
 def rows_of(
-    arguments: list[str], on_segment: Callable[[int, subprocess.Popen[str]], None] | None = None
+    arguments: list[str], on_segment: Callable[[int, fork_server.Process], None] | None = None
 ) -> tuple[list[Row], int, str]:
     """A run's events, its exit code and what it said; ``on_segment`` hears how many are made."""
-    process = subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    process = fork_server.start(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
     assert process.stdout is not None
     rows: list[Row] = []
@@ -127,7 +128,7 @@ def rows_of(
             if sys.exc_info()[0] is not None:
                 os.killpg(process.pid, signal.SIGKILL)
         _, said = process.communicate(timeout=60)
-    return rows, process.returncode, said
+    return rows, process.wait(), said
 
 
 def workers_of(node: int) -> list[int]:
@@ -145,7 +146,7 @@ def test_a_worker_and_then_a_node_die_while_three_videos_are_made(
     calm = calmly(films, tmp_path / "calm")
     second, struck = nodes.add(), list[int]()
 
-    def strike(made: int, process: subprocess.Popen[str]) -> None:
+    def strike(made: int, process: fork_server.Process) -> None:
         del process
         at_head = workers_of(nodes.head)  # none as long as the other node's is the first to come
         victim = None
@@ -177,11 +178,11 @@ def test_a_run_is_gone_on_with_after_a_kill_and_after_ctrl_c_here_and_there(
 ) -> None:
     target = tmp_path / "out.mp4"
 
-    def killed(made: int, process: subprocess.Popen[str]) -> None:
+    def killed(made: int, process: fork_server.Process) -> None:
         if made == 3:
             process.kill()
 
-    def pressed(made: int, process: subprocess.Popen[str]) -> None:
+    def pressed(made: int, process: fork_server.Process) -> None:
         if made == 3:
             os.killpg(process.pid, signal.SIGINT)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import vsr
+from tests import fork_server
 from tests.conftest import MakeClip, times_of
 from tests.jobs.test_run import debris, options
 from vsr.errors import MediaError, OptionsError, Stopped, StorageError
@@ -37,9 +38,9 @@ def command(source: Path, target: Path, *more: str) -> list[str]:
     return [sys.executable, "-c", program, *arguments, "--device", "cpu", *more]
 
 
-def begun(folder: Path, lines: int, arguments: list[str]) -> subprocess.Popen[str]:
+def begun(folder: Path, lines: int, arguments: list[str]) -> fork_server.Process:
     """A run whose journal has at least so many lines."""
-    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = fork_server.start(arguments, stderr=subprocess.PIPE, start_new_session=True)
     deadline = time.monotonic() + 60
     journal = folder / ".out.mp4.vsr" / "journal.jsonl"
     while time.monotonic() < deadline and process.poll() is None:
@@ -49,16 +50,16 @@ def begun(folder: Path, lines: int, arguments: list[str]) -> subprocess.Popen[st
     return process
 
 
-def ended(process: subprocess.Popen[str], *signals: int) -> tuple[int, str]:
+def ended(process: fork_server.Process, *signals: int) -> tuple[int, str]:
     for number in signals:
         process.send_signal(number)
         time.sleep(0.05)
     _, said = process.communicate(timeout=60)
-    return process.returncode, said
+    return process.wait(), said
 
 
 def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=120)
+    return fork_server.run(arguments, timeout=120)
 
 
 @pytest.fixture
@@ -69,9 +70,7 @@ def source(make_clip: MakeClip) -> Path:
 def test_killed_at_every_step_and_at_random_it_ends_as_if_left_alone() -> None:
     """Every call that changes the disk, from the first to the last, then twenty random instants."""
     program = [sys.executable, "-m", "tests.jobs.killing", "--kills", "20"]
-    done = subprocess.run(
-        program, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900
-    )
+    done = fork_server.run(program, cwd=ROOT, timeout=900)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["steps"] > 20
 

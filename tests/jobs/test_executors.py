@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import vsr
+from tests import fork_server
 from tests.conftest import MakeClip
 from tests.jobs.test_crashes import begun, command, ended
 from tests.jobs.test_run import debris, options
@@ -40,7 +41,7 @@ def parallel(source: Path, target: Path, workers: int = 2, *more: str) -> list[s
     return [*arguments[:place], "--devices", f"cpu:{workers}", *arguments[place + 2 :]]
 
 
-def workers_of(process: subprocess.Popen[str]) -> list[int]:
+def workers_of(process: fork_server.Process) -> list[int]:
     """The processes that a run started, but for the one that minds shared resources."""
     with suppress(FileNotFoundError, ProcessLookupError):
         listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -64,7 +65,7 @@ def gone(pids: Iterable[int]) -> bool:
 
 
 @contextmanager
-def at_work(folder: Path, arguments: list[str], lines: int = 2) -> Generator[subprocess.Popen[str]]:
+def at_work(folder: Path, arguments: list[str], lines: int = 2) -> Generator[fork_server.Process]:
     """A run of several workers that has finished a segment."""
     process = begun(folder, lines, arguments)
     try:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import vsr
+from tests import fork_server
 from tests.conftest import MakeClip
 from tests.jobs.test_run import options
 from vsr import api
@@ -98,9 +97,7 @@ def test_what_cannot_be_planned_is_one_error(tmp_path: Path, make_clip: MakeClip
 
 def test_the_command_tells_it_in_json(make_clip: MakeClip) -> None:
     arguments = ["plan", str(make_clip()), "--workers", "3", "--model", "nearest", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "vsr", *arguments], capture_output=True, text=True, check=False
-    )
+    done = fork_server.vsr(*arguments)
     assert done.returncode == 0, done.stderr
     row = json.loads(done.stdout)
     assert row["files"] == 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 from av.sidedata.sidedata import Type
 
 import vsr
+from tests import fork_server
 from tests.conftest import MakeClip, times_of
 from tests.media.odd_files import enhanced, multiview, profiled
 from vsr import api
@@ -53,9 +52,7 @@ def test_side_data_that_pyav_stumbles_over_is_a_named_loss(
 
 def test_a_profile_in_png_frames_does_not_end_the_process(tmp_path: Path) -> None:
     source = profiled(tmp_path / "in.mov")
-    done = subprocess.run(
-        [sys.executable, "-m", "vsr", "probe", str(source)], capture_output=True, check=False
-    )
+    done = fork_server.vsr("probe", source)
     assert done.returncode == 0, done.stderr
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-import vsr
+from tests import fork_server
 from vsr.errors import DataError, OptionsError
 from vsr.models.catalog import ARCHS
 from vsr.training import checkpoint
@@ -89,12 +89,12 @@ def test_a_training_that_fails_before_it_begins_leaves_no_folder(tmp_path: Path)
 
 def test_killed_at_any_moment_it_ends_with_the_same_weights(frames: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", SCRIPT, str(frames)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(vsr.__file__).parents[1])}
-    subprocess.run([*command, str(tmp_path / "whole")], env=env, check=True)
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    fork_server.run([*command, str(tmp_path / "whole")], env=env, check=True)
     killed = tmp_path / "killed"
     kills = 0
     for wanted in (10, 40):
-        process = subprocess.Popen([*command, str(killed)], env=env)
+        process = fork_server.start([*command, str(killed)], env=env)
         while process.poll() is None:
             steps = [int(line["step"]) for line in read(killed)]
             if max(steps, default=0) >= wanted and (killed / checkpoint.NAME).exists():
@@ -104,7 +104,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(frames: Path, tmp_pa
                 break
             time.sleep(0.005)
     assert kills == 2
-    subprocess.run([*command, str(killed)], env=env, check=True)
+    fork_server.run([*command, str(killed)], env=env, check=True)
     one, two = (checkpoint.load(tmp_path / name) for name in ("whole", "killed"))
     assert one is not None
     assert two is not None
@@ -125,11 +125,11 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(frames: Path, tmp_path: Path)
         "-m vsr train --steps 100000 --net features=8,layers=2 --batch 2 --patch 12 --device cpu "
         "--dtype fp32 --validate-every 1000000 --out"
     )
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(vsr.__file__).parents[1])}
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
     arguments = [sys.executable, *command.split(), str(tmp_path / "run"), str(frames)]
     errors = ""
     for _ in range(2):
-        process = subprocess.Popen(arguments, env=env, stderr=subprocess.PIPE, text=True)
+        process = fork_server.start(arguments, env=env, stderr=subprocess.PIPE)
         begun = max((int(line["step"]) for line in read(tmp_path / "run")), default=0)
         while process.poll() is None:
             if max((int(line["step"]) for line in read(tmp_path / "run")), default=0) > begun:

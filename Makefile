@@ -4,11 +4,12 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(SCRIPTS)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 WORKERS ?= 2
+TIMES ?= 20
 MODELS := .venv-models/$(SCRIPTS)
 VGG = --vgg $$VSR_MEDIA/weights/vgg19_distilled_relu5_1.safetensors
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all models wheel check docs bench cluster faults fuzz quality soak train clean
+.PHONY: help setup demo test test-all models wheel check docs bench cluster faults fuzz quality soak train repeat clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +84,9 @@ train: .venv/ready ## train the shipped weights, from where it stopped: QUEUE='-
 
 soak: .venv/ready ## kill two hundred runs at random, and hold what they end in to one left alone
 	$(BIN)/python -m tests.jobs.killing --kills 200 --frames 160
+
+repeat: .venv/ready ## run the tests twenty times (TIMES=N), four processes to a core, and list failures
+	$(BIN)/python -m tests.repeated --times $(TIMES) -m 'not extended'
 
 clean: ## remove the environments and what demo and docs made
 	rm -rf .venv .venv-models demo site

@@ -7,7 +7,8 @@ one thread; it forks for each command. The fork gets arguments, environment, fol
 session and signals as a new process would have them, and runs at the top level, with an end like
 any other's. Elsewhere than on Linux a new process is started.
 
-What is about imports themselves, entry points or other packages belongs in a new process.
+What is about imports themselves, entry points, other packages or a process's memory belongs in a
+new process.
 """
 
 from __future__ import annotations
@@ -212,6 +213,12 @@ class ForkServer:
             raise subprocess.CalledProcessError(code, process.args, out, err)
         return subprocess.CompletedProcess(process.args, code, out, err)
 
+    def __enter__(self) -> ForkServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End the server. What it started goes on."""
         self._connection.close()
@@ -244,7 +251,7 @@ def run(args: Sequence[str], **others: Any) -> subprocess.CompletedProcess[str]:
 
 def vsr(*words: object, **others: Any) -> subprocess.CompletedProcess[str]:
     """Run ``python -m vsr`` with words to its end."""
-    return run([sys.executable, "-m", "vsr", *map(str, words)], **{"timeout": 120, **others})
+    return run([sys.executable, "-m", "vsr", *map(str, words)], **{"timeout": 600, **others})
 
 
 def serve(connection: socket.socket) -> dict[str, Any] | None:

@@ -26,6 +26,7 @@ from vsr.lpips import load_lpips
 from vsr.media.files import check_regular
 from vsr.media.read.probe import MediaInfo
 from vsr.media.read.probe import probe as probe_file
+from vsr.media.stall import check_answers, watched
 from vsr.media.streams.stream_mapping import mapping_by_target as mapping_by_target
 from vsr.media.suffixes import is_picture
 from vsr.media.survey import survey as survey
@@ -188,7 +189,12 @@ def model_of(options: UpscaleOptions, source: PathLike, target: PathLike) -> Cho
     single_frames = is_picture(place) or folder or options.then  # a chain remembers nothing
     on_cpu = options.cluster is None and pick(options.engine.device).type == "cpu"
     kind: Kind = "picture" if single_frames else "video"
-    return choice_for(place, kind, on_cpu=on_cpu, allow_huge=options.allow_huge)
+    check_answers(place, options.stall)
+    return watched(
+        place,
+        options.stall,
+        lambda: choice_for(place, kind, on_cpu=on_cpu, allow_huge=options.allow_huge),
+    )
 
 
 def default_target(source: PathLike, options: UpscaleOptions, on_event: EventSink = ignore) -> Path:

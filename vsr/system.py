@@ -188,6 +188,12 @@ def replace_file(part: Path, path: Path) -> None:
     return os.replace(part, path)
 
 
+def discard(path: Path) -> None:
+    """Remove a file that nobody needs any more, where that can be done."""
+    with suppress(OSError):
+        path.unlink()
+
+
 def sync_file(file: IO[Any]) -> None:
     """Put what was written to an open file on the disk. Raises :class:`OSError`."""
     file.flush()

@@ -34,7 +34,7 @@ def anew(*arguments: object, path: Path, folder: Path | None = None) -> Run:
         [sys.executable, "-m", "vsr", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(path), str(ROOT)])},
@@ -75,11 +75,11 @@ def interrupted(make_clip: MakeClip, folder: Path, number: signal.Signals) -> Ru
     source = make_clip(frames=300, options={"preset": "ultrafast"})
     command = [sys.executable, "-m", "vsr", "upscale", str(source), str(folder / "out.mkv")]
     process = fork_server.start([*command, "--model", "bicubic"], stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not (folder / ".out.mkv.vsr").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=600)
     return Run(command, process.wait(), "", told)
 
 
@@ -151,7 +151,7 @@ def test_whoever_listens_the_run_goes_on(where: str, make_clip: MakeClip, tmp_pa
             assert os.read(process.stdout.fileno(), 30)
             process.stdout.close()
             process.stdout = None
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
     assert process.wait() == 0
     assert "Traceback" not in out + err
     assert target.exists()

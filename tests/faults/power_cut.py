@@ -50,7 +50,7 @@ def recorded(server: ForkServer, source: Path, folder: Path) -> list[Change]:
         [sys.executable, "-c", sweep.RUN, str(source), str(target)],
         env={**server.env, "FAULT_UNDER": str(folder), "FAULT_LOG": str(log)},
         check=True,
-        timeout=300,
+        timeout=600,
     )
     return list(_parsed(log.read_bytes()))
 
@@ -143,7 +143,8 @@ def main() -> int:
             return 2
         folder = Path(name) / "made"
         folder.mkdir()
-        changes = recorded(server, sweep.film(Path(name) / "in.mp4"), folder)
+        with server:
+            changes = recorded(server, sweep.film(Path(name) / "in.mp4"), folder)
         target = folder / "out.mp4"
         bad = broken(changes, target, sweep.OLD, target.read_bytes())
         print("\n".join(bad) or "no state is broken")

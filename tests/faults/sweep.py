@@ -1,7 +1,8 @@
 """The law of faults: whatever call fails, the target is whole or as it was, and nothing is lost.
 
 For each kind of call and each of its turns in a short run, once that one fails, and once all from
-there on. ``python -m tests.faults.sweep`` runs all of them (``make faults``).
+there on; and each read once that never comes back. ``python -m tests.faults.sweep`` runs all of
+them (``make faults``), and those of the calls that are named.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ ERRORS = {
     "read": errno.EIO, "write": errno.ENOSPC, "fsync": errno.EIO, "rename": errno.EBUSY,
     "open": errno.EMFILE, "mkdir": errno.ENOSPC, "unlink": errno.EROFS,
 }  # fmt: skip
+STALL, STALL_SECONDS = "stall", 3.0
 OLD = b"the target of another day"
 
 
@@ -133,7 +135,7 @@ def run(
                 "FAULT_ERRNO": str(ERRORS[call] if number is None else number),
                 "FAULT_COUNT": str(count),
             },
-            timeout=120,
+            timeout=600,
         )  # fmt: skip
         made = target.read_bytes() if target.exists() else b""
         beside = [path.read_bytes() for path in Path(name).glob("out.finished*")]
@@ -151,13 +153,25 @@ def calm_run(server: ForkServer, source: Path) -> bytes:
     return run(server, source, "read", 0, forever=False, calm=None)[0].target
 
 
-def sweep(server: ForkServer, source: Path, calm: bytes, calls: list[str]) -> Iterator[Outcome]:
-    """All of them."""
-    for call in calls:
-        _, count = run(server, source, call, 0, forever=False, calm=calm)
-        for nth in range(1, count + 1):
-            for forever in (False, True):
-                yield run(server, source, call, nth, forever=forever, calm=calm)[0]
+def sweep(server: ForkServer, source: Path, calm: bytes, call: str) -> Iterator[Outcome]:
+    """All faults of one kind of call."""
+    _, count = run(server, source, call, 0, forever=False, calm=calm)
+    for nth in range(1, count + 1):
+        for forever in (False, True):
+            yield run(server, source, call, nth, forever=forever, calm=calm)[0]
+
+
+def stall(server: ForkServer, source: Path, nth: int, calm: bytes) -> Outcome:
+    """One run whose n-th read of the source never comes back."""
+    more = ("--stall", str(STALL_SECONDS))
+    return run(server, source, "read", nth, forever=False, calm=calm, number=0, more=more)[0]
+
+
+def stalls(server: ForkServer, source: Path, calm: bytes) -> Iterator[Outcome]:
+    """All of them: each is to be refused, and with nothing lost."""
+    _, count = run(server, source, "read", 0, forever=False, calm=calm)
+    for nth in range(1, count + 1):
+        yield stall(server, source, nth, calm)
 
 
 def main() -> int:
@@ -167,19 +181,25 @@ def main() -> int:
         if server is None:
             print("error: there is no C compiler")
             return 2
-        source = film(Path(name) / "in.mp4")
-        calm = calm_run(server, source)
-        lost = 0
-        for call in sys.argv[1:] or list(ERRORS):
-            counts = Counter({"faults": 0, "equal": 0, "refused": 0, "LOST": 0})
-            for outcome in sweep(server, source, calm, [call]):
-                kind = "equal" if outcome.code == 0 else "refused"
-                counts.update(["faults", kind if outcome.lawful else "LOST"])
-                if not outcome.lawful:
-                    print(replace(outcome, target=outcome.target[:40], said=outcome.said[-900:]))
-            lost += counts["LOST"]
-            print(call, ", ".join(f"{kind} {n}" for kind, n in counts.items()), flush=True)
-        return int(lost > 0)
+        with server:
+            return _report(server, film(Path(name) / "in.mp4"), sys.argv[1:] or [*ERRORS, STALL])
+
+
+def _report(server: ForkServer, source: Path, calls: list[str]) -> int:
+    calm = calm_run(server, source)
+    lost = 0
+    for call in calls:
+        counts = Counter({"faults": 0, "equal": 0, "refused": 0, "LOST": 0})
+        is_stall = call == STALL
+        outcomes = stalls(server, source, calm) if is_stall else sweep(server, source, calm, call)
+        for outcome in outcomes:
+            kind = "equal" if outcome.code == 0 else "refused"
+            counts.update(["faults", kind if outcome.lawful else "LOST"])
+            if not outcome.lawful:
+                print(replace(outcome, target=outcome.target[:40], said=outcome.said[-900:]))
+        lost += counts["LOST"]
+        print(call, ", ".join(f"{kind} {n}" for kind, n in counts.items()), flush=True)
+    return int(lost > 0)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,16 @@ from tests.faults.power_cut import Change, broken, left, recorded
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Change], Path]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Change], Path]]:
     """The changes of a run, and its target."""
     folder = tmp_path_factory.mktemp("power")
     server = sweep.compiled(folder)
     if server is None:
         pytest.skip("there is no C compiler")
     (folder / "made").mkdir()
-    changes = recorded(server, sweep.film(folder / "in.mp4"), folder / "made")
-    return changes, folder / "made" / "out.mp4"
+    with server:
+        changes = recorded(server, sweep.film(folder / "in.mp4"), folder / "made")
+        yield changes, folder / "made" / "out.mp4"
 
 
 def test_a_power_cut_leaves_the_old_target_or_the_new_one(made: tuple[list[Change], Path]) -> None:

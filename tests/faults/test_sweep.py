@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,18 @@ from tests.fork_server import ForkServer
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[ForkServer, Path, bytes]:
+def film(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ForkServer, Path, bytes]]:
     """The server, a film, and what a calm run makes of it."""
     folder = tmp_path_factory.mktemp("faults")
     server = sweep.compiled(folder)
     if server is None:
         pytest.skip("there is no C compiler")
     source = sweep.film(folder / "in.mp4")
-    return server, source, sweep.calm_run(server, source)
+    with server:
+        yield server, source, sweep.calm_run(server, source)
 
 
-@pytest.mark.parametrize("call", ["read", "write", "rename", "fsync"])
+@pytest.mark.parametrize("call", ["read", "write", "rename", "fsync", "open", "unlink"])
 def test_a_call_that_fails_once_or_for_good_loses_nothing(
     call: str, film: tuple[ForkServer, Path, bytes]
 ) -> None:
@@ -56,13 +58,16 @@ def test_a_finished_file_that_cannot_be_given_its_name_lies_beside(
     assert outcome.segments == 3
 
 
-def test_a_source_whose_first_byte_does_not_come_is_an_error(
-    film: tuple[ForkServer, Path, bytes],
+@pytest.mark.parametrize("share", [0, 0.1, 0.3, 0.6, 0.9, 1])
+def test_a_read_that_never_comes_back_is_an_error(
+    share: float, film: tuple[ForkServer, Path, bytes]
 ) -> None:
+    """The first byte; the file's description; frames; what the join reads, and what checks it."""
     server, source, calm = film
-    outcome, _ = sweep.run(
-        server, source, "read", 1, forever=False, calm=calm, number=0, more=("--stall", "3")
-    )
-    assert (outcome.code, outcome.target) == (3, sweep.OLD)
+    _, count = sweep.run(server, source, "read", 0, forever=False, calm=calm)
+    outcome = sweep.stall(server, source, max(1, round(share * count)), calm)
+    assert outcome.lawful, outcome
+    assert outcome.code == 3, outcome.said
     assert "does not answer" in outcome.said
     assert "--stall" in outcome.said
+    assert outcome.segments >= (3 if share == 1 else 0)

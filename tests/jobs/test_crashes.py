@@ -41,7 +41,7 @@ def command(source: Path, target: Path, *more: str) -> list[str]:
 def begun(folder: Path, lines: int, arguments: list[str]) -> fork_server.Process:
     """A run whose journal has at least so many lines."""
     process = fork_server.start(arguments, stderr=subprocess.PIPE, start_new_session=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     journal = folder / ".out.mp4.vsr" / "journal.jsonl"
     while time.monotonic() < deadline and process.poll() is None:
         if journal.exists() and journal.read_text().count("\n") >= lines:
@@ -54,12 +54,12 @@ def ended(process: fork_server.Process, *signals: int) -> tuple[int, str]:
     for number in signals:
         process.send_signal(number)
         time.sleep(0.05)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     return process.wait(), said
 
 
 def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    return fork_server.run(arguments, timeout=120)
+    return fork_server.run(arguments, timeout=600)
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def at_work(folder: Path, arguments: list[str], lines: int = 2) -> Generator[for
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=600)
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ def test_ctrl_c_lets_workers_finish_and_twice_does_not(
             for _ in range(presses):
                 os.killpg(process.pid, signal.SIGINT)
                 time.sleep(0.05)
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=600)
         assert process.returncode == 130, said
         assert "the same command goes on" in said
         assert "Traceback" not in said

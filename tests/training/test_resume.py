@@ -136,7 +136,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(frames: Path, tmp_path: Path)
                 process.send_signal(signal.SIGINT)
                 break
             time.sleep(0.02)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=600)
         assert process.returncode == 130, errors
         assert "run it again to go on" in errors
         assert "Traceback" not in errors

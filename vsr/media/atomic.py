@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from vsr.errors import MediaError, StorageError
-from vsr.system import open_own, replace_file, sync_file, sync_folder
+from vsr.system import discard, open_own, replace_file, sync_file, sync_folder
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 GONE = (
@@ -59,8 +59,7 @@ def put(path: Path, data: bytes | memoryview, *, synced: bool = True) -> None:
                 sync_file(file)
         (rename if synced else replace_file)(part, path)
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+        discard(part)
 
 
 def exchange(part: Path, path: Path) -> None:

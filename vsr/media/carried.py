@@ -20,6 +20,7 @@ from vsr.errors import VerificationFailed
 from vsr.media.files import opened, read_again, translated, url
 from vsr.media.streams.packets import Cut, TimedPacket, carried_packets, text_packets
 from vsr.media.streams.stream_mapping import StreamMapping, add_stream
+from vsr.system import discard
 
 NO_TEXT = b"\0\0"  # MP4 fills the gaps between lines of text with empty ones
 HINT = "the same command joins the finished segments once more; please report it if it fails again"
@@ -217,7 +218,7 @@ def _remuxed(
     try:
         return read_again(source, attempt)
     finally:
-        path.unlink(missing_ok=True)
+        discard(path)
 
 
 def _packets(

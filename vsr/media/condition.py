@@ -30,6 +30,7 @@ from vsr.media.limits import FFMPEG_PIXELS, SOURCE_PIXELS
 from vsr.media.read.images import pictures_in, read_picture
 from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.side_data import read_side_data
+from vsr.media.stall import timed
 from vsr.media.suffixes import is_picture
 
 PLACES, RUN = 4, 3
@@ -195,7 +196,7 @@ def _watch(
 def _decoded(
     container: InputContainer, stream: VideoStream, sizes: list[int]
 ) -> Iterable[VideoFrame]:
-    for packet in container.demux(stream):
+    for packet in timed(container.demux(stream)):
         if packet.size and packet.is_keyframe:
             sizes.append(packet.size)
         yield from packet.decode()

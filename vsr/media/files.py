@@ -20,6 +20,7 @@ from av.error import ArgumentError, FFmpegError, HTTPError, InvalidDataError
 from vsr.errors import MediaError, SourceChanged, StorageError
 from vsr.media.atomic import LIMITS, NETWORK, unwritten
 from vsr.media.limits import FFMPEG_PIXELS
+from vsr.media.stall import reading
 
 # Formats that name other files, or places on a network, to read: never from a file of a stranger.
 _REFERRING = {
@@ -174,7 +175,11 @@ def check_readable(path: Path, start: int) -> None:
         with path.open("rb", buffering=0) as file:
             file.seek(start)
             left = STRETCH_BYTES
-            while left > 0 and (data := file.read(min(left, 1 << 20))):
+            while left > 0:
+                with reading(path):
+                    data = file.read(min(left, 1 << 20))
+                if not data:
+                    break
                 left -= len(data)
     except OSError as error:
         raise StorageError(
@@ -207,7 +212,10 @@ def _opened(path: Path, most_pixels: int, hwaccel: HWAccel | None) -> InputConta
     with translated(path, "read"):
         if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty (0 bytes)", hint="was its download or copy cut off?")
-        return av.open(url(path), "r", options=options, metadata_errors="replace", hwaccel=hwaccel)
+        with reading(path):
+            return av.open(
+                url(path), "r", options=options, metadata_errors="replace", hwaccel=hwaccel
+            )
 
 
 @contextmanager

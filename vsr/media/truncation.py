@@ -9,6 +9,7 @@ from av.error import FFmpegError
 
 from vsr.media.files import ReadFault, is_storage_fault, opened, read_again
 from vsr.media.read.probe import MediaInfo
+from vsr.media.stall import timed
 
 DECLARED = {"asf", "avi", "flv", "matroska", "mov", "mxf", "nut", "rm", "wtv"}
 """Formats whose header states how long the file is. FFmpeg estimates it for others, from bit rates
@@ -63,7 +64,7 @@ def _last_moment(info: MediaInfo, ends_at: int | None) -> Fraction:
     last, place = Fraction(0), 0
     with opened(info.path) as container:
         try:
-            for packet in container.demux():
+            for packet in timed(container.demux()):
                 place = max(place, packet.pos or 0)
                 if packet.size and packet.pts is not None:
                     end = (packet.pts + (packet.duration or 0)) * packet.time_base

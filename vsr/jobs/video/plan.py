@@ -22,7 +22,7 @@ from vsr.media.read.hardware import refusal
 from vsr.media.read.images import probe_folder
 from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.read.reader import Reader
-from vsr.media.stall import check_answers
+from vsr.media.stall import check_answers, watched
 from vsr.media.streams.packets import Cut
 from vsr.media.streams.stream_mapping import StreamMapping, map_streams
 from vsr.media.suffixes import is_picture
@@ -147,6 +147,10 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
 def make_plan(source: Path, target: Path, options: UpscaleOptions, upscaler: Upscaler) -> Plan:
     """Plan a video, or a folder of frames that becomes one."""
     check_answers(source, options.stall)
+    return watched(source, options.stall, lambda: _planned(source, target, options, upscaler))
+
+
+def _planned(source: Path, target: Path, options: UpscaleOptions, upscaler: Upscaler) -> Plan:
     if source.is_dir():
         if options.start is not None or options.end is not None:
             raise OptionsError("--start and --end are for a video", hint="leave frames out instead")

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -27,6 +28,7 @@ from vsr.media.atomic import rename
 from vsr.media.ffmpeg_lock import ffmpeg_lock
 from vsr.media.files import check_unchanged, read_again, translated
 from vsr.media.read.probe import MediaInfo
+from vsr.media.stall import watched
 from vsr.media.streams.mux import join
 from vsr.media.truncation import promised_end
 from vsr.media.write.encoder_versions import encoder_version
@@ -112,18 +114,24 @@ def _make_target(
         done = segment_run.run(executor, should_stop)
         finished = segment_run.finished
         end = _end(finished[-1], plan.timing)
-        promised = None if plan.info.is_folder else promised_end(plan.info, end)
+        watch = partial(watched, plan.info.path, plan.stall_seconds)
+        promised = None if plan.info.is_folder else watch(lambda: promised_end(plan.info, end))
         if promised is not None and plan.cut.end is not None and plan.cut.end <= end:
             promised = None  # the asked part is whole
         if promised is not None and not options.accept_truncated:
             raise _truncated(plan.info, end, promised)
         part = journal.folder / f"joined{plan.target.suffix}"
         made = (finished, plan.info, plan.encoding, plan.timing, plan.mappings)
-        with ffmpeg_lock:
+
+        def joined() -> Counter[int]:
             retimed = read_again(
                 plan.info.path, lambda ends_at: join(*made, part, plan.cut, ends_at=ends_at)
             )
             verify(part, *made, plan.cut, full=options.verify == "full")
+            return retimed
+
+        with ffmpeg_lock:
+            retimed = watch(joined)
         check_unchanged(plan.info.path, plan.info.stamp)
         warnings = _warnings(plan, done.stats, end, promised, retimed)
         _warn(on_event, warnings)

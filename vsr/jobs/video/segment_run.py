@@ -20,6 +20,7 @@ from vsr.jobs.workers.local import LocalExecutor
 from vsr.media.ffmpeg_lock import ffmpeg_lock
 from vsr.media.read.index import frame_times
 from vsr.media.read.probe import MediaInfo
+from vsr.media.stall import watched
 from vsr.media.write.writer import Segment
 from vsr.options import EngineOptions
 
@@ -52,7 +53,9 @@ class SegmentRun:
         """Make every segment. Raises what a worker raised, :class:`Stopped` if it was asked to."""
         self.finished = self.journal.recover()
         with ffmpeg_lock:
-            tasks = self._divided(executor)
+            tasks = watched(
+                self.plan.info.path, self.plan.stall_seconds, lambda: self._divided(executor)
+            )
         for segment in self.finished:
             self.on_event(SegmentDone(segment.index, segment.frames, resumed=True))
         who = executor or LocalExecutor(self.engine, self._encoders, self._observer)

@@ -21,7 +21,7 @@ from vsr.media.read.reader import Reader
 from vsr.media.write.writer import Segment, SegmentWriter
 from vsr.options import EngineOptions
 from vsr.pipeline import Pipeline, Waits
-from vsr.system import processors
+from vsr.system import discard, processors
 
 STAGES = ("decode", "enlarge", "encode")
 
@@ -129,7 +129,7 @@ class SegmentSink:
             segment = writer.finish()
         expected = self.task.segment_times(segment.index)
         if expected is not None and (segment.shown != expected or _odd(self.reader)):
-            segment.path.unlink(missing_ok=True)
+            discard(segment.path)
             raise FramesDiffer
         self._index += 1
         self.on_segment(segment)

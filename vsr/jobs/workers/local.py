@@ -14,6 +14,7 @@ from vsr.jobs.video.segment_tasks import merged_tasks
 from vsr.jobs.video.segments import RunStats, Task, make
 from vsr.jobs.workers.executor import Deliver, RunOutcome
 from vsr.media.write.writer import Segment
+from vsr.system import discard
 
 
 class LocalExecutor:
@@ -100,7 +101,7 @@ class _SideBySide:
                         if should_stop():
                             self._halted.set()
                     case Segment() as segment:
-                        segment.path.unlink(missing_ok=True)
+                        discard(segment.path)
                     case RunStats() as more:
                         stats += more
                     case event:
@@ -145,7 +146,7 @@ class _SideBySide:
         while not self._heard.empty():
             left = self._heard.get()
             if isinstance(left, Segment):
-                left.path.unlink(missing_ok=True)
+                discard(left.path)
 
 
 class _StopRequested(Exception):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from vsr.events import Advanced, Event
 from vsr.jobs.video.segments import RunStats, Task
 from vsr.media.write.writer import Segment
+from vsr.system import discard
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class VideoRun:
         """Remove the files of killed workers."""
         for task in self.attempts:
             for path in task.folder.glob(f"*{task.mark}.*"):
-                path.unlink(missing_ok=True)
+                discard(path)
 
 
 @dataclass(slots=True, eq=False)

@@ -25,6 +25,7 @@ from vsr.errors import MediaError
 from vsr.media.extract.selection import CUT
 from vsr.media.files import opened
 from vsr.media.read.probe import MediaInfo
+from vsr.media.stall import timed
 
 PLACES, RUN = 32, 6
 WHOLE = 1 << 30  # pixels that are decoded in some seconds: a video with fewer is decoded as a whole
@@ -81,7 +82,8 @@ def _length(info: MediaInfo) -> float:
     if info.duration_seconds is not None:
         return info.duration_seconds
     with opened(info.path) as container:
-        times = (packet.pts for packet in container.demux(container.streams[info.video]))
+        packets = timed(container.demux(container.streams[info.video]))
+        times = (packet.pts for packet in packets)
         last = max((time for time in times if time is not None), default=0)
     return max(0.0, float(last * info.time_base) - info.start_seconds)
 
@@ -97,7 +99,7 @@ def _samples(info: MediaInfo, start: float, end: float, *, whole: bool) -> Itera
         for place in range(PLACES):
             try:
                 _seek(container, stream, info, start + (end - start) * place / PLACES)
-                run = list(_compared(islice(container.decode(stream), RUN), info))
+                run = list(_compared(islice(timed(container.decode(stream)), RUN), info))
             except FFmpegError:
                 continue  # damaged there
             if run:
@@ -114,7 +116,7 @@ def _until(
     container: InputContainer, stream: VideoStream, info: MediaInfo, end: float
 ) -> Iterator[VideoFrame]:
     try:
-        for frame in container.decode(stream):
+        for frame in timed(container.decode(stream)):
             if frame.pts is not None and _seconds(frame.pts, info) > end:
                 return
             yield frame

@@ -21,6 +21,7 @@ from vsr.media.files import opened
 from vsr.media.pixels import layout_of
 from vsr.media.read.probe import MediaInfo
 from vsr.media.read.reader import Reader
+from vsr.media.stall import timed
 from vsr.options import DeinterlaceMode, Switch
 
 SAMPLES, SAMPLE_FRAMES = 4, 24
@@ -225,7 +226,7 @@ def _samples(info: MediaInfo) -> Iterator[list[av.VideoFrame]]:
                     seconds = info.start_seconds + (duration or 0) * place / places
                     container.seek(round(seconds / info.time_base), stream=stream)
                 count = SAMPLE_FRAMES if places > 1 else SAMPLES * SAMPLE_FRAMES
-                yield list(islice(_readable(container.demux(stream)), count))
+                yield list(islice(_readable(timed(container.demux(stream))), count))
         except (FFmpegError, MediaError):
             continue  # it cannot be sought, or not be read: whoever reads it all says so
 

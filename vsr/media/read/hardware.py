@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from vsr.errors import MediaError
 from vsr.media.files import open_file
 from vsr.media.read.probe import MediaInfo
+from vsr.media.stall import timed
 
 CURRENT_CONTEXT = 1 << 1  # FFmpeg's AV_CUDA_USE_CURRENT_CONTEXT
 CARD_FORMATS = frozenset(
@@ -45,7 +46,8 @@ def refusal(info: MediaInfo, name: str) -> str:
         return f"{info.decoder} decodes it"
     try:
         with open_file(info.path, hwaccel=accelerator(name)) as container:
-            frame = next(container.decode(cast(VideoStream, container.streams[info.video])))
+            stream = cast(VideoStream, container.streams[info.video])
+            frame = next(timed(container.decode(stream)))
             # Its context says that it is accelerated also where FFmpeg fell back to software.
             there = frame.format.name in CARD_FORMATS
             return "" if there else f"it has no decoder for {info.codec}"

@@ -10,6 +10,7 @@ from av.format import Flags
 from vsr.errors import MediaError
 from vsr.media.files import opened
 from vsr.media.read.probe import MediaInfo
+from vsr.media.stall import timed
 
 REORDER = 16  # frames that a decoder may hold back (H.264 and H.265 both allow so many)
 
@@ -28,7 +29,7 @@ def frame_times(
     claimed: list[int] = []
     try:
         with opened(info.path) as container:
-            for packet in container.demux(container.streams[info.video]):
+            for packet in timed(container.demux(container.streams[info.video])):
                 if not packet.size or packet.is_discard:  # the flush, and what an edit list cuts
                     continue
                 if packet.pts is None:

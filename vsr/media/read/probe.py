@@ -22,6 +22,7 @@ from vsr.media.limits import FFMPEG_PIXELS, HINT, SOURCE_PIXELS, check_claim
 from vsr.media.pixels import layout_of, nearest_planar
 from vsr.media.read.siting import read_siting
 from vsr.media.side_data import read_side_data
+from vsr.media.stall import timed
 from vsr.media.write.hdr import Hdr, read_hdr
 
 FOLDER = "folder of pictures"
@@ -201,14 +202,14 @@ def _decoder_for(container: InputContainer, stream: VideoStream) -> str | None:
     tagged = {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") == "1"
     if not (tagged and wanted in av.codecs_available):
         return None
-    packet = next(container.demux(stream))
+    packet = next(timed(container.demux(stream)))
     container.seek(0)
     return wanted if packet.has_sidedata("matroska_block_additional") else None
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
     problem = ""
-    for packet in container.demux(stream):
+    for packet in timed(container.demux(stream)):
         if packet.has_sidedata("encryption_info"):
             raise MediaError(
                 f"{path} is encrypted (DRM)", hint="only unprotected files can be read"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 from itertools import chain, islice
 from typing import cast
@@ -25,7 +26,7 @@ from vsr.media.pixels import Unpacker
 from vsr.media.read.hardware import accelerator
 from vsr.media.read.probe import MediaInfo
 from vsr.media.read.timestamps import Clock, shown
-from vsr.media.stall import ReadTimer
+from vsr.media.stall import ReadTimer, timed_by
 from vsr.restoration import Clean
 
 Timed = tuple[av.VideoFrame, int]
@@ -179,12 +180,14 @@ class Reader:
                     given = time
                 return
             except ReadFault as fault:
-                wait_until_readable(self.info.path, fault.place, waits)
+                with timed_by(self.timer):
+                    wait_until_readable(self.info.path, fault.place, waits)
                 # The same place again, and the system can read it: the file is what breaks off.
                 self._broken_at = fault.place if fault.place == self._fault_at else None
                 self._fault_at = fault.place
             except StorageError:  # it could not be opened again
-                wait_until_readable(self.info.path, 0, waits)
+                with timed_by(self.timer):
+                    wait_until_readable(self.info.path, 0, waits)
             self.damaged, self._met_corrupt = 0, False
             self._clock = Clock(self._clock.nominal)
 
@@ -243,11 +246,14 @@ class Reader:
     def _timed(self, bound: int | None) -> Iterator[Timed]:
         """Decoded frames with rising times, from the start or the keyframe before ``bound``."""
         hwaccel = None if self._hwaccel is None else accelerator(self._hwaccel)
-        with opened(self.info.path, hwaccel=hwaccel) as container:
+        with ExitStack() as inputs:
+            with timed_by(self.timer):
+                container = inputs.enter_context(opened(self.info.path, hwaccel=hwaccel))
             stream = container.streams[self.info.video]
             assert isinstance(stream, VideoStream)
             if bound is not None:
-                container.seek(bound, stream=stream)
+                with self.timer.reading():
+                    container.seek(bound, stream=stream)
             frames = self._clock.order(self._decoded(container, stream))
             if not self.info.hides_early:
                 yield from frames

@@ -18,6 +18,7 @@ from av.stream import Stream
 
 from vsr.media.ffmpeg_lock import ffmpeg_lock
 from vsr.media.files import open_file
+from vsr.media.stall import timed
 
 _TRACED = {"h264", "hevc", "av1"}
 _FIELD = re.compile(r"(chroma_sample_loc_type_top_field|chroma_sample_position)\s.*=\s*(\d+)\s*$")
@@ -52,7 +53,7 @@ def read_siting(path: Path, index: int) -> int:
 def _trace(container: InputContainer, stream: Stream) -> None:
     try:
         headers = BitStreamFilterContext("trace_headers", stream)
-        for packet in container.demux(stream):
+        for packet in timed(container.demux(stream)):
             if packet.size:
                 headers.filter(packet)
             return

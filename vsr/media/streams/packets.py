@@ -16,6 +16,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from vsr.media.files import ReadFault, is_storage_fault, opened
+from vsr.media.stall import timed
 from vsr.media.streams.stream_mapping import StreamMapping
 from vsr.media.streams.text import Line, encoded, merged, plain_text
 from vsr.media.write.writer import Segment, Timing
@@ -109,7 +110,7 @@ def carried_packets(
     ends: dict[int, int] = {}
     joins: dict[int, int] = {}
     seconds, place = float("-inf"), 0
-    packets = source.demux(*streams)
+    packets = timed(source.demux(*streams))
     while True:
         try:
             packet = next(packets)
@@ -163,7 +164,7 @@ def text_packets(
     base = stream.time_base or Fraction(1, 1000)
     shift = round(cut.shift / base)
     lines: list[Line] = []
-    for packet in source.demux(stream):
+    for packet in timed(source.demux(stream)):
         if packet.pts is None or not _inside(packet.pts * base, cut):
             continue
         text = plain_text(bytes(packet), mapping.stream.codec).strip() if packet.size else ""

@@ -19,6 +19,7 @@ from av.subtitles.stream import SubtitleStream
 
 from vsr.media.files import opened
 from vsr.media.read.probe import MediaInfo, StreamInfo
+from vsr.media.stall import timed
 
 Action = Literal["keep", "convert", "drop"]
 TEXT_CODECS = {"subrip", "srt", "text", "mov_text", "webvtt", "ass", "ssa"}
@@ -103,7 +104,7 @@ def _map_stream(
 ) -> StreamMapping:
     if "attached_pic" in described.disposition and container != "mp4":
         if container == "matroska" and described.codec in PICTURE_TYPES:
-            picture = next(bytes(packet) for packet in source.demux(stream) if packet.size)
+            picture = next(bytes(packet) for packet in timed(source.demux(stream)) if packet.size)
             return StreamMapping(described, "convert", codec="attachment", picture=picture)
         return StreamMapping(described, "drop", why=f"{container} cannot hold it")
     if _can_hold(source, stream, container):
@@ -123,7 +124,7 @@ def _can_hold(source: InputContainer, stream: Stream, container: str) -> bool:
             trial.start_encoding()
             if stream.type == "attachment":
                 return True
-            for packet in source.demux(stream):
+            for packet in timed(source.demux(stream)):
                 if packet.size:
                     packet.stream = added
                     trial.mux_one(packet)

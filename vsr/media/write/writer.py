@@ -22,7 +22,7 @@ from vsr.media.clip import Clip
 from vsr.media.files import translated, url
 from vsr.media.pixels import name_of, pack
 from vsr.media.write.encoding import Encoding
-from vsr.system import replace_file, scheduling_kept, sync_path
+from vsr.system import discard, replace_file, scheduling_kept, sync_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class SegmentWriter:
             OSError, FFmpegError
         ):  # on a full disk closing fails too; what failed first is told
             self._close()
-        self._part.unlink(missing_ok=True)
+        discard(self._part)
 
     @property
     def frames(self) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from vsr.infer.engine import Engine
-from vsr.media.clean import Cleaner
+from vsr.media.clean import Cleaner, chain
 from vsr.media.fields.cadence import STATES, likeliest
 from vsr.media.fields.measure import measured
 from vsr.media.fields.plan import make_plan
@@ -92,7 +92,7 @@ def main() -> None:
         ("a field a frame", fields),
     ]
     for preset in PRESETS:
-        cleaner = Cleaner(Clean(preset), "yuv420p")
+        cleaner = Cleaner(chain(Clean(preset)), "yuv420p")
         rows.append((f"clean {preset}", lambda c=cleaner: len([c.clean(f) for f in frames])))
     for name, work in rows:
         spent = _milliseconds(work)

@@ -16,7 +16,7 @@ from vsr.device_names import check_devices
 from vsr.errors import OptionsError
 from vsr.geometry import Size
 from vsr.option_fields import at_least, names_of, not_negative, one_of, option
-from vsr.restoration import parse_clean
+from vsr.restoration import parse_clean, parse_crop, parse_grain
 from vsr.units import auto_or_number, pairs, parse_bytes, parse_seconds, parse_size
 
 DtypeName = Literal["auto", "fp16", "bf16", "fp32"]
@@ -187,8 +187,16 @@ class SourceOptions:
     ivtc: Switch = option(
         "auto", "Undo telecine: film in fields back to its pictures.", names_of(Switch)
     )
+    crop: str = option(
+        "off",
+        "Leave out black bars, or all but that part, in pixels of the source.",
+        "auto|off|W:H:X:Y",
+    )
     clean: str = option(
         "off", "Take such dirt out before the network sees it.", "off|vhs|dvd|film|web[:0..1]"
+    )
+    grain: str = option(
+        "off", "Take the source's grain out, and give back as much, or N of 255.", "auto|off|N"
     )
     fps: str | None = option(None, "For a folder of frames that becomes a video.", "N|N/D")
     hwaccel: Literal["auto", "off"] = option("auto", "Decode on the GPU, where it can.", "auto|off")
@@ -208,6 +216,8 @@ class SourceOptions:
         one_of("deinterlace", self.deinterlace, get_args(DeinterlaceMode))
         one_of("ivtc", self.ivtc, get_args(Switch))
         parse_clean(self.clean)
+        parse_crop(self.crop)
+        parse_grain(self.grain)
         for name, value in (("start", self.start), ("end", self.end), ("stall", self.stall)):
             not_negative(name, value)
         if self.start is not None and self.end is not None and self.end <= self.start:

@@ -1,11 +1,13 @@
-"""What is taken out of the source's frames before the network sees them: names and strengths."""
+"""What is done to the source's frames around the network: cleaning, cropping, grain."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from vsr.errors import OptionsError
+from vsr.geometry import Box
 from vsr.option_fields import one_of
 
 CleanPreset = Literal["vhs", "dvd", "film", "web"]
@@ -38,3 +40,37 @@ def parse_clean(text: str) -> Clean | None:
         ) from error
     made = Clean(cast(CleanPreset, preset), amount)  # checked by itself
     return made if made.strength else None
+
+
+def parse_crop(text: str) -> Literal["auto"] | Box | None:
+    """ "off" for ``None``, "auto", or "W:H:X:Y" in pixels of the source."""
+    if text in ("off", "auto"):
+        return None if text == "off" else "auto"
+    if (found := re.fullmatch(r"([1-9]\d{0,5}):([1-9]\d{0,5}):(\d{1,6}):(\d{1,6})", text)) is None:
+        raise OptionsError(
+            f"crop must be auto, off or WIDTH:HEIGHT:LEFT:TOP, got {text!r}",
+            hint="such as --crop 720:432:0:72",
+        )
+    width, height, x, y = map(int, found.groups())
+    return Box(x, y, width, height)
+
+
+MOST_GRAIN = 30.0
+
+
+def parse_grain(text: str) -> Literal["auto"] | float | None:
+    """ "off" for ``None``, "auto", or a standard deviation in code values of 8 bits."""
+    if text == "off":
+        return None
+    if text == "auto":
+        return "auto"
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount <= MOST_GRAIN:
+        raise OptionsError(
+            f"grain must be auto, off or a strength from 0 to {MOST_GRAIN:g}, got {text!r}",
+            hint="such as --grain 4: code values of 8 bits",
+        )
+    return amount

@@ -35,7 +35,7 @@ def video(path: Path, lumas: list[Picture], chroma: list[Picture], codec: str, *
 
 
 def planes_of(path: Path, clean: Clean | None, after: int | None = None) -> list[list[Picture]]:
-    reader = Reader(probe(path), clean=clean, after=after)
+    reader = Reader(probe(path), filters=chain(clean) if clean else (), after=after)
     return [[p[n].numpy().copy() for p in c.planes] for c in reader for n in range(len(c.pts))]
 
 

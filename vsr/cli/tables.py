@@ -244,9 +244,7 @@ def survey_rows(found: Survey, source: Path) -> dict[str, Any]:
         "noise": None if condition is None else round(condition.noise, 1),
         "grain": round(found.grain, 2),
         "sharpness": round(found.sharpness, 3),
-        "black_bars": f"top {bars.top}, bottom {bars.bottom}, left {bars.left}, right {bars.right}"
-        if bars
-        else "none",
+        "black_bars": str(bars) if bars else "none",
         "origin": f"probably {found.origin}",
         "looked_at": [f"{seconds:.3f} s" for seconds in found.looked_at],
         "suggested": " ".join(

@@ -29,7 +29,7 @@ from vsr.evaluation.session import Session
 from vsr.events import EventSink, Started
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
-from vsr.media.clean import Cleaner
+from vsr.media.clean import Cleaner, chain
 from vsr.media.pixels import Unpacker, name_of, pack
 from vsr.metrics.picture import rounded
 from vsr.models.arch import Upscaler
@@ -127,7 +127,7 @@ def cleaned(low: Tensor, clean: Clean) -> Tensor:
     height, width = low.shape[-2:]
     even = functional.pad(low[None], (0, width % 2, 0, height % 2), mode="replicate")
     name = name_of(_CODED)
-    frame = Cleaner(clean, name).clean(pack(from_rgb(even, _CODED), 0, _CODED, name))
+    frame = Cleaner(chain(clean), name).clean(pack(from_rgb(even, _CODED), 0, _CODED, name))
     unpacker = Unpacker(_CODED, name, Size(even.shape[-1], even.shape[-2]))
     planes = unpacker.empty(1)
     unpacker.fill(planes, 0, frame)

@@ -18,8 +18,10 @@ from vsr.jobs.pictures import extract_frames, upscale_folder, upscale_picture
 from vsr.jobs.video.plan import Plan, make_plan
 from vsr.jobs.video.run import run
 from vsr.jobs.workers.executor import Executor
+from vsr.media.crop import find_bars
 from vsr.media.extract.activity import most_active_start
 from vsr.media.ffmpeg_lock import ffmpeg_lock
+from vsr.media.grain import measure
 from vsr.media.read.images import picture_size, pictures_in
 from vsr.media.read.probe import probe
 from vsr.media.stall import check_answers, watched
@@ -61,7 +63,8 @@ class Job:
     def forecast(self, engine: Engine, measured: TrialResult | None = None) -> Forecast:
         """What a run would do, and take where it makes a video: pictures are not measured."""
         if self.plan is not None:
-            return forecast(self.plan, engine, measured)
+            notes = (*self.plan.notes, *_suggested(self.plan))
+            return forecast(replace(self.plan, notes=notes), engine, measured)
         low, frames = self._frames()
         high = self.options.target_size(low, self.upscaler.scale)
         return Forecast(
@@ -145,3 +148,19 @@ def _previewed(source: Path, options: UpscaleOptions, on_event: EventSink) -> Up
     end = start + seconds if options.end is None else min(options.end, start + seconds)
     on_event(Warned(f"a preview: from {start:.2f} s to {end:.2f} s, where most is going on"))
     return replace(options, start=start or None, end=end, preview=None)
+
+
+def _suggested(plan: Plan) -> list[str]:
+    """What was not asked for, and would suit the source."""
+    lines: list[str] = []
+    if plan.info.is_folder:
+        return lines
+    asked = plan.filters or plan.encoding.grain is not None
+    if not asked and (grain := measure(plan.info)) is not None:
+        lines.append(
+            f"it has grain of {grain.removed:.1f} of 255: --grain auto takes it out before the "
+            "network, and gives it back"
+        )
+    if plan.info.crop is None and (bars := find_bars(plan.info)):
+        lines.append(f"it has black bars ({bars}): --crop auto leaves them out")
+    return lines

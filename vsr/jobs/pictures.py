@@ -17,7 +17,7 @@ from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.infer.footprint import Conversion
 from vsr.jobs.enlarge import FrameObserver, Made, enlarger
-from vsr.jobs.video.plan import cut_of, fields_of, reader_for
+from vsr.jobs.video.plan import crop_of, cut_of, fields_of, filters_of, reader_for
 from vsr.jobs.work_folder import held, replaced_folder
 from vsr.media.clip import Clip
 from vsr.media.files import check_unchanged
@@ -27,7 +27,7 @@ from vsr.media.read.probe import probe
 from vsr.media.suffixes import is_picture
 from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
-from vsr.restoration import parse_clean
+from vsr.restoration import parse_clean, parse_crop, parse_grain
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,10 +109,15 @@ def extract_frames(
 ) -> Report:
     """A video's frames, enlarged, as numbered png pictures in the order shown."""
     info = probe(source, allow_huge=options.allow_huge)
-    color = info.color.resolved(info.size.height)
     cut = cut_of(info, options)
-    fields, notes = fields_of(info, options, cut)
-    reader = reader_for(info, cut, fields=fields, clip_frames=1, clean=parse_clean(options.clean))
+    whole, (info, cropped) = info, crop_of(info, options, cut)
+    color = info.color.resolved(info.full_size.height)
+    if parse_grain(options.grain) is not None:
+        raise OptionsError("--grain is for a video as the target", hint="leave it out for pictures")
+    fields, notes = fields_of(whole, options, cut)
+    filters, _, told = filters_of(info, options, cut)
+    notes = (*cropped, *notes, *told)
+    reader = reader_for(info, cut, fields=fields, clip_frames=1, filters=filters)
     with replaced_folder(target) as part:
 
         def clips() -> Iterator[Clip]:
@@ -140,8 +145,11 @@ def extract_frames(
 
 
 def _check_clean(options: UpscaleOptions) -> None:
-    if parse_clean(options.clean) is not None:
-        raise OptionsError("--clean is for a video", hint="pictures are enlarged as they are")
+    asked = parse_clean(options.clean), parse_grain(options.grain), parse_crop(options.crop)
+    if any(one is not None for one in asked):
+        raise OptionsError(
+            "--clean, --grain and --crop are for a video", hint="pictures are enlarged as they are"
+        )
 
 
 def _run(job: _PictureRun, pictures: _Pictures) -> Report:

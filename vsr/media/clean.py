@@ -16,10 +16,12 @@ from vsr.errors import MediaError
 from vsr.restoration import Clean
 
 UNIT = Fraction(1, 1000)
+Filters = tuple[tuple[str, str], ...]
+"""Filters of FFmpeg's, in order: (name, arguments)."""
 
 
-def chain(clean: Clean) -> tuple[tuple[str, str], ...]:
-    """The filters of a preset, in order: (name, arguments). ``strength`` scales what they change.
+def chain(clean: Clean) -> Filters:
+    """The filters of a preset. ``strength`` scales what they change.
 
     - ``vhs``: chroma of tape is a fifth as sharp as luma, and noisy: it is averaged among alike
       neighbours, and luma is smoothed where it differs by little.
@@ -52,10 +54,10 @@ def _thresholds(amount: float) -> str:
 
 
 class Cleaner:
-    """Cleans frames of one size and of the pixel format ``pix``, one at a time."""
+    """Filters frames of one size and of the pixel format ``pix``, one at a time."""
 
-    def __init__(self, clean: Clean, pix: str) -> None:
-        self._chain, self._pix = chain(clean), pix
+    def __init__(self, filters: Filters, pix: str) -> None:
+        self._chain, self._pix = filters, pix
         self._graph: Graph | None = None
         self._reformatter = VideoReformatter()
 
@@ -71,7 +73,7 @@ class Cleaner:
         except (FFmpegError, ValueError) as error:
             raise MediaError(
                 f"frames of the pixel format {self._pix} cannot be cleaned",
-                hint="leave out --clean",
+                hint="leave out --clean and --grain",
             ) from error
 
     def _opened(self, frame: av.VideoFrame) -> Graph:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vsr.color import FULL_RANGE, ColorSpec
 from vsr.errors import MediaError
-from vsr.geometry import Size
+from vsr.geometry import Box, Size
 
 _SUBSAMPLING = {
     (0, 0): "444",
@@ -94,10 +94,18 @@ def name_of(spec: ColorSpec) -> str:
 
 
 class Unpacker:
-    """Frames of one stream to tensors; converts formats that are not planar. Keep one a thread."""
+    """Frames of one stream to tensors; converts formats that are not planar. Keep one a thread.
 
-    def __init__(self, spec: ColorSpec, name: str, size: Size) -> None:
+    ``size`` is that of the frames, or of the part of them that ``box`` names, on whole samples.
+    """
+
+    def __init__(self, spec: ColorSpec, name: str, size: Size, box: Box | None = None) -> None:
         self.spec, self.name, self.size = spec, name, size
+        corner = (0, 0) if box is None else (box.x, box.y)
+        self._corners = [
+            tuple(place >> shift for place, shift in zip(corner, shifts, strict=True))
+            for shifts in ((0, 0), spec.shift, spec.shift, (0, 0))
+        ]
         self._reformatter = VideoReformatter()
         self._sizes = spec.plane_sizes(size)
 
@@ -109,24 +117,34 @@ class Unpacker:
         )
 
     def fill(self, planes: tuple[Tensor, ...], place: int, frame: av.VideoFrame) -> None:
-        """Copy a frame to index ``place`` of ``planes``; both have one size."""
+        """Copy a frame to index ``place`` of ``planes``, or of it what is read."""
         if frame.format.name != self.name:
             frame = self._reformatter.reformat(frame, format=self.name)
         for index, (plane, size) in enumerate(zip(planes, self._sizes, strict=True)):
             source = frame.planes[_RGB_ORDER[index] if self.spec.layout == "rgb" else index]
-            plane[place].numpy()[...] = _view(source, size, self.spec)
+            left, top = self._corners[index]
+            whole = Size(left + size.width, top + size.height)
+            plane[place].numpy()[...] = _view(source, whole, self.spec)[top:, left:]
 
 
 def pack(planes: tuple[Tensor, ...], place: int, spec: ColorSpec, name: str) -> av.VideoFrame:
     """One frame of ``planes`` as a frame of format ``name``, which has the layout of ``spec``."""
     height, width = planes[0].shape[-2:]
     frame = av.VideoFrame(width, height, name)
-    for index, (plane, size) in enumerate(
-        zip(planes, spec.plane_sizes(Size(width, height)), strict=True)
-    ):
-        target = frame.planes[_RGB_ORDER[index] if spec.layout == "rgb" else index]
-        _view(target, size, spec)[...] = plane[place].numpy()
+    for view, plane in zip(planes_of(frame, spec), planes, strict=True):
+        view[...] = plane[place].numpy()
     return frame
+
+
+def planes_of(
+    frame: av.VideoFrame, spec: ColorSpec
+) -> tuple[npt.NDArray[np.uint8 | np.uint16], ...]:
+    """The memory of a frame of the layout of ``spec``: its planes in that order, (h, w) each."""
+    rgb, sizes = spec.layout == "rgb", spec.plane_sizes(Size(frame.width, frame.height))
+    return tuple(
+        _view(frame.planes[_RGB_ORDER[index] if rgb else index], size, spec)
+        for index, size in enumerate(sizes)
+    )
 
 
 def _view(plane: VideoPlane, size: Size, spec: ColorSpec) -> npt.NDArray[np.uint8 | np.uint16]:

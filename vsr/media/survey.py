@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsr.media.condition import Condition, condition_of
+from vsr.media.crop import Bars, find_bars
 from vsr.media.fields.look import Stretch, stretches_of
+from vsr.media.grain import measure
 from vsr.media.read.probe import MediaInfo
 from vsr.media.read.reader import Reader
 
@@ -24,35 +26,17 @@ Luma = NDArray[np.float32]  # (h, w), 0..255
 PLACES, PAIR = 6, 2
 SOME = 0.05
 """Share of the frames from which on a kind of them is told."""
-DARK, EVEN = 26.0, 3.0
-"""Code values: the mean of a line of a black bar at most, and its spread."""
-MIN_BAR = 4
-TILE, CALM = 16, 0.2
-"""Side of the tiles that grain is measured in, and the share of them that moves least."""
-GRAINY = 1.8
-"""Code values from which on grain or noise is worth a word: coding leaves less than 1."""
 BLOCKY = 1.3
+FILM_GRAIN = 3.5
+"""Code values from which on what has no other sign of its origin may be film."""
 FLAT, FLAT_SHARE = 0.5, 0.6
 """A picture was drawn, or is a screen, where so much of it differs by less from its neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bars:
-    """Black lines and columns around the picture in all frames looked at."""
-
-    top: int = 0
-    bottom: int = 0
-    left: int = 0
-    right: int = 0
-
-    def __bool__(self) -> bool:
-        return any((self.top, self.bottom, self.left, self.right))
-
-
-@dataclass(frozen=True, slots=True)
 class Survey:
-    """``content`` is progressive, interlaced, telecined or mixed. ``grain`` is the standard
-    deviation in code values of what changes where nothing moves. ``sharpness`` is the share of
+    """``content`` is progressive, interlaced, telecined or mixed. ``grain`` is its standard
+    deviation in code values of 8 bits, 0 where none was found. ``sharpness`` is the share of
     contrast that is fine detail, ``flat`` the share of pixels alike to their neighbours. ``flags``
     are what is suggested to ``vsr upscale``; ``looked_at`` the seconds of the frames measured."""
 
@@ -74,12 +58,12 @@ def survey(info: MediaInfo) -> Survey:
     content = _content(stretches)
     pairs = list(_pairs(info))
     lumas = [luma for _, pair in pairs for luma in pair]
-    grain = float(np.median([_grain(*pair) for _, pair in pairs if len(pair) == PAIR] or [0.0]))
+    measured = measure(info)
+    grain = 0.0 if measured is None else measured.removed
     sharpness = float(np.median([_sharpness(luma) for luma in lumas] or [0.0]))
     flat = float(np.median([_flat(luma) for luma in lumas] or [0.0]))
     condition = condition_of(info.path)
-    if condition is not None:  # what moves everywhere changes too, but is no noise of one frame
-        grain = min(grain, condition.noise)
+    bars = find_bars(info)
     origin = _origin(info, content, grain, flat)
     return Survey(
         content=content,
@@ -88,9 +72,9 @@ def survey(info: MediaInfo) -> Survey:
         grain=grain,
         sharpness=sharpness,
         flat=flat,
-        bars=_bars(lumas),
+        bars=bars,
         origin=origin,
-        flags=_flags(condition, grain, origin),
+        flags=_flags(condition, grain, origin, bars),
         looked_at=tuple(round(seconds, 3) for seconds, _ in pairs),
     )
 
@@ -118,19 +102,6 @@ def _pairs(info: MediaInfo) -> Iterator[tuple[float, list[Luma]]]:
             yield float(clip.pts[0] * clip.time_base) - info.start_seconds, lumas
 
 
-def _grain(one: Luma, other: Luma) -> float:
-    """What changes from frame to frame in the tiles that change least, and are not black."""
-    height, width = (side // TILE * TILE for side in one.shape)
-    if not height or not width:
-        return 0.0
-    change = (other - one)[:height, :width].reshape(height // TILE, TILE, width // TILE, TILE)
-    level = one[:height, :width].reshape(change.shape).mean(axis=(1, 3))
-    spread = change.std(axis=(1, 3))[(level > 32) & (level < 225)]
-    if not spread.size:
-        return 0.0
-    return float(np.quantile(spread, CALM) / np.sqrt(2))
-
-
 def _sharpness(luma: Luma) -> float:
     laplacian = np.asarray(cv2.Laplacian(luma, cv2.CV_32F, ksize=1))
     return float(laplacian.var() / (luma.var() + 1))
@@ -139,23 +110,6 @@ def _sharpness(luma: Luma) -> float:
 def _flat(luma: Luma) -> float:
     steps = np.abs(np.diff(luma, axis=1))
     return float((steps < FLAT).mean())
-
-
-def _bars(lumas: Sequence[Luma]) -> Bars:
-    if not lumas:
-        return Bars()
-    sides: list[int] = []
-    for axis in (1, 0):
-        means = np.max([luma.mean(axis=axis) for luma in lumas], axis=0)
-        spreads = np.max([luma.std(axis=axis) for luma in lumas], axis=0)
-        dark = (means < DARK) & (spreads < EVEN)
-        for lines in (dark, dark[::-1]):
-            count = len(lines) if lines.all() else int(np.argmin(lines))
-            sides.append(0 if count < MIN_BAR or lines.all() else count)
-    top, bottom, left, right = sides
-    if not any(np.max(luma) > 2 * DARK for luma in lumas):  # all is dark
-        return Bars()
-    return Bars(top, bottom, left, right)
 
 
 def _origin(info: MediaInfo, content: str, grain: float, flat: float) -> str:
@@ -171,19 +125,19 @@ def _origin(info: MediaInfo, content: str, grain: float, flat: float) -> str:
         return "broadcast"
     if any(word in keys for word in ("android", "quicktime.make", "apple", "iphone")):
         return "phone"
-    if flat > FLAT_SHARE and grain < GRAINY / 2:
+    if flat > FLAT_SHARE and not grain:
         return "screen or drawn"
-    return "film" if grain > 2 * GRAINY else "web"
+    return "film" if grain > FILM_GRAIN else "web"
 
 
-def _flags(condition: Condition | None, grain: float, origin: str) -> tuple[str, ...]:
+def _flags(condition: Condition | None, grain: float, origin: str, bars: Bars) -> tuple[str, ...]:
     """What differs from doing nothing; fields are found by themselves."""
     blocky = condition is not None and condition.blockiness > BLOCKY
-    noisy = grain > GRAINY
-    if origin == "tape" and noisy:
-        return ("--clean vhs",)
+    crop = ("--crop auto",) if bars else ()
+    if origin == "tape" and grain:
+        return (*crop, "--clean vhs")
     if origin == "DVD" and blocky:
-        return ("--clean dvd",)
+        return (*crop, "--clean dvd")
     if blocky:
-        return ("--clean web",)
-    return ("--clean film:0.3",) if noisy else ()
+        return (*crop, "--clean web")
+    return (*crop, "--grain auto") if grain else crop

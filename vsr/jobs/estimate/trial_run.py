@@ -152,7 +152,7 @@ def _clips(plan: Plan, place: Fraction | None, count: int, times: _StageTimes) -
                 plan.info,
                 cut,
                 fields=plan.fields,
-                clean=plan.clean,
+                filters=plan.filters,
                 clip_frames=group,
                 segment_frames=count,
                 hwaccel=plan.hwaccel,

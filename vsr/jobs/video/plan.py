@@ -9,14 +9,18 @@ from pathlib import Path
 
 from vsr.color import ColorSpec
 from vsr.errors import MediaError, OptionsError
+from vsr.geometry import Box
 from vsr.infer.device import pick
 from vsr.infer.footprint import Conversion
 from vsr.jobs.pace import network_fps
 from vsr.jobs.video.journal import is_saved, recorded
 from vsr.jobs.work_folder import sweep
+from vsr.media import crop
+from vsr.media.clean import Filters, chain
 from vsr.media.clip import Clip
 from vsr.media.fields.look import plan_fields
 from vsr.media.fields.plan import FieldPlan
+from vsr.media.grain import PLAIN, Grain, measure, removal, told
 from vsr.media.limits import check_target_size
 from vsr.media.read.hardware import refusal
 from vsr.media.read.images import probe_folder
@@ -30,7 +34,7 @@ from vsr.media.write.encoding import Encoding, choose
 from vsr.media.write.writer import Timing, check_opens
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
-from vsr.restoration import Clean, parse_clean
+from vsr.restoration import parse_clean, parse_crop, parse_grain
 from vsr.system import name_problem
 
 Pairs = tuple[tuple[str, str], ...]
@@ -66,7 +70,8 @@ class Plan:
     lead_frames: int = 0
     stall_seconds: float = 0.0
     """After so long without an answer from the source a run fails; 0 waits for ever."""
-    clean: Clean | None = None
+    filters: Filters = ()
+    """Of FFmpeg's, that frames go through before the network sees them."""
 
     @property
     def conversion(self) -> Conversion:
@@ -163,6 +168,8 @@ def _planned(source: Path, target: Path, options: UpscaleOptions, upscaler: Upsc
                 "--fps is for a folder of frames", hint="a video keeps the times it has"
             )
         info = probe(source, allow_huge=options.allow_huge)
+    cut = cut_of(info, options)
+    whole, (info, told) = info, crop_of(info, options, cut)
     wanted = options.target_size(info.size, upscaler.scale)
     check_target_size(wanted, allow_huge=options.allow_huge)
     place = pick(options.engine.device)
@@ -171,25 +178,23 @@ def _planned(source: Path, target: Path, options: UpscaleOptions, upscaler: Upsc
     threads = recorded(target, THREADS)
     if threads is not None and not options.fresh and not dict(options.encoder_options):
         encoding = replace(encoding, options=_with(encoding.options, "threads", str(threads)))
-    cut = cut_of(info, options)
-    fields, notes = fields_of(info, options, cut)
+    fields, notes = fields_of(whole, options, cut)
+    notes = (*told, *notes)
     timing = Timing(info.time_base, info.frame_rate, info.sample_aspect)
     if fields is not None:
         timing = Timing(fields.time_base, fields.frame_rate, info.sample_aspect)
     check_opens(encoding, timing)
-    clean = parse_clean(options.clean)
-    if clean is not None and info.is_folder:
-        raise OptionsError("--clean is for a video", hint="clean the frames before")
-    if clean is not None:
-        notes += (f"cleaned before the network: {clean.preset}, strength {clean.strength:g}",)
+    filters, grain, told = filters_of(info, options, cut)
+    notes += told
     hwaccel, note = _hwaccel(info, options)
     notes += note
     usual = encoding if pace is None else choose(info, target, wanted, options)
     if str(encoding) != str(usual):
         notes += (f"encoded by {encoding}, lest the GPU wait for {usual}: --codec {usual.codec}",)
+    if grain is not None:
+        encoding = replace(encoding, grain=grain.enlarged(info.size, encoding.size))
     if options.fps is None and info.is_folder:
         notes += (f"no --fps given: {DEFAULT_FPS} frames a second",)
-    cut = cut_of(info, options)
     if info.hides_early and cut.start is None and encoding.container in ("matroska", "webm"):
         cut = replace(cut, sound=-LEAD_IN_SECONDS)  # these know no edit lists, to hide it again
     if cut.shift < 0:
@@ -199,7 +204,7 @@ def _planned(source: Path, target: Path, options: UpscaleOptions, upscaler: Upsc
     return Plan(
         info=info,
         target=target,
-        source=info.color.resolved(info.size.height),
+        source=info.color.resolved(info.full_size.height),
         encoding=encoding,
         timing=timing,
         mappings=() if info.is_folder else map_streams(info, encoding.container),
@@ -211,7 +216,7 @@ def _planned(source: Path, target: Path, options: UpscaleOptions, upscaler: Upsc
         hwaccel=hwaccel,
         lead_frames=LEAD_FRAMES if upscaler.state_channels else 0,
         stall_seconds=options.stall,
-        clean=clean,
+        filters=filters,
     )
 
 
@@ -243,6 +248,50 @@ def fields_of(
     return plan_fields(
         info, deinterlace=options.deinterlace, ivtc=options.ivtc, first=first, last=last
     )
+
+
+def crop_of(
+    info: MediaInfo, options: UpscaleOptions, cut: Cut
+) -> tuple[MediaInfo, tuple[str, ...]]:
+    """The video with what is to be read of its frames, and what to tell of it."""
+    wanted = parse_crop(options.crop)
+    if wanted is None:
+        return info, ()
+    if info.is_folder:
+        raise OptionsError("--crop is for a video", hint="crop the frames before")
+    if isinstance(wanted, Box):
+        box = crop.checked(wanted, info)
+    else:
+        first, last = bounds(info.time_base, cut)
+        box = crop.without(crop.find_bars(info, first=first, last=last), info)
+        if box is None:
+            return info, ("no black bars were found",)
+    made = crop.cropped(info, box)
+    return made, () if box is None else crop.told(box, info)
+
+
+def filters_of(
+    info: MediaInfo, options: UpscaleOptions, cut: Cut
+) -> tuple[Filters, Grain | None, tuple[str, ...]]:
+    """What frames go through before the network, the grain that they get behind it, and what to
+    tell of both."""
+    wanted, clean = parse_grain(options.grain), parse_clean(options.clean)
+    if info.is_folder and (clean is not None or wanted is not None):
+        raise OptionsError("--clean and --grain are for a video", hint="clean the frames before")
+    filters, grain = (), None
+    notes: list[str] = []
+    if wanted is not None:
+        first, last = bounds(info.time_base, cut)
+        found = measure(info, first=first, last=last)
+        notes.append(told(found, wanted))
+        if found is not None:
+            filters = removal(found, info.color.depth)
+        grain = (found or PLAIN).of_strength(wanted) if isinstance(wanted, float) else found
+        grain = grain if grain is not None and grain.strength else None
+    if clean is not None:
+        filters += chain(clean)
+        notes.append(f"cleaned before the network: {clean.preset}, strength {clean.strength:g}")
+    return filters, grain, tuple(notes)
 
 
 def cut_of(info: MediaInfo, options: UpscaleOptions) -> Cut:
@@ -290,7 +339,7 @@ def reader_for(
     *,
     fields: FieldPlan | None,
     clip_frames: int,
-    clean: Clean | None = None,
+    filters: Filters = (),
     segment_frames: int = 1 << 30,
     after: int | None = None,
     hwaccel: str | None = None,
@@ -305,7 +354,7 @@ def reader_for(
         clip_frames=clip_frames,
         segment_frames=segment_frames,
         fields=fields,
-        clean=clean,
+        filters=filters,
         first=first,
         last=min(ends, default=None),
         after=after,

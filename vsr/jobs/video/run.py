@@ -201,7 +201,10 @@ def _identity(
         plan.info.stamp[0::3],
         plan.info.stamp[1::3],
     )  # inodes change
+    grain = plan.encoding.grain
     return {
+        **({} if grain is None else {"grain": repr(grain)}),
+        **({} if plan.info.crop is None else {"crop": repr(plan.info.crop)}),
         "vsr": __version__,
         "torch": torch.__version__,
         "PyAV": av.__version__,

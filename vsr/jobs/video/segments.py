@@ -269,7 +269,7 @@ def reader_of(
         plan.info,
         plan.cut,
         fields=plan.fields,
-        clean=plan.clean,
+        filters=plan.filters,
         clip_frames=plan.clip_frames,
         segment_frames=plan.segment_frames,
         after=after,

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from vsr.color import UNSPECIFIED, ColorSpec
 from vsr.errors import MediaError
-from vsr.geometry import Size
+from vsr.geometry import Box, Size
 from vsr.media.files import opened, stamp
 from vsr.media.limits import FFMPEG_PIXELS, HINT, SOURCE_PIXELS, check_claim
 from vsr.media.pixels import layout_of, nearest_planar
@@ -53,7 +53,8 @@ class MediaInfo:
     ``frames`` is the container's claim and may be wrong or ``None``. ``display_matrix`` holds nine
     integers as FFmpeg keeps them; ``rotation`` is the same in degrees, for people. ``lost`` names
     what no target will hold. ``stamp`` tells whether the file is still the same. ``first`` is the
-    first frame's time; where ``hides_early``, frames of times below 0 are not shown.
+    first frame's time; where ``hides_early``, frames of times below 0 are not shown. With ``crop``
+    that part of frames of the size ``decoded`` is read, and ``size`` is its.
     """
 
     path: Path
@@ -82,6 +83,13 @@ class MediaInfo:
     metadata: dict[str, str]
     stamp: tuple[int, ...]
     first: int = 0
+    crop: Box | None = None
+    decoded: Size | None = None
+
+    @property
+    def full_size(self) -> Size:
+        """The size of frames as they are decoded."""
+        return self.decoded or self.size
 
     @property
     def is_folder(self) -> bool:

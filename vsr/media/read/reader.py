@@ -16,7 +16,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vsr.errors import MediaError, StorageError
-from vsr.media.clean import Cleaner
+from vsr.media.clean import Cleaner, Filters
 from vsr.media.clip import Clip
 from vsr.media.fields.plan import FieldPlan
 from vsr.media.fields.render import Made, rendered
@@ -27,7 +27,6 @@ from vsr.media.read.hardware import accelerator
 from vsr.media.read.probe import MediaInfo
 from vsr.media.read.timestamps import Clock, shown
 from vsr.media.stall import ReadTimer, timed_by
-from vsr.restoration import Clean
 
 Timed = tuple[av.VideoFrame, int]
 
@@ -43,7 +42,7 @@ class Reader:
     such as cuda:0, one that :func:`vsr.media.read.hardware.refusal` did not refuse.
 
     With ``fields`` the frames are those of that plan; ``after``, ``first`` and ``last`` are in
-    units of its time base then. ``clean`` is done to every frame that is given.
+    units of its time base then. ``filters`` are applied to every frame that is given.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Reader:
         clip_frames: int = 4,
         segment_frames: int = 1 << 30,
         fields: FieldPlan | None = None,
-        clean: Clean | None = None,
+        filters: Filters = (),
         first: int | None = None,
         last: int | None = None,
         after: int | None = None,
@@ -66,7 +65,7 @@ class Reader:
         self.frames = -lead_frames
         self._clip_frames, self._segment_frames = clip_frames, segment_frames
         self._fields, self._span = fields, (0, 0)
-        self._cleaner = None if clean is None else Cleaner(clean, info.read_as)
+        self._cleaner = Cleaner(filters, info.read_as) if filters else None
         if fields is not None:
             self._span = fields.between(first, last, after)
             first, last, after = fields.source_bounds(*self._span)
@@ -95,7 +94,7 @@ class Reader:
     def __iter__(self) -> Iterator[Clip]:
         fields = self._fields
         frames = self._planned(fields) if fields else self._plain()
-        unpacker = Unpacker(self.info.color, self.info.read_as, self.info.size)
+        unpacker = Unpacker(self.info.color, self.info.read_as, self.info.size, self.info.crop)
         while True:
             room = self._segment_frames - self.frames % self._segment_frames
             size = min(self._clip_frames, room)
@@ -138,10 +137,10 @@ class Reader:
     def _check(self, frame: av.VideoFrame, time: int) -> None:
         """A frame of another size is an error, one of another pixel format is counted."""
         info = self.info
-        if (frame.width, frame.height) != (info.size.width, info.size.height):
+        if (frame.width, frame.height) != (info.full_size.width, info.full_size.height):
             seconds = float(time * info.time_base) - info.start_seconds
             raise MediaError(
-                f"the video changes size at {seconds:.3f} s, from {info.size} to "
+                f"the video changes size at {seconds:.3f} s, from {info.full_size} to "
                 f"{frame.width}x{frame.height}",
                 hint=f"take the part before with --end {seconds:.3f}, and cut the rest into a file "
                 "of its own",
@@ -284,7 +283,7 @@ class Reader:
             decoder = cast(VideoCodecContext, av.CodecContext.create(self.info.decoder, "r"))
             decoder.extradata = stream.codec_context.extradata
         # A frame that claims more than the first did is damage, found before memory is spent on it.
-        most = max(SOURCE_PIXELS, self.info.size.pixels)
+        most = max(SOURCE_PIXELS, self.info.full_size.pixels)
         decoder.options = {**decoder.options, "max_pixels": str(most)}
         made = 0
         for packet in self._packets(container, stream):

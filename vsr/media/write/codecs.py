@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vsr.geometry import Size
+from vsr.system import processors
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 
@@ -124,3 +125,16 @@ def x265_limits(size: Size) -> list[str]:
     """
     narrow = ["cutree=0"] if size.width < _NARROW else []
     return narrow + (["bframes=0", "rc-lookahead=5"] if size.pixels > _HUGE else [])
+
+
+def encoder_threads(encoder: str) -> int | None:
+    """What the encoder would choose for this machine; ``None`` where it makes no difference.
+
+    Said aloud, it becomes part of the plan: a segment has to be the same wherever it is made.
+    """
+    count = processors()
+    if encoder == "libx264":
+        return min(128, max(1, count * 3 // 2))
+    if encoder == "libx265":
+        return next(n for least, n in ((32, 6), (16, 5), (8, 3), (4, 2), (0, 1)) if count >= least)
+    return None

@@ -10,12 +10,12 @@ import av
 from vsr.color import BT709, FULL_RANGE, UNSPECIFIED, ColorSpec
 from vsr.errors import OptionsError
 from vsr.geometry import Size
+from vsr.media.grain import Grain
 from vsr.media.pixels import layout_of, name_of
 from vsr.media.read.probe import MediaInfo
 from vsr.media.read.siting import NAMES as SITINGS
-from vsr.media.write.codecs import CODECS, CONTAINERS, SPEEDS, Codec, x265_limits
+from vsr.media.write.codecs import CODECS, CONTAINERS, SPEEDS, Codec, encoder_threads, x265_limits
 from vsr.media.write.hdr import svtav1_params, x265_params
-from vsr.media.write.threads import encoder_threads
 from vsr.options import UpscaleOptions
 from vsr.system import processors
 
@@ -31,7 +31,8 @@ class Encoding:
     ``color`` says how planes are handed over, ``pix_fmt`` what the encoder gets (the same layout,
     or a packed form of it). ``matrix_tag`` is what is written for the matrix: the source's own tag,
     unless there is none and the larger size would be read by another rule than the source was.
-    ``notes`` are what a person should know of the choice.
+    ``notes`` are what a person should know of the choice. ``grain`` is what
+    frames get behind the network, at their new size.
     """
 
     codec: str
@@ -43,6 +44,7 @@ class Encoding:
     options: tuple[tuple[str, str], ...]
     tag: str | None
     notes: tuple[str, ...]
+    grain: Grain | None = None
 
     @property
     def threads(self) -> str | None:
@@ -56,7 +58,8 @@ class Encoding:
 
     def __str__(self) -> str:
         shown = [f"{key}={value}" for key, value in self.options if key in ("crf", "cq", "preset")]
-        return " ".join([self.entry.encoder, *shown, self.pix_fmt])
+        grain = [] if self.grain is None else [f"grain {self.grain.strength:.1f}"]
+        return " ".join([self.entry.encoder, *shown, self.pix_fmt, *grain])
 
 
 def container_of(target: Path) -> str:
@@ -99,7 +102,9 @@ def choose(
             f"{name} encodes at most {codec.max_side} px a side, and the target is {size}",
             hint="use --codec hevc or av1, or ask for a smaller --height",
         )
-    pix_fmt, color = _pixel_format(codec, info.color.resolved(info.size.height), options.pix_fmt)
+    pix_fmt, color = _pixel_format(
+        codec, info.color.resolved(info.full_size.height), options.pix_fmt
+    )
     notes = list(_losses(info.color, color, name))
     if color.layout != "rgb" and color.range == FULL_RANGE and not codec.full_range:
         color = replace(color, range=1)
@@ -130,11 +135,18 @@ def choose(
 def enlarged_matrix(info: MediaInfo, size: Size) -> tuple[int, ...] | None:
     """The display matrix with its shift, which is in pixels (16.16), enlarged too.
 
-    Without a shift where 32 bits do not hold it; ``None`` where there is no matrix.
+    A cropped picture has its corner where that of the whole one was. Without a shift where 32 bits
+    do not hold it; ``None`` where there is no matrix.
     """
     if info.display_matrix is None:
         return None
     matrix = list(info.display_matrix)
+    for place in (0, 1):
+        whole, cropped = (
+            min(0, matrix[place] * of.width) + min(0, matrix[3 + place] * of.height)
+            for of in (info.full_size, info.size)
+        )
+        matrix[6 + place] += whole - cropped if any(info.display_matrix[6:8]) else 0
     matrix[6] = matrix[6] * size.width // info.size.width
     matrix[7] = matrix[7] * size.height // info.size.height
     if not all(-(1 << 31) <= shift < 1 << 31 for shift in matrix[6:8]):

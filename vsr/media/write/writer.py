@@ -20,8 +20,10 @@ from av.video.stream import VideoStream
 from vsr.errors import DeviceError, MediaError, OptionsError
 from vsr.media.clip import Clip
 from vsr.media.files import translated, url
-from vsr.media.pixels import name_of, pack
+from vsr.media.grain import GrainMaker
+from vsr.media.pixels import name_of, pack, planes_of
 from vsr.media.write.encoding import Encoding
+from vsr.media.write.film_grain import FilmGrain
 from vsr.system import discard, replace_file, scheduling_kept, sync_path
 
 
@@ -82,6 +84,8 @@ class SegmentWriter:
         self._last_duration = 0
         self._container: OutputContainer | None = None
         self._reformatter = VideoReformatter()
+        self._grain_maker: GrainMaker | None = None
+        self._film_grain: FilmGrain | None = None
         with translated(path, "write"):
             self._container = av.open(
                 url(self._part),
@@ -96,6 +100,7 @@ class SegmentWriter:
             self._stream.time_base = timing.time_base
             configure(self._stream.codec_context, encoding, timing)
             open_encoder(self._stream.codec_context)
+            self._add_film_grain(self._stream.codec_context)
 
     def __enter__(self) -> SegmentWriter:
         return self
@@ -118,6 +123,8 @@ class SegmentWriter:
         with translated(self.path, "write"):
             for place, pts in enumerate(clip.pts):
                 frame = pack(clip.planes, place, color, name_of(color))
+                if self._grain_maker is not None:
+                    self._grain_maker.add(planes_of(frame, color), pts)
                 if frame.format.name != self._encoding.pix_fmt:
                     frame = self._reformatter.reformat(frame, format=self._encoding.pix_fmt)
                 self._shown.append(pts)
@@ -148,7 +155,20 @@ class SegmentWriter:
             assert packet.pts is not None
             time = packet.pts * packet.time_base / self._timing.time_base
             self._coded.append(round(time) + self._shown[0])
+            if self._film_grain is not None:
+                packet = self._film_grain.of_packet(packet, self._coded[-1])
             self._container.mux(packet)
+
+    def _add_film_grain(self, context: VideoCodecContext) -> None:
+        """As parameters where the codec has them, else in the frames."""
+        grain, encoder = self._encoding.grain, self._encoding.entry.encoder
+        if grain is None:
+            return
+        if encoder == "libsvtav1":
+            self._film_grain = FilmGrain(grain, self._encoding.color)
+            context.extradata = self._film_grain.of_header(context.extradata or b"")
+        else:
+            self._grain_maker = GrainMaker(grain, self._encoding.color)
 
     def _close(self) -> None:
         container, self._container = self._container, None

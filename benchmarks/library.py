@@ -14,8 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vsr.jobs.estimate.library import serial_seconds
-from vsr.jobs.estimate.simulation import Conditions, SimulationResult, VideoWork, simulate
+from vsr.jobs.estimate.library import (
+    Conditions,
+    SimulationResult,
+    VideoWork,
+    serial_seconds,
+    simulate,
+)
 
 WORKERS = (1, 10, 30, 100, 200, 300, 500, 1000)
 FILMS, PLAYED = 10_000, 50

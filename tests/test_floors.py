@@ -20,7 +20,6 @@ FLOORS = [
         "unexpected",
         "events",
         "event_rows",
-        "reports",
         "units",
         "geometry",
         "device_names",

@@ -14,8 +14,7 @@ import pytest
 
 from vsr import system, weights
 from vsr.errors import OptionsError, WeightsError
-from vsr.jobs.batch.items import BatchItem, refuse_clashes
-from vsr.jobs.batch.naming import placed
+from vsr.jobs.batch.items import BatchItem, placed, refuse_clashes
 from vsr.jobs.video.plan import check_target
 from vsr.options import UpscaleOptions
 from vsr.system import Lock

@@ -17,7 +17,7 @@ from vsr.events import BatchReport, EventSink, Forecast, Report, Warned, ignore
 from vsr.infer.device import pick
 from vsr.infer.engine import Engine
 from vsr.jobs.batch.inputs import holds_videos
-from vsr.jobs.batch.naming import default_target as default_target_of
+from vsr.jobs.batch.items import default_target as default_target_of
 from vsr.jobs.batch.queue import upscale_many
 from vsr.jobs.estimate.forecast import check_enough as check_enough
 from vsr.jobs.job import job_kind, plan_job
@@ -34,8 +34,7 @@ from vsr.media.write.codecs import CONTAINERS
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions, UpscaleOptions
-from vsr.report.front import write_page
-from vsr.report.targets import ReportTargets
+from vsr.report.front import ReportTargets, write_page
 from vsr.training.vgg import load_vgg
 from vsr.weights import all_fetched, index
 from vsr.weights import load as load_weights

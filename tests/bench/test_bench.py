@@ -21,7 +21,7 @@ from vsr.bench.clips import KINDS, generate
 from vsr.bench.clock import medians
 from vsr.bench.encoders import bench_encoders
 from vsr.bench.model import in_tiles
-from vsr.bench.shares import shares
+from vsr.bench.pipeline import shares
 from vsr.bench.train import bench_train
 from vsr.bench.usual import TextbookSRResNet, by_network, textbook, upscale_as_usual
 from vsr.geometry import Box, Size

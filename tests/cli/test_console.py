@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from vsr.cli import bar as bars
-from vsr.cli.bar import Bar
-from vsr.cli.console import Console
+from vsr.cli import console as bars
+from vsr.cli.console import Bar, Console
+from vsr.cli.lines import columns, pace, padded
 from vsr.cli.tables import batch_table, report_lines, slowest
-from vsr.cli.text import columns, pace, padded
 from vsr.cli.train_console import TrainConsole
 from vsr.events import (
     Advanced,

@@ -15,13 +15,13 @@ from tests.jobs.test_run import options
 from vsr.errors import DeviceError, MediaError, MissingExtra, OptionsError, Stopped
 from vsr.events import ignore
 from vsr.infer.engine import Engine
-from vsr.jobs.batch.parallel import run_parallel
+from vsr.jobs.batch.batch_run import run_parallel
 from vsr.jobs.video.plan import make_plan
 from vsr.jobs.video.segment_tasks import segment_tasks
 from vsr.jobs.video.segments import Task, make
 from vsr.jobs.workers import shipping
 from vsr.jobs.workers.actor import FileServer
-from vsr.jobs.workers.node_probe import NodeProbe, probe_node
+from vsr.jobs.workers.preflight import NodeProbe, probe_node
 from vsr.jobs.workers.ray import WorkerLayout, plan_workers
 from vsr.jobs.workers.shipping import (
     SegmentReceiver,

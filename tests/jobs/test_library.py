@@ -14,8 +14,7 @@ from tests.conftest import MakeClip
 from tests.jobs.test_run import options
 from vsr import api
 from vsr.errors import OptionsError
-from vsr.jobs.estimate.library import plan_library
-from vsr.jobs.estimate.simulation import Conditions, VideoWork, simulate
+from vsr.jobs.estimate.library import Conditions, VideoWork, plan_library, simulate
 
 NEAREST = api.chooser(options(model="nearest"))
 

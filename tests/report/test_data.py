@@ -20,8 +20,8 @@ from vsr.evaluation.result import Comparison, Shown, Track, labels
 from vsr.evaluation.session import WorstFrames, decoded, encoded
 from vsr.geometry import Size
 from vsr.report.data import table, to_csv, to_json, verdict
+from vsr.report.front import ReportTargets
 from vsr.report.sheet import CELL, busiest, to_sheet
-from vsr.report.targets import ReportTargets
 
 NAN = math.nan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from vsr import api
 from vsr.bench.clips import found_or_made, generate
 from vsr.bench.clock import command, medians
 from vsr.bench.model import in_tiles
-from vsr.bench.shares import shares
 from vsr.color import to_rgb
 from vsr.errors import OptionsError
 from vsr.events import Report
@@ -31,6 +30,27 @@ from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
 from vsr.system import processors
 from vsr.weights import load
+
+
+def shares(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Of decoding, motion, the network, colour with all else on the device, and encoding; sum 1.
+
+    ``seconds`` are of the rows of :mod:`vsr.bench.pipeline`: ``decode`` has the motion in it, where
+    there is any, and ``enlarge`` the network. Empty where one of the others was not measured. Parts
+    that take less than was measured for what they hold count as nothing.
+    """
+    if not {"decode", "network", "enlarge", "encode"} <= seconds.keys():
+        return {}
+    motion = seconds.get("motion", 0.0)
+    parts = {
+        "decode": max(0.0, seconds["decode"] - motion),
+        "motion": motion,
+        "network": seconds["network"],
+        "colour": max(0.0, seconds["enlarge"] - seconds["network"]),
+        "encode": seconds["encode"],
+    }
+    whole = sum(parts.values())
+    return {name: part / whole for name, part in parts.items() if name != "motion" or motion}
 
 
 @dataclass(frozen=True, slots=True)

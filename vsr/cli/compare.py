@@ -81,8 +81,8 @@ def compare(
     from vsr.cli.comparison_console import show_comparison
     from vsr.evaluation.options import CompareOptions, parse_crop
     from vsr.report.data import to_json
+    from vsr.report.front import ReportTargets
     from vsr.report.front import compare as run
-    from vsr.report.targets import ReportTargets
     from vsr.units import parse_seconds
 
     options = CompareOptions(

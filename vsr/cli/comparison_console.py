@@ -8,7 +8,7 @@ from vsr.cli.streams import one_line
 from vsr.evaluation.result import Comparison
 from vsr.metrics.catalog import COLUMNS
 from vsr.report.data import table, verdict
-from vsr.report.targets import ReportTargets
+from vsr.report.front import ReportTargets
 
 
 def show_comparison(comparison: Comparison, targets: ReportTargets, *, quiet: bool) -> None:

@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vsr.cli.lines import columns, pace, padded
 from vsr.cli.streams import one_line
-from vsr.cli.text import columns, pace, padded
 from vsr.events import BatchReport, Forecast, Outcome, Report
 from vsr.units import amount, clock
 

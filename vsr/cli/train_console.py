@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from vsr.cli.bar import Bar, say
+from vsr.cli.console import Bar, say
 from vsr.cli.streams import one_line
 from vsr.events import Advanced, Event, Saved, Started, Warned
 from vsr.media.extract.selection import ExtractReport

@@ -8,13 +8,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from vsr.choice import Chosen
-from vsr.errors import MediaError, OptionsError
+from vsr.errors import MediaError, OptionsError, Stopped
 from vsr.events import (
     BatchFinished,
     BatchReport,
@@ -33,7 +35,6 @@ from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.jobs.batch.batch_log import BatchLog, identify
 from vsr.jobs.batch.items import BatchItem
-from vsr.jobs.batch.parallel import run_parallel
 from vsr.jobs.estimate.trial_run import TrialResult, trial_run
 from vsr.jobs.job import plan_job
 from vsr.jobs.video.journal import is_saved
@@ -44,6 +45,52 @@ from vsr.media.ffmpeg_lock import ffmpeg_lock
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
 from vsr.unexpected import as_failure
+
+Result = TypeVar("Result")
+
+
+def run_parallel(
+    count: int,
+    do: Callable[[int], Result],
+    *,
+    threads: int,
+    is_enough: Callable[[Result], bool],
+    end: Callable[[], None],
+) -> tuple[list[Result | None], BaseException | None]:
+    """Do 0, 1, 2 and so on, in that order as far as threads are free; what was left is ``None``.
+
+    Nothing more is begun once an answer ``is_enough`` or something was raised, which comes with the
+    answers. What is under way goes on to its end, which :class:`Stopped` in a thread asks of all
+    others, too; after anything else ``end`` is called to have it end at once.
+    """
+    answers: list[Result | None] = [None] * count
+    enough = threading.Event()
+
+    def attempt(place: int) -> None:
+        if enough.is_set():
+            return
+        try:
+            answers[place] = answer = do(place)
+        except BaseException:
+            enough.set()
+            raise
+        if is_enough(answer):
+            enough.set()
+
+    raised: BaseException | None = None
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(attempt, place) for place in range(count)]
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            raised = next((e for future in done if (e := future.exception())), None)
+            if raised is not None and not isinstance(raised, Stopped):
+                end()
+        except BaseException as error:  # a signal, in this thread
+            enough.set()
+            end()
+            raised = error
+    return answers, raised
+
 
 AHEAD = 2  # files that are planned or joined while every worker is at another
 ENGINES_KEPT = 4

@@ -2,22 +2,121 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from vsr.batch_options import BatchOptions
 from vsr.choice import Chosen
 from vsr.errors import OptionsError
 from vsr.geometry import Size
 from vsr.jobs.batch.inputs import BatchInput
-from vsr.jobs.batch.naming import check_template, named, needs_size, placed, suffix_for
 from vsr.media.read.images import picture_size
 from vsr.media.read.probe import probe
 from vsr.media.suffixes import is_picture
+from vsr.media.write.codecs import CODECS, CONTAINERS
 from vsr.media.write.encoding import choose
 from vsr.options import UpscaleOptions
-from vsr.system import same_name_key
+from vsr.system import name_problem, same_name_key
+
+FIELDS = ("stem", "suffix", "extension", "width", "height", "scale", "model")
+LONGEST = 240  # bytes; file systems take 255, and the work folder's name is a little longer
+
+
+def check_template(template: str) -> None:
+    """Raise :class:`OptionsError` for a template that could never give a name."""
+    unknown = [name for name in re.findall(r"\{([^{}]*)\}", template) if name not in FIELDS]
+    if unknown or re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", template)):
+        said = f"has no {{{unknown[0]}}}" if unknown else f"has a brace too many: {template!r}"
+        raise OptionsError(
+            f"--name {said}", hint="it knows " + " ".join(f"{{{name}}}" for name in FIELDS)
+        )
+    path = PurePath(template)
+    if not template or path.is_absolute() or ".." in path.parts:
+        raise OptionsError(
+            f"--name {template!r} does not stay in the output folder",
+            hint="such as '{stem}_{height}p{suffix}'",
+        )
+
+
+def needs_size(template: str) -> bool:
+    """Whether a source has to be opened to know its target's name."""
+    return any(f"{{{name}}}" in template for name in ("width", "height", "scale", "model"))
+
+
+def suffix_for(source: Path, options: UpscaleOptions) -> str:
+    """The source's own suffix where it can hold what is asked for, else Matroska's, which can."""
+    if is_picture(source):
+        return source.suffix
+    container = CONTAINERS.get(source.suffix.lower())
+    if options.codec != "auto":
+        fits = container in CODECS[options.codec].containers
+    else:
+        # WebM takes AV1 alone, to whose encoder x264's presets mean nothing.
+        plain = options.preset is None and options.crf is None and not options.encoder_options
+        fits = container is not None and (container != "webm" or plain)
+    return source.suffix if fits else ".mkv"
+
+
+def named(template: str, source: Path, *, suffix: str, low: Size, high: Size, model: str) -> str:
+    """The target's name, with ``/`` where the template has it."""
+    values = {
+        "stem": source.stem,
+        "suffix": suffix,
+        "extension": source.suffix[1:],
+        "width": str(high.width),
+        "height": str(high.height),
+        "scale": f"{high.height / low.height:.3g}",
+        "model": model.replace("/", "_"),
+    }
+    # One pass: a brace in a file's name is only a brace.
+    return re.sub(r"\{([^{}]*)\}", lambda match: values[match[1]], template)
+
+
+def default_target(source: Path, options: UpscaleOptions, scale: int) -> Path:
+    """A name beside the source that says how large it is: ``in_4x.mp4``, ``in_1080p.mp4``.
+
+    A folder's is a folder's, but of frames that become a video, for which there is ``fps``.
+    ``scale`` is the network's.
+    """
+    place = source if source.name else source.absolute()
+    size = _size_said(options, scale)
+    if not place.is_dir():
+        return place.with_name(f"{place.stem}_{size}{suffix_for(place, options)}")
+    return place.with_name(f"{place.name}_{size}{'' if options.fps is None else '.mp4'}")
+
+
+def _size_said(options: UpscaleOptions, scale: int) -> str:
+    if options.size is not None or (options.width is not None and options.height is not None):
+        return str(options.target_size(Size(1, 1), scale))
+    if options.height is not None:
+        return f"{options.height}p"
+    if options.width is not None:
+        return f"{options.width}w"
+    return f"{scale if options.scale is None else options.scale:g}x"
+
+
+def placed(folder: Path, tree: Path, name: str) -> Path:
+    """The target's path. Raises :class:`OptionsError` if it would not lie in ``folder``."""
+    target = folder / tree / name
+    if ".." in (tree / name).parts or PurePath(name).is_absolute() or name.endswith("/"):
+        raise OptionsError(f"the name {name!r} does not stay in the output folder")
+    if not target.parent.resolve().is_relative_to(folder.resolve()):
+        raise OptionsError(
+            f"{target} lies behind a symbolic link that leads out of {folder}",
+            hint="links in the output folder are not followed",
+        )
+    longest = max(len(os.fsencode(part)) for part in (tree / name).parts)
+    if longest > LONGEST:
+        raise OptionsError(
+            f"the name is {longest} bytes long, the most is {LONGEST}: {target.name[:40]}...",
+            hint="give a shorter --name",
+        )
+    if problem := name_problem(target):
+        raise OptionsError(f"{target} cannot be written: {problem}", hint="give another --name")
+    return target
 
 
 @dataclass(frozen=True, slots=True)

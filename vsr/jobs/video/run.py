@@ -31,7 +31,7 @@ from vsr.media.read.probe import MediaInfo
 from vsr.media.stall import watched
 from vsr.media.streams.mux import join
 from vsr.media.truncation import promised_end
-from vsr.media.write.encoder_versions import encoder_version
+from vsr.media.write.codec_check import encoder_version
 from vsr.media.write.verify import verify
 from vsr.media.write.writer import Segment, Timing
 from vsr.models.arch import Upscaler

@@ -15,7 +15,7 @@ from vsr.infer.device import resolve
 from vsr.infer.engine import Engine
 from vsr.jobs.video.segments import FramesDiffer, RunStats, Task, make
 from vsr.jobs.workers.devices import kind_of
-from vsr.media.write.encoder_versions import encoder_versions
+from vsr.media.write.codec_check import encoder_versions
 from vsr.media.write.writer import Segment
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions

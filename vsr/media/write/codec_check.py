@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from functools import cache
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +14,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from vsr.errors import DeviceError
-from vsr.media.write.codecs import Codec
+from vsr.media.write.codecs import CODECS, Codec
 from vsr.media.write.writer import open_encoder
 
 WIDTH, HEIGHT, FRAMES = 256, 144, 4  # the smallest that hardware encoders take is about 145x49
@@ -74,3 +76,36 @@ def _frame(place: int) -> av.VideoFrame:
     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
     frame.pts = place
     return frame
+
+
+_LIBRARIES = {"libx264": "libx264", "libx265": "libx265", "libsvtav1": "libsvtav1enc"}
+
+
+@cache
+def encoder_version(encoder: str) -> str:
+    """FFmpeg's libavcodec, and the encoder's own library where PyAV's package brings it.
+
+    Its file is named with its version, and on most systems with a hash of what is in it:
+    ``libavcodec 62.28.102, libx264-d6533a8d.so.165``. An encoder of the system's own is told by
+    libavcodec's version alone.
+    """
+    libavcodec = "libavcodec " + ".".join(map(str, av.library_versions["libavcodec"]))
+    wanted = _LIBRARIES.get(encoder)
+    names = [name for name in _packaged() if wanted and name.lower().startswith(wanted)]
+    return ", ".join([libavcodec, *names])
+
+
+def encoder_versions() -> str:
+    """Those of all encoders, for workers that have to be alike."""
+    named = {encoder_version(codec.encoder): None for codec in CODECS.values()}
+    return "; ".join(named)
+
+
+@cache
+def _packaged() -> tuple[str, ...]:
+    """The names of the libraries in PyAV's package."""
+    try:
+        found = files("av") or ()
+    except PackageNotFoundError:
+        return ()
+    return tuple(sorted(path.name for path in found if path.name.startswith("lib")))

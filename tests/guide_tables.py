@@ -58,7 +58,8 @@ def _text(node: ast.expr) -> str:
         return _text(node.left) + _text(node.right)
     else:
         return "…"
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split(" "))
+    escaped = text.replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[")
+    return " ".join(escaped.split(" "))
 
 
 def guide() -> str:

@@ -57,11 +57,13 @@ def upscale(
     a video: if it says so, :class:`~vsr.errors.Stopped` is raised, and the same call goes on later.
     Raises a :class:`~vsr.errors.VsrError`; the target is then what it was before.
 
-    >>> import vsr
-    >>> options = vsr.UpscaleOptions(model="tiny", end=0.2, overwrite=True)
-    >>> report = vsr.upscale("samples/harbour.mkv", "harbour_4x.mkv", options)
-    >>> str(report.size), str(report.target_size)
-    ('320x180', '1280x720')
+    Example:
+
+        >>> import vsr
+        >>> options = vsr.UpscaleOptions(model="tiny", end=0.2, overwrite=True)
+        >>> report = vsr.upscale("samples/harbour.mkv", "harbour_4x.mkv", options)
+        >>> str(report.size), str(report.target_size)
+        ('320x180', '1280x720')
     """
     options = options or UpscaleOptions()
     source, target = Path(source), Path(target)

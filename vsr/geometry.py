@@ -38,8 +38,10 @@ class Size:
     def rounded(self, multiple_x: int, multiple_y: int) -> Size:
         """The nearest size whose sides are multiples of the two numbers, and not zero.
 
-        >>> Size(641, 359).rounded(2, 2)
-        Size(width=642, height=360)
+        Example:
+
+            >>> Size(641, 359).rounded(2, 2)
+            Size(width=642, height=360)
         """
         return Size(_nearest(self.width, multiple_x), _nearest(self.height, multiple_y))
 
@@ -83,8 +85,10 @@ class Box:
     def grown(self, by: int, within: Box) -> Box:
         """With so many pixels more on each side, as far as there are any.
 
-        >>> Box(10, 0, 20, 20).grown(8, within=Size(32, 32).box)
-        Box(x=2, y=0, width=30, height=28)
+        Example:
+
+            >>> Box(10, 0, 20, 20).grown(8, within=Size(32, 32).box)
+            Box(x=2, y=0, width=30, height=28)
         """
         left, top = max(within.x, self.x - by), max(within.y, self.y - by)
         right = min(within.right, self.right + by)

@@ -72,8 +72,10 @@ class SizeOptions:
     def target_size(self, source: Size, network_scale: int) -> Size:
         """The size asked for, before it is rounded to what a pixel format holds.
 
-        >>> SizeOptions(height=1080).target_size(Size(320, 180), network_scale=4)
-        Size(width=1920, height=1080)
+        Example:
+
+            >>> SizeOptions(height=1080).target_size(Size(320, 180), network_scale=4)
+            Size(width=1920, height=1080)
         """
         if self.size is not None:
             return self.size

@@ -12,8 +12,10 @@ from vsr.geometry import Size
 def amount(count: int) -> str:
     """ "1.2 GB", in powers of 1000 as disks are sold.
 
-    >>> amount(1_234_000_000)
-    '1.23 GB'
+    Example:
+
+        >>> amount(1_234_000_000)
+        '1.23 GB'
     """
     size, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
     while size >= 999.5 and len(units) > 1:
@@ -34,8 +36,10 @@ def binary(count: int) -> str:
 def clock(seconds: float) -> str:
     """ "4.2 s", "12:05 min" or "3:04:05 h".
 
-    >>> clock(725.0)
-    '12:05 min'
+    Example:
+
+        >>> clock(725.0)
+        '12:05 min'
     """
     if seconds < 60:
         return f"{seconds:.1f} s"
@@ -48,8 +52,10 @@ def clock(seconds: float) -> str:
 def parse_bytes(text: str) -> int:
     """ "4GB", "512 MiB", "2.5g" or plain bytes, in powers of 1024.
 
-    >>> parse_bytes("512 MiB")
-    536870912
+    Example:
+
+        >>> parse_bytes("512 MiB")
+        536870912
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
     if match is None:
@@ -60,8 +66,10 @@ def parse_bytes(text: str) -> int:
 def parse_seconds(text: str) -> float:
     """Seconds ("83.5") or a clock time ("1:23.5", "0:01:23.500").
 
-    >>> parse_seconds("1:23.5")
-    83.5
+    Example:
+
+        >>> parse_seconds("1:23.5")
+        83.5
     """
     match = re.fullmatch(r"\s*(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?)\s*", text)
     if match is None:
@@ -72,8 +80,10 @@ def parse_seconds(text: str) -> float:
 def parse_size(text: str) -> Size:
     """ "1920x1080".
 
-    >>> parse_size("1920x1080")
-    Size(width=1920, height=1080)
+    Example:
+
+        >>> parse_size("1920x1080")
+        Size(width=1920, height=1080)
     """
     match = re.fullmatch(r"\s*(\d{1,6})\s*[xX]\s*(\d{1,6})\s*", text)
     if match is None:

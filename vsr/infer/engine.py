@@ -179,10 +179,12 @@ class Engine:
         not clamped: networks overshoot at edges, by a little. Raises :class:`OptionsError` for what
         is no tensor of floating point, and for values far outside of 0..1, such as code values.
 
-        >>> import torch, vsr
-        >>> engine = vsr.Engine(vsr.load("bicubic"))
-        >>> tuple(engine.upscale(torch.rand(1, 3, 90, 160)).shape)
-        (1, 3, 360, 640)
+        Example:
+
+            >>> import torch, vsr
+            >>> engine = vsr.Engine(vsr.load("bicubic"))
+            >>> tuple(engine.upscale(torch.rand(1, 3, 90, 160)).shape)
+            (1, 3, 360, 640)
         """
         _check_pixels(pixels)
         if pixels.dim() != 4 or pixels.shape[1] not in (3, 4):

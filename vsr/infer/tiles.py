@@ -75,9 +75,11 @@ def plan(size: Size, tile: Size, overlap: int, multiple_of: int = 1) -> TilePlan
     that a network that works on cells of pixels sees the picture's own. Raises
     :class:`OptionsError` when a tile would keep less than :data:`MIN_INTERIOR` pixels.
 
-    >>> made = plan(Size(320, 180), Size(200, 200), overlap=10)
-    >>> [(tile.window.x, tile.kept.x, tile.kept.width) for tile in made.tiles]
-    [(0, 0, 160), (144, 160, 160)]
+    Example:
+
+        >>> made = plan(Size(320, 180), Size(200, 200), overlap=10)
+        >>> [(tile.window.x, tile.kept.x, tile.kept.width) for tile in made.tiles]
+        [(0, 0, 160), (144, 160, 160)]
     """
     if overlap < 0:
         raise OptionsError(f"the overlap must not be negative, got {overlap}")

@@ -179,3 +179,16 @@ def test_a_bar_without_total_says_what_is_done() -> None:
     bar.advance(3)
     assert "write: 3 frames" in bar.line()
     bar.close(finished=True)
+
+
+def test_what_an_earlier_run_did_tells_nothing_of_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half was there already, a tenth took a minute: the other four take four minutes more."""
+    now = 0.0
+    monkeypatch.setattr(bars.time, "monotonic", lambda: now)
+    bar = Bar(1.0, share=True, drawn=False)
+    bar.advance(0.5, resumed=True)
+    assert "left" not in bar.line()
+    now = 60.0
+    bar.advance(0.1)
+    assert "60%, about 4:00 min left" in bar.line()
+    bar.close()

@@ -73,6 +73,7 @@ class Bar:
         position: int | None = None,
     ) -> None:
         self.total, self.done, self.note = total, 0.0, ""
+        self._resumed = 0.0  # of what is done, what earlier runs did
         self.title, self._share = one_line(title), share
         self._begun = self._told = time.monotonic()
         self._bar: tqdm[Any] | None = None
@@ -83,9 +84,13 @@ class Bar:
                 dynamic_ncols=True, bar_format=form, position=position, leave=not share,
             )  # fmt: skip
 
-    def advance(self, by: float, note: str = "") -> None:
-        """So much more is done; the ``note`` stays until there is another."""
+    def advance(self, by: float, note: str = "", *, resumed: bool = False) -> None:
+        """So much more is done; the ``note`` stays until there is another.
+
+        What an earlier run did is ``resumed``: pace and the time left do not count it.
+        """
         self.done += by
+        self._resumed += by if resumed else 0.0
         self.note = note or self.note
         if self._bar is not None:
             self._bar.set_postfix_str(self.note, refresh=False)
@@ -106,10 +111,11 @@ class Bar:
         seconds = time.monotonic() - self._begun
         of = "" if self.total is None else f" of {self.total:.0f}"
         parts = [f"{self.done:.0%}" if self._share else f"{self.done:.0f}{of} frames"]
+        made = self.done - self._resumed
         if not self._share:
-            parts.append(pace(round(self.done), seconds))
-        if self.total is not None and 0 < self.done < self.total:
-            parts.append(f"about {clock(seconds * (self.total - self.done) / self.done)} left")
+            parts.append(pace(round(made), seconds))
+        if self.total is not None and made > 0 and self.done < self.total:
+            parts.append(f"about {clock(seconds * (self.total - self.done) / made)} left")
         parts += [self.note] if self.note else []
         title = f"{self.title}: " if self.title else ""
         return f"{time.strftime('%Y-%m-%d %H:%M:%S')} {title}{', '.join(parts)}"
@@ -212,7 +218,7 @@ class Console:
             case Advanced():
                 pass
             case SegmentDone(resumed=True) if self._bar is not None:
-                self._bar.advance(event.frames)
+                self._bar.advance(event.frames, resumed=True)
                 self._say(f"segment {event.index + 1} was finished by an earlier run")
             case Warned():
                 self._say(f"note: {event.message}")

@@ -26,6 +26,7 @@ class TrainConsole:
 
     def __init__(self) -> None:
         self._bar: Bar | None = None
+        self._resumes = False
 
     def __enter__(self) -> TrainConsole:
         return self
@@ -46,13 +47,14 @@ class TrainConsole:
                     f"{event.pictures} pictures, {event.held_out} held out, {end}, "
                     f"on {event.device}" + (f", resumed at step {event.step}" if event.step else "")
                 )
-                self._bar = Bar(1.0, share=True)
+                self._bar, self._resumes = Bar(1.0, share=True), event.step > 0
             case Stepped():
                 if self._bar is not None:
                     self._bar.advance(
                         event.done - self._bar.done,
                         f"step {event.step}, {event.steps_per_second:.1f}/s, "
                         f"{_numbers(event.losses)}, waits {event.waiting:.0%}",
+                        resumed=self._resumes and not self._bar.done,
                     )
             case Validated():
                 mark = " *" if event.best else ""

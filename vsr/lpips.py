@@ -1,4 +1,4 @@
-"""LPIPS, a judge that taught no network here: an optional extra, by torchmetrics.
+"""LPIPS, a perceptual distance that no network here learnt from: an extra, by torchmetrics.
 
 Zhang et al., CVPR 2018: distances of AlexNet's features, weighted as people judged. AlexNet's own
 weights are torchvision's, downloaded once.
@@ -21,7 +21,7 @@ Lpips = Callable[[Tensor, Tensor], float]
 
 
 def load_lpips() -> Lpips:
-    """The judge, on the CPU.
+    """The distance, on the CPU.
 
     Raises :class:`MissingExtra` where the packages are not there, :class:`WeightsError` where its
     network cannot be had.
@@ -41,8 +41,8 @@ def load_lpips() -> Lpips:
     network.eval()
 
     @torch.inference_mode()
-    def judge(made: Tensor, original: Tensor) -> float:
+    def distance(made: Tensor, original: Tensor) -> float:
         pair = (one[None].float().cpu().clamp(0, 1) for one in (made, original))
         return float(network(*pair))
 
-    return judge
+    return distance

@@ -61,13 +61,13 @@ class HostTransfer:
         if stream is None or hosts is None:
             return PendingFrames(tuple(plane.cpu() for plane in planes))
         stream.wait_stream(torch.cuda.current_stream(self._device))
-        landed = torch.cuda.Event(blocking=True)  # who waits leaves the core to the encoder
+        copied = torch.cuda.Event(blocking=True)  # who waits leaves the core to the encoder
         with torch.cuda.stream(stream):
             for host, plane in zip(hosts, planes, strict=True):
                 host.copy_(plane, non_blocking=True)
                 plane.record_stream(stream)  # its memory is not for others until then
-            landed.record(stream)
-        return PendingFrames(hosts, landed, self._device)
+            copied.record(stream)
+        return PendingFrames(hosts, copied, self._device)
 
 
 def _pinned(planes: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
@@ -110,7 +110,7 @@ class InFlight:
         return lambda: self._settle(clip)
 
     def _settle(self, clip: ClipInFlight) -> Planes:
-        clip.pending.wait()  # those before it have landed then, too
+        clip.pending.wait()  # those before it have copied then, too
         while clip.settled is None:
             with self._list:
                 first = self._clips[0]

@@ -133,7 +133,7 @@ def measure(info: MediaInfo, *, first: int | None = None, last: int | None = Non
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
+class FlatTile:
     """A flat place that does not move: its luma, the variance of its grain, and the power of that
     by frequency (BANDS,). ``edges`` is how steep its changes are at the edges of blocks, for how
     steep they are elsewhere."""
@@ -145,7 +145,7 @@ class Tile:
     chroma: tuple[float, float]
 
 
-def grain_of(tiles: Sequence[Tile]) -> Grain | None:
+def grain_of(tiles: Sequence[FlatTile]) -> Grain | None:
     """Of what many places show, the grain that all of them have."""
     tiles = [tile for tile in tiles if 24 <= tile.luma <= 232]  # black and white are cut off
     if len(tiles) < LEAST_TILES:
@@ -206,12 +206,12 @@ def _places(
             ]
 
 
-def _tiles(frames: Sequence[tuple[Plane, ...]]) -> Iterator[Tile]:
+def _tiles(frames: Sequence[tuple[Plane, ...]]) -> Iterator[FlatTile]:
     for early, late in pairwise(frames):
         yield from tiles_of(early, late)
 
 
-def tiles_of(early: Sequence[Plane], late: Sequence[Plane]) -> Iterator[Tile]:
+def tiles_of(early: Sequence[Plane], late: Sequence[Plane]) -> Iterator[FlatTile]:
     """The flat places of two frames that follow each other where nothing moves."""
     luma = (early[0] + late[0]) / 2
     change = late[0] - early[0]
@@ -230,7 +230,7 @@ def tiles_of(early: Sequence[Plane], late: Sequence[Plane]) -> Iterator[Tile]:
             spread = float(one.std())
             if spread < 0.1:
                 still = np.zeros(BANDS)
-                yield Tile(float(level[at].mean()), 0.01, still, 1.0, (0.0, 0.0))
+                yield FlatTile(float(level[at].mean()), 0.01, still, 1.0, (0.0, 0.0))
                 continue
             if (
                 level[at].std() > FLAT
@@ -244,7 +244,7 @@ def tiles_of(early: Sequence[Plane], late: Sequence[Plane]) -> Iterator[Tile]:
             power = np.bincount(_bands().ravel(), spectrum.ravel(), BANDS + 1)[:BANDS]
             power /= np.bincount(_bands().ravel(), minlength=BANDS + 1)[:BANDS] * 2 * TILE**2
             chroma = _chroma(early, late, y, x)
-            yield Tile(float(level[at].mean()), variance, power, _edges(one), chroma)
+            yield FlatTile(float(level[at].mean()), variance, power, _edges(one), chroma)
 
 
 def _moved(one: Plane, other: Plane) -> bool:

@@ -1,4 +1,4 @@
-"""VGG19 as a judge of content (Simonyan & Zisserman, ICLR 2015): three layouts of weights.
+"""VGG19, whose features are compared (Simonyan & Zisserman, ICLR 2015): three layouts of weights.
 
 ``torchvision``: the published ImageNet network, pixels normalised by mean and deviation, zero
 padding. ``normalised``: the Caffe network whose filters were rescaled to a mean activation of 1

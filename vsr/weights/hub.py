@@ -6,7 +6,7 @@
 
 Both are reached by their own packages (the extra ``vsr[hub]``). A file is kept where it has the
 SHA-256 that is asked for, or that the hub states, and is a network that can be used; it is looked
-into as any stranger's file is, without running code. From then on it is held to that hash.
+into as any third party's file is, without running code. From then on it is held to that hash.
 """
 
 from __future__ import annotations

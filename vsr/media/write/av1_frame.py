@@ -23,7 +23,7 @@ SIGNED = 5  # so many of the features have a sign, too
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class ReferenceFrame:
     """What of a frame others refer to."""
 
     kind: int = KEY
@@ -39,7 +39,7 @@ class FrameHeader:
 
     bits: Bits
     seq: Sequence
-    slots: list[Saved]
+    slots: list[ReferenceFrame]
     kind: int = KEY
     shown: bool = True
     showable: bool = False
@@ -63,9 +63,9 @@ class FrameHeader:
         return self.kind in (KEY, INTRA_ONLY)
 
     @property
-    def saved(self) -> Saved:
+    def saved(self) -> ReferenceFrame:
         """What others refer to."""
-        return Saved(self.kind, self.order, self.size, self.motion, self.segments)
+        return ReferenceFrame(self.kind, self.order, self.size, self.motion, self.segments)
 
     def read(self) -> None:
         """Read all of it."""
@@ -80,7 +80,7 @@ class FrameHeader:
         whole = self.kind == SWITCH or (self.kind == KEY and self.shown)
         self.resilient = whole or bool(bits.take())
         if self.kind == KEY and self.shown:
-            self.slots[:] = [Saved()] * 8
+            self.slots[:] = [ReferenceFrame()] * 8
         frozen = bool(bits.take())  # disable_cdf_update
         self.screen = bool(bits.take() if seq.screen == 2 else seq.screen)
         integer = False
@@ -102,7 +102,7 @@ class FrameHeader:
             for place in range(8):
                 order = bits.take(seq.order_bits)
                 if order != self.slots[place].order:
-                    self.slots[place] = Saved(order=order)
+                    self.slots[place] = ReferenceFrame(order=order)
         if self.intra:
             self._frame_size(other_size)
             self._render_size()
@@ -160,7 +160,11 @@ class FrameHeader:
 
     def _after_references(self) -> None:
         bits, seq = self.bits, self.seq
-        before = Saved() if self.primary == NO_REFERENCE else self.slots[self.refs[self.primary]]
+        before = (
+            ReferenceFrame()
+            if self.primary == NO_REFERENCE
+            else self.slots[self.refs[self.primary]]
+        )
         self._tiles()
         base = bits.take(8)
         deltas = [self._delta()]
@@ -232,7 +236,7 @@ class FrameHeader:
         if columns or rows:
             bits.take(columns + rows + 2)
 
-    def _segmentation(self, before: Saved) -> None:
+    def _segmentation(self, before: ReferenceFrame) -> None:
         """5.9.14"""
         bits = self.bits
         self.segments = NO_SEGMENTS

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vsr.color import ColorSpec
 from vsr.errors import MediaError
 from vsr.media.grain import LEVELS, Grain
-from vsr.media.write.av1_frame import INTER, KEY, FrameHeader, Saved
+from vsr.media.write.av1_frame import INTER, KEY, FrameHeader, ReferenceFrame
 from vsr.media.write.av1_sequence import Bits, Sequence, sequence_of
 
 SEQUENCE, FRAME_HEADER, FRAME, REDUNDANT_HEADER = 1, 3, 6, 7  # types of OBU
@@ -119,7 +119,7 @@ class FilmGrain:
     def __init__(self, grain: Grain, color: ColorSpec) -> None:
         self._model, self._limited = model_of(grain), color.range != 2
         self._sequence: Sequence | None = None
-        self._slots = [Saved()] * 8
+        self._slots = [ReferenceFrame()] * 8
         self._redundant = b""
 
     def of_header(self, extradata: bytes) -> bytes:

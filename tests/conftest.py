@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 from av.error import InvalidDataError
+
+from vsr.system import scheduling_kept
 
 # Shells start what runs in the background with Ctrl-C ignored, and so would everything it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,6 +48,13 @@ def samples() -> Path:
 def one_thread() -> None:
     """Small tensors are faster on one thread, and encoders have their own."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def usual_scheduling() -> Generator[None]:
+    """An SVT-AV1 that a test opens itself puts the process before all others, if root is its user."""
+    with scheduling_kept():
+        yield
 
 
 def picture(width: int, height: int, shade: float) -> np.ndarray:

@@ -97,7 +97,8 @@ class Process:
         told: dict[int, str] = {}
 
         def read(number: int, stream: IO[str]) -> None:
-            told[number] = stream.read()
+            with suppress(ValueError):  # closed under it, by a test that waited no longer
+                told[number] = stream.read()
 
         deadline = None if timeout is None else time.monotonic() + timeout
         streams = [(n, s) for n, s in ((1, self.stdout), (2, self.stderr)) if s is not None]

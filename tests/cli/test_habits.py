@@ -198,7 +198,10 @@ def test_a_profile_that_is_not_there_is_one_error(run: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_a_shell_completes_commands_and_flags(shell: str) -> None:
+def test_a_shell_completes_commands_and_flags(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The shell is named, and not looked for among the processes that started this one.
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+
     def completed(words: str) -> str:
         variables = {
             "_VSR_COMPLETE": f"complete_{shell}",

@@ -52,7 +52,7 @@ def one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def usual_scheduling() -> Generator[None]:
-    """An SVT-AV1 that a test opens itself puts the process before all others, if root is its user."""
+    """An SVT-AV1 that a test opens itself, as root, puts the process before all others."""
     with scheduling_kept():
         yield
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -20,6 +21,7 @@ from tests.media.fields.footage import (
     pictures,
     psnr,
     telecined,
+    woven,
     write,
     write_soft,
 )
@@ -154,6 +156,29 @@ def test_cuts_in_the_cadence_lose_no_picture_and_double_none(tmp_path: Path, see
     }
     for time, picture in zip(times, nearest(lumas, film), strict=True):
         assert abs(time - times[0] - first[picture]) <= Fraction(3, 2) / (2 * NTSC)
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("mpeg2video", "mpg"), ("libx264", "mp4")])
+def test_titles_in_video_over_film_cost_no_picture_and_no_time(
+    tmp_path: Path, codec: str, suffix: str
+) -> None:
+    """For twenty frames, letters move with every field at the bottom of the film's pictures."""
+    film = pictures(80)
+    _, pairs = telecined(film)
+    frames: list[Picture] = []
+    for number, pair in enumerate(pairs):
+        fields = [film[place].copy() for place in pair]
+        for late, field in enumerate(fields if 40 <= number < 60 else ()):
+            at = (192 - 4 * (2 * (number - 40) + late), 130)
+            cv2.putText(field, "Tonight at ten", at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 235, 2)
+        frames.append(woven(fields[0], fields[1]))
+    path = write(tmp_path / f"in.{suffix}", frames, codec=codec)
+    (lumas, times), plan, told = shown(path, ivtc="auto")
+    assert plan is not None
+    assert "the cadence breaks 0 times" in told
+    upper = [picture[:100] for picture in film]
+    assert nearest([luma[:100] for luma in lumas], upper) == list(range(80))
+    assert steps(times[1:-1]) == {1 / FILM}
 
 
 def test_mixed_video_is_treated_by_its_stretches(tmp_path: Path) -> None:

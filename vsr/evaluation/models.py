@@ -29,7 +29,8 @@ from vsr.evaluation.session import Session
 from vsr.events import EventSink, Started
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
-from vsr.media.clean import Cleaner, chain
+from vsr.media.chroma_shift import measure_shift, moved_back
+from vsr.media.clean import Cleaner, Filters, chain
 from vsr.media.pixels import Unpacker, name_of, pack
 from vsr.metrics.picture import rounded
 from vsr.models.arch import Upscaler
@@ -77,6 +78,7 @@ def compare_models(
     usual = usual if footage.info is not None or frames is None else frames
     wanted = usual if options.frames is None else options.frames
     count = wanted if frames is None else min(wanted, frames)
+    filters = _filters(clean, footage, options)
     size = footage.first.size
     size = Size(size.width // scale * scale, size.height // scale * scale) if options.shrink else (
         size.scaled(scale)
@@ -104,15 +106,15 @@ def compare_models(
                 if not follows:
                     for engine in engines:
                         engine.forget()
-                inputs = [low, cleaned(low, clean)] if clean else [low]
+                inputs = [low, cleaned(low, filters)] if filters else [low]
                 pictures = [
                     clock.timed(engine, inputs[kind])
                     for clock, engine, kind in zip(clocks, engines, kinds, strict=True)
                 ]
-                smooth = enlarged(low, scale)
-                for found, picture in zip(garbled, pictures, strict=True):
-                    found.look(picture, smooth, seconds)
-                guide = smooth if high is None else high
+                smooth = [enlarged(one, scale) for one in inputs]
+                for found, picture, kind in zip(garbled, pictures, kinds, strict=True):
+                    found.look(picture, smooth[kind], seconds)
+                guide = smooth[0] if high is None else high
                 guide, *pictures = (_region(picture, options) for picture in (guide, *pictures))
                 session.add(seconds, guide, pictures, follows=follows, name=frame.name)
         return session.finish(
@@ -122,12 +124,24 @@ def compare_models(
         )
 
 
-def cleaned(low: Tensor, clean: Clean) -> Tensor:
+def _filters(clean: Clean | None, footage: Footage, options: CompareOptions) -> Filters:
+    """What the input is cleaned by. The truth that was shrunk keeps its chroma where it is."""
+    if clean is None:
+        return ()
+    info = footage.info
+    if info is None or clean.preset != "vhs" or options.shrink or info.rotation:
+        return chain(clean)
+    shift = measure_shift(info)
+    same = shift and shift.resampled(info.color.shift, _CODED.shift)
+    return moved_back(same) + chain(clean)
+
+
+def cleaned(low: Tensor, filters: Filters) -> Tensor:
     """(3, h, w) RGB 0..1 after a chain of filters, which sees it as 4:2:0."""
     height, width = low.shape[-2:]
     even = functional.pad(low[None], (0, width % 2, 0, height % 2), mode="replicate")
     name = name_of(_CODED)
-    frame = Cleaner(chain(clean), name).clean(pack(from_rgb(even, _CODED), 0, _CODED, name))
+    frame = Cleaner(filters, name).clean(pack(from_rgb(even, _CODED), 0, _CODED, name))
     unpacker = Unpacker(_CODED, name, Size(even.shape[-1], even.shape[-2]))
     planes = unpacker.empty(1)
     unpacker.fill(planes, 0, frame)

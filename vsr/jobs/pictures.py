@@ -115,7 +115,7 @@ def extract_frames(
     if parse_grain(options.grain) is not None:
         raise OptionsError("--grain is for a video as the target", hint="leave it out for pictures")
     fields, notes = fields_of(whole, options, cut)
-    filters, _, told = filters_of(info, options, cut)
+    filters, _, told = filters_of(info, options, cut, fields)
     notes = (*cropped, *notes, *told)
     reader = reader_for(info, cut, fields=fields, clip_frames=1, filters=filters)
     with replaced_folder(target) as part:

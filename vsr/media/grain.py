@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Literal
 
 import cv2
@@ -21,9 +21,8 @@ from vsr.color import ColorSpec
 from vsr.geometry import Size
 from vsr.media.clean import Filters
 from vsr.media.read.probe import MediaInfo
-from vsr.media.read.reader import Reader
+from vsr.media.samples import Plane, samples
 
-Plane = NDArray[np.float32]  # (h, w), 0..255 at any depth
 Coded = NDArray[np.uint8 | np.uint16]
 PLACES, RUN = 8, 3
 """So many frames in a row, at so many places of a video."""
@@ -128,7 +127,11 @@ def measure(info: MediaInfo, *, first: int | None = None, last: int | None = Non
 
     ``None`` where there is none. Raises :class:`MediaError` where it cannot be decoded.
     """
-    tiles = [tile for frames in _places(info, first, last) for tile in _tiles(frames)]
+    tiles = [
+        tile
+        for frames in samples(info, PLACES, RUN, first=first, last=last)
+        for tile in _tiles(frames)
+    ]
     return grain_of(tiles)
 
 
@@ -181,29 +184,6 @@ def grain_of(tiles: Sequence[FlatTile]) -> Grain | None:
 def _calm(variances: Sequence[float]) -> float:
     """The deviation where it is least."""
     return float(np.sqrt(np.quantile(variances, CALM)))
-
-
-def _places(
-    info: MediaInfo, first: int | None, last: int | None
-) -> Iterator[list[tuple[Plane, ...]]]:
-    """Frames that follow each other, as planes of 0 to 255."""
-    duration = info.duration_seconds or 0.0
-    low = round(info.start_seconds / info.time_base) if first is None else first
-    end = round((info.start_seconds + duration) / float(info.time_base))
-    high = end if last is None else min(last, end)
-    several = (high - low) * info.time_base > 1
-    for place in range(PLACES if several else 1):
-        begin = low + (high - low) * (2 * place + 1) // (2 * PLACES) if several else first
-        count = RUN if several else PLACES * RUN
-        reader = Reader(info, clip_frames=count, first=begin, last=last)
-        for clip in islice(reader, 1):
-            scale = np.float32(1 / (1 << max(0, clip.color.depth - 8)))
-            order = (1, 0, 2) if clip.color.layout == "rgb" else (0, 1, 2)
-            planes = [clip.planes[n] for n in order if n < len(clip.planes)]
-            yield [
-                tuple(plane[number].numpy().astype(np.float32) * scale for plane in planes)
-                for number in range(len(clip.pts))
-            ]
 
 
 def _tiles(frames: Sequence[tuple[Plane, ...]]) -> Iterator[FlatTile]:

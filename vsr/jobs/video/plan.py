@@ -16,6 +16,7 @@ from vsr.jobs.pace import network_fps
 from vsr.jobs.video.journal import is_saved, recorded
 from vsr.jobs.work_folder import sweep
 from vsr.media import crop
+from vsr.media.chroma_shift import Shift, measure_shift, moved_back
 from vsr.media.clean import Filters, chain
 from vsr.media.clip import Clip
 from vsr.media.fields.look import plan_fields
@@ -34,7 +35,7 @@ from vsr.media.write.encoding import Encoding, choose
 from vsr.media.write.writer import Timing, check_opens
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
-from vsr.restoration import parse_clean, parse_crop, parse_grain
+from vsr.restoration import Clean, parse_clean, parse_crop, parse_grain
 from vsr.system import name_problem
 
 Pairs = tuple[tuple[str, str], ...]
@@ -184,7 +185,7 @@ def _planned(source: Path, target: Path, options: UpscaleOptions, upscaler: Upsc
     if fields is not None:
         timing = Timing(fields.time_base, fields.frame_rate, info.sample_aspect)
     check_opens(encoding, timing)
-    filters, grain, told = filters_of(info, options, cut)
+    filters, grain, told = filters_of(info, options, cut, fields)
     notes += told
     hwaccel, note = _hwaccel(info, options)
     notes += note
@@ -271,7 +272,7 @@ def crop_of(
 
 
 def filters_of(
-    info: MediaInfo, options: UpscaleOptions, cut: Cut
+    info: MediaInfo, options: UpscaleOptions, cut: Cut, fields: FieldPlan | None
 ) -> tuple[Filters, Grain | None, tuple[str, ...]]:
     """What frames go through before the network, the grain that they get behind it, and what to
     tell of both."""
@@ -289,9 +290,20 @@ def filters_of(
         grain = (found or PLAIN).of_strength(wanted) if isinstance(wanted, float) else found
         grain = grain if grain is not None and grain.strength else None
     if clean is not None:
-        filters += chain(clean)
+        shift = shift_for(clean, info, cut, fields)
+        filters += moved_back(shift) + chain(clean)
         notes.append(f"cleaned before the network: {clean.preset}, strength {clean.strength:g}")
+        if shift is not None:
+            notes.append(f"chroma lies off by {shift}, in its own samples: moved back")
     return filters, grain, tuple(notes)
+
+
+def shift_for(clean: Clean, info: MediaInfo, cut: Cut, fields: FieldPlan | None) -> Shift | None:
+    """How far chroma lies beside luma, where cleaning is to undo that."""
+    if clean.preset != "vhs":
+        return None
+    first, last = bounds(info.time_base if fields is None else fields.time_base, cut)
+    return measure_shift(info, first=first, last=last, fields=fields)
 
 
 def cut_of(info: MediaInfo, options: UpscaleOptions) -> Cut:

@@ -204,6 +204,7 @@ def _identity(
     grain = plan.encoding.grain
     return {
         **({} if grain is None else {"grain": repr(grain)}),
+        **({"filters": repr(plan.filters)} if plan.filters else {}),
         **({} if plan.info.crop is None else {"crop": repr(plan.info.crop)}),
         "vsr": __version__,
         "torch": torch.__version__,

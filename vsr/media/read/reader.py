@@ -31,6 +31,12 @@ from vsr.media.stall import ReadTimer, timed_by
 Timed = tuple[av.VideoFrame, int]
 
 
+def seekable(info: MediaInfo) -> bool:
+    """Whether times name places in a container: not where they may begin anew."""
+    kind = av.ContainerFormat(info.container.split(",")[0], "r")
+    return not kind.flags & Flags.ts_discont.value
+
+
 class Reader:
     """Iterate once for the clips of ``info``'s main video; counters tell what was repaired.
 
@@ -226,8 +232,7 @@ class Reader:
         bound = self._first if after is None else after
         if bound is None:
             return None
-        kind = av.ContainerFormat(self.info.container.split(",")[0], "r")
-        if kind.flags & Flags.ts_discont.value:  # its times may begin anew: they name no place
+        if not seekable(self.info):
             return None
         try:
             frames = self._timed(bound)

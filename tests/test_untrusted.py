@@ -27,7 +27,7 @@ from tests.conftest import MakeClip, times_of
 from vsr.errors import MediaError, WeightsError
 from vsr.geometry import Size
 from vsr.media import limits
-from vsr.media.read.images import claimed_size
+from vsr.media.read.picture_header import claimed_size
 
 FITTING = {"features": 8, "layers": 1}
 

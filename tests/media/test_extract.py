@@ -28,7 +28,7 @@ from vsr.media.extract.selection import (
     scenes,
     spread,
 )
-from vsr.media.extract.stills import sheet
+from vsr.media.extract.sheet import sheet
 
 Pixels = NDArray[np.uint8]
 

@@ -10,7 +10,7 @@ import pytest
 from tests.training.conftest import drawn
 from tools.queue import Entry, arguments, entries_in, is_done, main, progress, run
 from vsr.errors import OptionsError
-from vsr.media.extract.stills import write_png
+from vsr.media.extract.sheet import write_png
 from vsr.training.recipes import PRESETS, RECIPES
 from vsr.weights import index
 

@@ -19,7 +19,7 @@ from vsr.events import EventSink, Report, Saved, Warned, ignore
 from vsr.infer.device import pick
 from vsr.media.atomic import write_whole
 from vsr.media.condition import Condition, h264_step
-from vsr.media.extract.stills import write_png
+from vsr.media.extract.sheet import write_png
 from vsr.models.arch import Upscaler
 from vsr.report.data import to_csv
 from vsr.report.page import to_html

@@ -13,7 +13,7 @@ import torch
 
 from vsr.errors import DataError, OptionsError
 from vsr.events import Saved
-from vsr.media.extract.stills import write_png
+from vsr.media.extract.sheet import write_png
 from vsr.models.arch import fuse_batchnorm, make_upscaler
 from vsr.options import EngineOptions
 from vsr.system import Lock

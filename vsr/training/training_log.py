@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vsr.errors import DataError, MissingExtra
-from vsr.media.extract.stills import Pixels, write_png
+from vsr.media.extract.sheet import Pixels, write_png
 from vsr.system import replace_file
 from vsr.training.events import Stepped
 from vsr.training.ranks import Ranks, numbers

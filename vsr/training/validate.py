@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from vsr.errors import DataError
 from vsr.infer.engine import Engine
-from vsr.media.extract.stills import Pixels, sheet
+from vsr.media.extract.sheet import Pixels, sheet
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
 from vsr.metrics.catalog import METRICS
 from vsr.metrics.perceptual import perceptual_distance

@@ -24,7 +24,8 @@ from vsr.media.extract.selection import (
     measure_frame,
     spread,
 )
-from vsr.media.extract.stills import Picture, Pixels, luma_of, rgb_of, sheet, upright, write_png
+from vsr.media.extract.sheet import Pixels, sheet, write_png
+from vsr.media.extract.stills import Picture, luma_of, rgb_of, upright
 from vsr.media.fields.look import plan_fields
 from vsr.media.fields.plan import FieldPlan
 from vsr.media.read.probe import MediaInfo, probe

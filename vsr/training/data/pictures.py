@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vsr.errors import DataError
 from vsr.geometry import Size
-from vsr.media.read.images import claimed_size
+from vsr.media.read.picture_header import claimed_size
 
 log = logging.getLogger(__name__)
 

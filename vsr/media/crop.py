@@ -53,26 +53,15 @@ class Bars:
         return ", ".join(f"{name} {count}" for name, count in sides)
 
 
-def bars_of(lumas: Iterable[Luma]) -> Bars:
-    """What is black in all of them; nothing where all of all is."""
-    means: list[NDArray[np.float64]] = []
-    spreads: list[NDArray[np.float64]] = []
-    brightest = 0.0
-    for luma in lumas:
-        for axis in (0, 1):
-            lines = 1 - axis  # of rows, then of columns
-            mean, spread = (np.asarray(of(luma, lines)) for of in (_mean, _spread))
-            if len(means) < 2:
-                means.append(mean)
-                spreads.append(spread)
-            else:
-                np.maximum(means[axis], mean, out=means[axis])
-                np.maximum(spreads[axis], spread, out=spreads[axis])
-        brightest = max(brightest, float(luma.max()))
-    if brightest <= 2 * DARK:
-        return Bars()
+def bars_of(luma: Luma) -> Bars | None:
+    """What is black around one frame; ``None`` of a frame that is all black."""
+    if float(luma.max()) <= 2 * DARK:
+        return None
     sides: list[int] = []
-    for mean, spread in zip(means, spreads, strict=True):
+    for axis in (1, 0):  # of rows, then of columns
+        mean = _mean(luma, axis)
+        squares = _mean(np.square(luma, dtype=np.float32), axis)
+        spread = np.sqrt(np.maximum(0, squares - mean**2))
         dark = (mean < DARK) & (spread < EVEN)
         for lines in (dark, dark[::-1]):
             count = 0 if lines.all() else int(np.argmin(lines))
@@ -82,11 +71,6 @@ def bars_of(lumas: Iterable[Luma]) -> Bars:
 
 def _mean(luma: Luma, axis: int) -> NDArray[np.float64]:
     return np.asarray(cv2.reduce(luma, axis, cv2.REDUCE_AVG, dtype=cv2.CV_64F), np.float64).ravel()
-
-
-def _spread(luma: Luma, axis: int) -> NDArray[np.float64]:
-    squares = _mean(np.square(luma, dtype=np.float32), axis)
-    return np.asarray(np.sqrt(np.maximum(0, squares - _mean(luma, axis) ** 2)), np.float64)
 
 
 def find_bars(info: MediaInfo, *, first: int | None = None, last: int | None = None) -> Bars:
@@ -102,8 +86,7 @@ def _reduced(frames: Iterable[VideoFrame]) -> Iterator[Bars | None]:
     """The bars of each frame alone; ``None`` of a frame that is all black."""
     gray = VideoReformatter()
     for frame in frames:
-        luma = np.asarray(gray.reformat(frame, format="gray").to_ndarray(), np.uint8)
-        yield bars_of([luma]) if luma.max() > 2 * DARK else None
+        yield bars_of(np.asarray(gray.reformat(frame, format="gray").to_ndarray(), np.uint8))
 
 
 def _common(found: list[Bars | None]) -> Bars:

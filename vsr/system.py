@@ -6,6 +6,7 @@ asks the system which one it is, so that what one lacks is dealt with here alone
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -229,6 +230,12 @@ def user_data_folder() -> Path:
         raise FileNotFoundError("this user has no home folder")
     inside = "AppData/Local" if WINDOWS else ".local/share"
     return Path(home, "Library/Application Support" if MACOS else inside, "vsr")
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file, in hexadecimal, read piece by piece. Raises :class:`OSError`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def name_problem(path: Path) -> str | None:

@@ -9,7 +9,6 @@ fourth convolution of the fifth stage, after its activation; "conv5_4" before it
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.error import URLError
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vsr.errors import WeightsError
+from vsr.system import sha256_of
 from vsr.weights import read_file
 
 PUBLISHED = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
@@ -125,8 +125,7 @@ def _downloaded() -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(PUBLISHED, str(path), hash_prefix=PREFIX, progress=False)
             note.unlink(missing_ok=True)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(path)
         if not note.is_file() and digest.startswith(PREFIX):
             note.write_text(f"{digest}\n", encoding="ascii")
         wanted = note.read_text(encoding="ascii").strip() if note.is_file() else PREFIX

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vsr.errors import OptionsError, WeightsError
-from vsr.system import name_problem, replace_file, user_data_folder
+from vsr.system import name_problem, replace_file, sha256_of, user_data_folder
 
 VARIABLE = "VSR_MODELS"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
@@ -151,9 +150,3 @@ def check_name(name: str, taken: Collection[str]) -> None:
         raise OptionsError(
             f"{name} is the name of a model of vsr's own", hint="--name gives another"
         )
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a file, in hexadecimal. Raises :class:`OSError`."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -28,6 +28,7 @@ from zipfile import BadZipFile
 
 from vsr.errors import MissingExtra, OptionsError, WeightsError
 from vsr.events import EventSink, Warned, ignore
+from vsr.system import sha256_of
 from vsr.weights.fetched import (
     SUFFIXES,
     VARIABLE,
@@ -37,7 +38,6 @@ from vsr.weights.fetched import (
     check_name,
     find_fetched,
     models_folder,
-    sha256_of,
 )
 from vsr.weights.files import MAX_BYTES
 

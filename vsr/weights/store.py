@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import tomllib
@@ -21,7 +20,7 @@ from vsr.events import EventSink, ignore
 from vsr.models.adapters import chain, on_color
 from vsr.models.arch import Hyper, Upscaler, fuse_batchnorm, make_upscaler
 from vsr.models.catalog import ARCHS
-from vsr.system import replace_file
+from vsr.system import replace_file, sha256_of
 from vsr.weights.blend import denoising
 from vsr.weights.fetched import Fetched, all_fetched, checked_path, find_fetched
 from vsr.weights.files import FORMAT, Stored, read, read_file, stored_of
@@ -237,7 +236,7 @@ def save(
 
 def _check_hash(path: Path, entry: Entry) -> None:
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256_of(path)
     except OSError as error:
         raise WeightsError(f"shipped weights are missing: {path}", hint="install again") from error
     if digest != entry.sha256:

@@ -20,6 +20,7 @@ from vsr.errors import MediaError, SourceChanged, StorageError
 from vsr.jobs.record_lines import VERSION, RecordLines
 from vsr.media.files import translated
 from vsr.options import UpscaleOptions
+from vsr.system import sha256_of
 from vsr.version import __version__
 
 NAME = ".vsr-record.jsonl"
@@ -164,9 +165,7 @@ def _intact(target: Path, finished: dict[str, Any]) -> bool:
             return False
         if stat.st_mtime_ns == finished["target_modified_ns"]:
             return True
-        with target.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return digest == finished["target_sha256"]
+        return sha256_of(target) == finished["target_sha256"]
 
 
 def _difference(before: Identity, wanted: Identity) -> str:

@@ -7,7 +7,6 @@ finished segments and, when the verified file is about to get its name, the repo
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
@@ -20,7 +19,7 @@ from vsr.jobs.work_folder import folder_of, is_ours, locked
 from vsr.media.atomic import put
 from vsr.media.files import stamp, translated
 from vsr.media.write.writer import Segment
-from vsr.system import Lock, replace_file, sync_file, sync_folder
+from vsr.system import Lock, replace_file, sha256_of, sync_file, sync_folder
 
 VERSION = 2
 VERSIONS = ("vsr", "torch", "PyAV", "encoder_library")
@@ -139,8 +138,7 @@ class Journal:
             values["path"] = self.folder / Path(str(row["path"])).name
             values["coded"] = tuple(map(int, row["coded"]))
             segment = Segment(**values)
-            with segment.path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = sha256_of(segment.path)
         except (ValueError, TypeError, KeyError, OSError):
             return None
         return segment if digest == segment.sha256 else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,7 +23,7 @@ from vsr.media.grain import GrainMaker
 from vsr.media.pixels import name_of, pack, planes_of
 from vsr.media.write.encoding import Encoding
 from vsr.media.write.film_grain import FilmGrain
-from vsr.system import discard, replace_file, scheduling_kept, sync_path
+from vsr.system import discard, replace_file, scheduling_kept, sha256_of, sync_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,5 +234,4 @@ def check_opens(encoding: Encoding, timing: Timing) -> None:
 
 def _synced_hash(path: Path) -> str:
     sync_path(path)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)

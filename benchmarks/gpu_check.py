@@ -347,7 +347,7 @@ def overlapping(device: str, model: str, size: Size, count: int) -> str:
     waiting: list[Callable[[], Planes]] = []
     for number in range(count):
         moved = tuple(plane.roll(2 * number, -1) for plane in clip)
-        waiting.append(engine.begin(moved, YUV, YUV, size.scaled(4)).wait)
+        waiting.append(engine.begin(moved, Conversion(YUV, YUV, size, size.scaled(4))).wait)
         if len(waiting) > 3:
             digest.update(b"".join(plane.numpy().tobytes() for plane in waiting.pop(0)()))
     for wait in waiting:

@@ -9,6 +9,7 @@ from tests.infer.test_engine import upscaler
 from vsr.color import ColorSpec
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
+from vsr.infer.footprint import Conversion
 from vsr.infer.host_transfer import HostTransfer
 from vsr.options import EngineOptions
 
@@ -36,7 +37,7 @@ def test_what_is_begun_is_what_is_enlarged(device: str) -> None:
         for _ in range(6)
     ]
     engine = Engine(upscaler("compact"), EngineOptions(device=device))
-    begun = [engine.begin(clip, SPEC, SPEC, low.scaled(4)) for clip in clips]
+    begun = [engine.begin(clip, Conversion(SPEC, SPEC, low, low.scaled(4))) for clip in clips]
     engine.forget()
     for clip, pending in zip(clips, begun, strict=True):
         expected = engine.enlarge(clip, SPEC, SPEC, low.scaled(4))

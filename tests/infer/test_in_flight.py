@@ -120,7 +120,9 @@ def played(
     for number, clip in enumerate(clips):
         if number % segment == 0:
             made.forget()
-        waiting.append((number, made.begin(clip, SPEC, SPEC, LOW.scaled(scale)).wait))
+        waiting.append(
+            (number, made.begin(clip, Conversion(SPEC, SPEC, LOW, LOW.scaled(scale))).wait)
+        )
         if len(waiting) > ahead:
             take()
     while waiting:
@@ -168,7 +170,7 @@ def test_planes_may_be_waited_for_in_any_order_and_often() -> None:
     clips = footage({2})
     expected = played(engine("half", [], waits=True), clips, ahead=0, segment=CLIPS)
     made = engine("half", [], waits=False)
-    landings = [made.begin(clip, SPEC, SPEC, LOW.scaled(2)) for clip in clips]
+    landings = [made.begin(clip, Conversion(SPEC, SPEC, LOW, LOW.scaled(2))) for clip in clips]
     order = list(range(CLIPS)) * 2
     random.Random(3).shuffle(order)
     for place in order:
@@ -202,7 +204,7 @@ def test_nothing_is_waited_for_before_planes_land(name: str) -> None:
         shown, changed = comparison.next(clip)  # elsewhere, as in the thread that reads
         motion = estimator.next(clip, SPEC) if name == "memory" else None
         with Waits() as waits:
-            pending = made.begin(shown, SPEC, SPEC, LOW.scaled(4), motion, changed)
+            pending = made.begin(shown, Conversion(SPEC, SPEC, LOW, LOW.scaled(4)), motion, changed)
         assert waits.count == 0
         pending.wait()
 
@@ -237,7 +239,7 @@ def test_memory_that_runs_out_in_flight_is_as_in_order(monkeypatch: pytest.Monke
 def test_a_failure_of_what_is_made_again_is_told_by_whoever_waits() -> None:
     clips = footage({2})
     made = engine("half", [], waits=False)
-    landings = [made.begin(clip, SPEC, SPEC, LOW.scaled(2)) for clip in clips[:4]]
+    landings = [made.begin(clip, Conversion(SPEC, SPEC, LOW, LOW.scaled(2))) for clip in clips[:4]]
 
     def broken(dtype: object) -> None:
         raise ValueError(f"no {dtype}")
@@ -261,5 +263,5 @@ def test_frames_compared_ahead_are_as_compared_by_the_engine(tolerance: int) -> 
             ahead.forget()
             here.forget()
         shown, changed = comparison.next(clip)
-        one = ahead.begin(shown, SPEC, SPEC, LOW.scaled(4), None, changed).wait()
+        one = ahead.begin(shown, Conversion(SPEC, SPEC, LOW, LOW.scaled(4)), None, changed).wait()
         assert same([one], [here.enlarge(clip, SPEC, SPEC, LOW.scaled(4))])

@@ -110,14 +110,13 @@ class Engine:
 
         ``source`` and ``target`` say what the code values mean, their matrices resolved.
         """
-        return self.begin(planes, source, target, size).wait()
+        low = Size(planes[0].shape[-1], planes[0].shape[-2])
+        return self.begin(planes, Conversion(source, target, low, size)).wait()
 
     def begin(
         self,
         planes: Planes,
-        source: ColorSpec,
-        target: ColorSpec,
-        size: Size,
+        conversion: Conversion,
         motion: Motion | None = None,
         changed: Sequence[CellMask | None] | None = None,
     ) -> PendingFrames:
@@ -127,7 +126,6 @@ class Engine:
         ``changed`` is what :class:`vsr.infer.reuse.FrameComparison` says of the frames, where they
         were compared already; else they are compared here.
         """
-        conversion = Conversion(source, target, Size(*planes[0].shape[:0:-1]), size)
         with self._lock:
             given = Work(planes, conversion, motion, changed, begins=self._forgot)
             work = self._pass.prepared(given)

@@ -55,9 +55,7 @@ def enlarger(
             engine.forget()
         led_in = clip.lead_in
         wanted = conversion(clip)
-        pending = engine.begin(
-            clip.planes, wanted.source, wanted.target, wanted.high, clip.motion, clip.changed
-        )
+        pending = engine.begin(clip.planes, wanted, clip.motion, clip.changed)
         if clip.lead_in:
             lead_in = replace(clip, planes=(), motion=None)
             return lambda: lead_in

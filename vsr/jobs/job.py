@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -43,7 +44,7 @@ def job_kind(source: Path, target: Path) -> JobKind:
     return "folder" if source.is_dir() else "frames"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Job:
     """All that is settled of a source's enlargement before its first frame."""
 
@@ -58,14 +59,14 @@ class Job:
     @property
     def size(self) -> Size:
         """The size of the source's frames, or of the first of its pictures."""
-        return self._frames()[0]
+        return self._frames[0]
 
     def forecast(self, engine: Engine, measured: TrialResult | None = None) -> Forecast:
         """What a run would do, and take where it makes a video: pictures are not measured."""
         if self.plan is not None:
             notes = (*self.plan.notes, *_suggested(self.plan))
             return forecast(replace(self.plan, notes=notes), engine, measured)
-        low, frames = self._frames()
+        low, frames = self._frames
         high = self.options.target_size(low, self.upscaler.scale)
         return Forecast(
             self.source,
@@ -102,8 +103,9 @@ class Job:
         make = upscale_folder if self.kind == "folder" else extract_frames
         return make(source, target, engine, options, on_event, should_stop, observer)
 
+    @cached_property
     def _frames(self) -> tuple[Size, int | None]:
-        """Size and number of the source's frames."""
+        """Size and number of the source's frames; pictures are read for it."""
         if self.plan is not None:
             return self.plan.info.size, self.plan.frames
         if self.kind == "frames":

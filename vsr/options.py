@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from vsr.device_names import check_devices
 from vsr.errors import OptionsError
@@ -311,17 +311,6 @@ class RunOptions:
             raise OptionsError(f"preview must be above 0 seconds, got {self.preview:g}")
 
 
-SUBJECTS = (
-    ModelOptions,
-    SizeOptions,
-    NetworkOptions,
-    SourceOptions,
-    EncodingOptions,
-    WorkerOptions,
-    RunOptions,
-)
-
-
 @dataclass(frozen=True)
 class UpscaleOptions(
     ModelOptions,
@@ -370,3 +359,7 @@ class UpscaleOptions(
         """For a journal: everything that could change the target's bytes."""
         changing = {each.name for each in fields(self) if each.metadata["changes"]}
         return {key: value for key, value in asdict(self).items() if key in changing}
+
+
+SUBJECTS: tuple[type[Any], ...] = UpscaleOptions.__bases__
+"""The classes of options, in the order of the guide."""

@@ -48,9 +48,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def flag(name: str) -> Any:
     """The flag of one option, for a command that has some of them."""
-    kind, each = next((kind, each) for kind, each in _all_fields() if each.name == name)
-    del kind
-    return _flag(each)
+    return _flag(next(each for _, each in _all_fields() if each.name == name))
 
 
 @dataclass(frozen=True, slots=True)

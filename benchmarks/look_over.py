@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 
 from vsr.color import SMPTE170M, ColorSpec, from_rgb, to_rgb
+from vsr.degrade.video_codec import Quality, through
 from vsr.evaluation.footage import Footage
 from vsr.evaluation.models import GARBLED, enlarged, shrunk, worst_block
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.options import EngineOptions
-from vsr.training.degrade.video_codec import Quality, through
 from vsr.weights import store
 
 CODED = ColorSpec("yuv", 8, (1, 1), matrix=SMPTE170M, range=1)

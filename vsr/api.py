@@ -22,7 +22,6 @@ from vsr.jobs.batch.queue import upscale_many
 from vsr.jobs.estimate.forecast import check_enough as check_enough
 from vsr.jobs.job import job_kind, plan_job
 from vsr.jobs.video.plan import Plan, check_target, make_plan
-from vsr.lpips import load_lpips
 from vsr.media.files import check_regular
 from vsr.media.read.probe import MediaInfo
 from vsr.media.read.probe import probe as probe_file
@@ -34,8 +33,9 @@ from vsr.media.write.codecs import CONTAINERS
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions, UpscaleOptions
+from vsr.perceptual.lpips import load_lpips
+from vsr.perceptual.vgg import load_vgg
 from vsr.report.front import ReportTargets, write_page
-from vsr.training.vgg import load_vgg
 from vsr.weights import all_fetched, index
 from vsr.weights import load as load_weights
 

@@ -22,7 +22,7 @@ from tests.training.test_losses import published
 from vsr.errors import DataError, MissingExtra
 from vsr.evaluation.scores import cell_steps, drift, scores, sets_in
 from vsr.models.interpolation import Interpolation
-from vsr.training.vgg import from_state
+from vsr.perceptual.vgg import from_state
 from vsr.weights import index
 
 
@@ -62,8 +62,8 @@ def test_a_perfect_model_scores_perfectly(pairs: Path) -> None:
 def test_folders_of_sets_and_of_originals(pairs: Path, tmp_path: Path) -> None:
     assert [data.name for data in sets_in([tmp_path], 4)] == ["made"]
     originals = sets_in([pairs / "HR"], 4)
-    trial = next(originals[0].trials())
-    assert (trial.low.shape, trial.high.shape) == ((1, 3, 20, 24), (1, 3, 80, 96))
+    pair = next(originals[0].pairs())
+    assert (pair.low.shape, pair.high.shape) == ((1, 3, 20, 24), (1, 3, 80, 96))
     assert len(sets_in([pairs / "HR" / "0.png", pairs / "HR" / "1.png"], 4)) == 2
 
 

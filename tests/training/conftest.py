@@ -33,9 +33,3 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in range(8):
         cv2.imwrite(str(folder / f"picture{seed}.png"), drawn(seed))
     return folder
-
-
-@pytest.fixture
-def picture() -> NDArray[np.uint8]:
-    """(128, 144, 3) RGB."""
-    return drawn(0)

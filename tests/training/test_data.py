@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from vsr.degrade.catalog import CHAINS
+from vsr.degrade.resize import bicubic
 from vsr.errors import DataError
+from vsr.media.read.rgb import files_in
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
 from vsr.training.data.loader import Loader
 from vsr.training.data.patches import PatchSource, Sampling, turned
-from vsr.training.data.pictures import Cache, files_in, scan
-from vsr.training.degrade.catalog import CHAINS
-from vsr.training.degrade.resize import bicubic
+from vsr.training.data.pictures import Cache, scan
 
 CLEAN = Sampling(12, 4, 3, (1.0, 2.0), CHAINS["clean"], seed=5)
 SHRINK = CHAINS["clean"][:1]

@@ -11,13 +11,14 @@ import torch
 from torch import nn
 
 from tests.training.test_data import CLEAN, REAL, SHRINK, VIDEO
+from vsr.degrade.noise import Specks
+from vsr.degrade.resize import bicubic
 from vsr.errors import DataError
+from vsr.media.read.rgb import files_in
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
 from vsr.training.data.loader import Loader
 from vsr.training.data.patches import PatchSource, Sampling
-from vsr.training.data.pictures import Cache, files_in, scan
-from vsr.training.degrade.noise import Specks
-from vsr.training.degrade.resize import bicubic
+from vsr.training.data.pictures import Cache, scan
 from vsr.training.device_data import DeviceSource, _resized, _weights  # pyright: ignore[reportPrivateUsage]
 from vsr.training.network.ema import Ema
 

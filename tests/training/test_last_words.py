@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from vsr.cli.train_console import TrainConsole
+from vsr.degrade.resize import Shrink
 from vsr.errors import OptionsError
 from vsr.training import training_log
-from vsr.training.degrade.resize import Shrink
 from vsr.training.events import TrainReport
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions

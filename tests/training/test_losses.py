@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from vsr.perceptual.vgg import Vgg, conv_names, feature_index, from_state
 from vsr.training.losses import ADVERSARIAL_LOSSES, PIXEL_LOSSES, ContentLoss, tone
 from vsr.training.recipes import RECIPES
-from vsr.training.vgg import Vgg, conv_names, feature_index, from_state
 
 ONE, TWO = torch.tensor([[0.1, 0.5]]), torch.tensor([[0.4, 0.1]])
 

@@ -10,9 +10,10 @@ import pytest
 
 from vsr.errors import DataError
 from vsr.geometry import Size
+from vsr.media.read.rgb import files_in, read_rgb, size_of
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
 from vsr.training.data import pictures
-from vsr.training.data.pictures import Cache, files_in, read, scan, size_of
+from vsr.training.data.pictures import Cache, scan
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "bmp", "tiff"])
@@ -20,24 +21,24 @@ def test_sizes_come_from_headers_or_from_decoding(tmp_path: Path, ending: str) -
     path = tmp_path / f"a.{ending}"
     cv2.imwrite(str(path), np.full((30, 50, 3), 90, np.uint8))
     assert size_of(path) == Size(50, 30)
-    assert np.abs(read(path).astype(int) - 90).max() <= 2
+    assert np.abs(read_rgb(path).astype(int) - 90).max() <= 2
 
 
 def test_sixteen_bits_are_rounded_to_eight(tmp_path: Path) -> None:
     levels = np.arange(256, dtype=np.uint16).reshape(16, 16, 1).repeat(3, 2) * 257
     cv2.imwrite(str(tmp_path / "deep.png"), levels)
-    assert (read(tmp_path / "deep.png")[..., 0] == np.arange(256).reshape(16, 16)).all()
+    assert (read_rgb(tmp_path / "deep.png")[..., 0] == np.arange(256).reshape(16, 16)).all()
 
 
 def test_red_comes_first_and_gray_and_alpha_become_rgb(tmp_path: Path) -> None:
     red = np.zeros((8, 8, 3), np.uint8)
     red[..., 2] = 200  # OpenCV writes blue, green, red
     cv2.imwrite(str(tmp_path / "red.png"), red)
-    assert read(tmp_path / "red.png")[0, 0].tolist() == [200, 0, 0]
+    assert read_rgb(tmp_path / "red.png")[0, 0].tolist() == [200, 0, 0]
     cv2.imwrite(str(tmp_path / "gray.png"), red[..., 2])
-    assert read(tmp_path / "gray.png")[0, 0].tolist() == [200, 200, 200]
+    assert read_rgb(tmp_path / "gray.png")[0, 0].tolist() == [200, 200, 200]
     cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([red, red[..., 2]]))
-    assert read(tmp_path / "alpha.png").shape == (8, 8, 3)
+    assert read_rgb(tmp_path / "alpha.png").shape == (8, 8, 3)
 
 
 def test_bursts_small_and_broken_pictures_are_sorted_out(tmp_path: Path) -> None:
@@ -66,14 +67,14 @@ def test_a_truncated_picture_is_an_error_that_names_it(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:40])
     assert size_of(path) == Size(60, 60)  # the header is whole
     with pytest.raises(DataError, match=r"cut\.png"):
-        read(path)
+        read_rgb(path)
 
 
 def test_the_cache_stays_within_its_bound_and_decodes_once(
     frames: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = sorted(frames.iterdir())
-    one = read(paths[0]).nbytes
+    one = read_rgb(paths[0]).nbytes
     cache = Cache(3 * one)
     for path in paths[:3] * 4:
         cache.get(path)
@@ -86,7 +87,7 @@ def test_the_cache_stays_within_its_bound_and_decodes_once(
     def fail(path: Path) -> object:
         raise AssertionError(path)
 
-    monkeypatch.setattr(pictures, "read", fail)
+    monkeypatch.setattr(pictures, "read_rgb", fail)
     with pytest.raises(ValueError, match="read-only"):
         cache.get(paths[0])[0, 0] = 0
 

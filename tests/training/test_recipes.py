@@ -14,13 +14,14 @@ import torch
 
 from tests.models import published
 from vsr import weights
+from vsr.degrade.noise import Specks
 from vsr.errors import OptionsError
 from vsr.events import Saved, Warned
 from vsr.infer.engine import Engine
 from vsr.metrics.picture import psnr
 from vsr.models.catalog import ARCHS
 from vsr.options import EngineOptions
-from vsr.training.degrade.noise import Specks
+from vsr.perceptual.vgg import conv_names, feature_index
 from vsr.training.events import Stepped, TrainingEvent, TrainingStarted, TrainReport, Validated
 from vsr.training.loop import train
 from vsr.training.network.export import parameters_of
@@ -28,7 +29,6 @@ from vsr.training.options import TrainOptions, parse_net
 from vsr.training.recipe import GENERATORS
 from vsr.training.recipes import PRESETS, RECIPES, resolve
 from vsr.training.training_log import read
-from vsr.training.vgg import conv_names, feature_index
 
 NETS: Mapping[str, tuple[tuple[str, int], ...]] = {
     "srcnn": (("features", 8), ("mapped", 4)),
@@ -109,11 +109,11 @@ def test_what_is_exported_is_what_was_validated(frames: Path, tmp_path: Path) ->
     val.mkdir()
     (val / "a.png").write_bytes((frames / "picture0.png").read_bytes())
     report = train(options(frames, tmp_path / "run", "srresnet", val=val, steps=4))
-    from vsr.training.validate import trials_in
+    from vsr.training.validate import validation_pairs_in
 
-    (trial,) = trials_in(val, RECIPES["psnr"], 0)
+    (pair,) = validation_pairs_in(val, RECIPES["psnr"], 0)
     engine = Engine(weights.load(report.last), EngineOptions(device="cpu", dtype="fp32"))
-    again = psnr(engine.upscale(trial.low)[0].clamp(0, 1), trial.high[0])
+    again = psnr(engine.upscale(pair.low)[0].clamp(0, 1), pair.high[0])
     line = [line for line in read(report.out) if "metrics" in line][-1]
     assert again == pytest.approx(line["metrics"]["psnr"], abs=1e-3)
 

@@ -12,13 +12,13 @@ from tests.training.test_losses import published
 from tests.training.test_recipes import NETS
 from vsr.models.catalog import ARCHS
 from vsr.models.recurrent import warped
+from vsr.perceptual.vgg import from_state
 from vsr.training.data.patches import TrainingBatch
 from vsr.training.losses import flicker
 from vsr.training.ranks import Ranks
 from vsr.training.recipes import PRESETS
 from vsr.training.sequence_task import SequenceGanTask, aligned, enlarged, forward
 from vsr.training.updater import TrainingDevice
-from vsr.training.vgg import from_state
 
 
 def task(lengths: int = 4) -> SequenceGanTask:

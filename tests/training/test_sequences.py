@@ -12,15 +12,16 @@ import pytest
 import torch
 
 from tests.training.conftest import drawn
+from vsr.degrade.catalog import CHAINS
+from vsr.degrade.noise import Specks
+from vsr.degrade.resize import bicubic
+from vsr.media.read.rgb import files_in
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
 from vsr.models.recurrent import warped
 from vsr.training.data.frame_sequences import films_of, hold_out, numbered
-from vsr.training.data.pictures import Cache, files_in, scan
+from vsr.training.data.pictures import Cache, scan
 from vsr.training.data.sequences import SequenceSampling, SequenceSource
 from vsr.training.data.synthetic_motion import film
-from vsr.training.degrade.catalog import CHAINS
-from vsr.training.degrade.noise import Specks
-from vsr.training.degrade.resize import bicubic
 
 PLAN = SequenceSampling(
     patch=12,

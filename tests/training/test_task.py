@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tests.training.test_losses import published
 from tests.training.test_recipes import NETS
 from vsr.models.catalog import ARCHS
+from vsr.perceptual.vgg import from_state
 from vsr.training.data.patches import TrainingBatch
 from vsr.training.guard import Guard
 from vsr.training.ranks import Ranks
@@ -18,7 +19,6 @@ from vsr.training.recipe import GENERATORS
 from vsr.training.recipes import RECIPES
 from vsr.training.task import GanTask
 from vsr.training.updater import TrainingDevice, Updater
-from vsr.training.vgg import from_state
 
 
 class Watched:

@@ -26,8 +26,7 @@ from vsr.metrics.picture import (
     similarity,
 )
 from vsr.metrics.temporal import motion_of, unexplained
-from vsr.training.validate import perceived
-from vsr.training.vgg import Vgg, load_vgg
+from vsr.perceptual.vgg import Vgg, load_vgg, vgg_distance
 
 Numbers = dict[str, float]
 
@@ -97,7 +96,7 @@ class Meter:
             prepared = self._prepared(picture)
             numbers = _against(prepared, against, able, inner, rgb)
             if self.vgg is not None and "perceptual" in able:
-                numbers["perceptual"] = max(0.0, perceived(picture[None], guide[None], self.vgg))
+                numbers["perceptual"] = max(0.0, vgg_distance(picture[None], guide[None], self.vgg))
             if "sharpness" in able:
                 numbers["sharpness"] = laplacian_variance(prepared.luma)
             found.append(numbers)

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vsr.color import SMPTE170M, ColorSpec, from_rgb, to_rgb
+from vsr.degrade.video_codec import Quality, through
 from vsr.errors import OptionsError
 from vsr.evaluation.files import BURST
 from vsr.evaluation.footage import Footage, Frame
@@ -35,7 +36,6 @@ from vsr.media.pixels import Unpacker, name_of, pack
 from vsr.metrics.picture import rounded
 from vsr.models.arch import Upscaler
 from vsr.restoration import Clean, parse_clean
-from vsr.training.degrade.video_codec import Quality, through
 
 GARBLED_BLOCK = 16
 """Pixels a side of the enlarged picture."""

@@ -18,22 +18,21 @@ import torch
 from torch import Tensor
 
 from vsr.color import SMPTE170M, ColorSpec, to_rgb
+from vsr.degrade.base import Frames
+from vsr.degrade.chroma import LEFT, LIMITED_RANGE, to_frames, to_planes
+from vsr.degrade.resize import bicubic
+from vsr.degrade.video_codec import QUALITIES, through
 from vsr.errors import DataError
 from vsr.infer.engine import Engine
-from vsr.lpips import Lpips
 from vsr.media.read.probe import probe
 from vsr.media.read.reader import Reader
+from vsr.media.read.rgb import read_rgb
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from vsr.metrics.picture import luma, psnr, rounded, sharpness, ssim
 from vsr.metrics.temporal import MIN_SIDE, motion, warping_error
-from vsr.training.data.frame_sequences import follows
-from vsr.training.data.pictures import read
-from vsr.training.degrade.base import Frames
-from vsr.training.degrade.chroma import LEFT, LIMITED_RANGE, to_frames, to_planes
-from vsr.training.degrade.resize import bicubic
-from vsr.training.degrade.video_codec import QUALITIES, through
-from vsr.training.validate import Trial, as_tensor, is_pairs, pairs_in, perceived
-from vsr.training.vgg import Vgg
+from vsr.pairs import PicturePair, as_tensor, follows, is_pairs, pairs_in
+from vsr.perceptual.lpips import Lpips
+from vsr.perceptual.vgg import Vgg, vgg_distance
 
 KEY_INTERVAL = 250
 """Frames between key frames of a compressed set: x264's own."""
@@ -43,13 +42,13 @@ FIRST = 1 / 3
 
 @dataclass(frozen=True, slots=True)
 class TestSet:
-    """Pictures with their originals, read anew each time ``trials`` is called.
+    """Pictures with their originals, read anew each time ``pairs`` is called.
 
     Those of a ``film`` follow each other: recurrent networks see them so.
     """
 
     name: str
-    trials: Callable[[], Iterator[Trial]]
+    pairs: Callable[[], Iterator[PicturePair]]
     film: bool = False
 
 
@@ -134,27 +133,27 @@ def _score(
     others: list[tuple[float, float, float, float]] = []
     before: tuple[Tensor, Tensor] | None = None
     engine.forget()
-    for trial in data.trials():
-        made = engine.follow(trial.low).clamp_(0, 1)
+    for pair in data.pairs():
+        made = engine.follow(pair.low).clamp_(0, 1)
         if not data.film:
             engine.forget()
-        pair = made[0], trial.high[0]
+        both = made[0], pair.high[0]
         frames.append(
             PictureScore(
-                trial.name,
-                psnr(*pair),
-                ssim(*pair),
-                perceived(made, trial.high, vgg) if vgg is not None else None,
-                flicker(before, pair) if data.film and before is not None else None,
-                lpips(*pair) if lpips is not None else None,
+                pair.name,
+                psnr(*both),
+                ssim(*both),
+                vgg_distance(made, pair.high, vgg) if vgg is not None else None,
+                flicker(before, both) if data.film and before is not None else None,
+                lpips(*both) if lpips is not None else None,
             )
         )
-        before = pair
+        before = both
         others.append((
-            drift(trial.low, made),
-            sharpness(pair[0]),
-            sharpness(pair[1]),
-            cell_steps(pair[0], engine.upscaler.scale),
+            drift(pair.low, made),
+            sharpness(both[0]),
+            sharpness(both[1]),
+            cell_steps(both[0], engine.upscaler.scale),
         ))  # fmt: skip
     drifts, mine, theirs, steps = zip(*others, strict=True)
     return Score(
@@ -234,7 +233,7 @@ def _sets(place: Path, scale: int, frames: int, crf: float | None) -> list[TestS
     inside = sorted(path for path in place.iterdir() if not path.name.startswith("."))
     pictures = [path for path in inside if path.suffix.lower() in TRAINING_PICTURE_SUFFIXES]
     if pictures:
-        film = len(pictures) > 2 and follows(read(pictures[1]), read(pictures[0]))
+        film = len(pictures) > 2 and follows(read_rgb(pictures[1]), read_rgb(pictures[0]))
         return [TestSet(place.name, lambda: _shrunk(_pictures(pictures), scale, crf), film)]
     below = [path for path in inside if path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES]
     return [data for path in below for data in _sets(path, scale, frames, crf)]
@@ -242,7 +241,7 @@ def _sets(place: Path, scale: int, frames: int, crf: float | None) -> list[TestS
 
 def _pictures(paths: list[Path]) -> Iterator[tuple[str, Frames]]:
     for path in paths:
-        yield path.name, read(path)[None]
+        yield path.name, read_rgb(path)[None]
 
 
 def _video(path: Path, frames: int) -> Iterator[tuple[str, Frames]]:
@@ -258,7 +257,7 @@ def _video(path: Path, frames: int) -> Iterator[tuple[str, Frames]]:
 
 def _shrunk(
     originals: Iterable[tuple[str, Frames]], scale: int, crf: float | None
-) -> Iterator[Trial]:
+) -> Iterator[PicturePair]:
     """Pairs made of originals: their sides cut to a multiple of what a small 4:2:0 picture has."""
     step = scale if crf is None else 2 * scale
     names: list[str] = []
@@ -269,7 +268,7 @@ def _shrunk(
         high = pixels[:, :height, :width]
         low = bicubic(high, height // scale, width // scale)
         if crf is None:
-            yield Trial(name, as_tensor(low[0]), as_tensor(high[0]))
+            yield PicturePair(name, as_tensor(low[0]), as_tensor(high[0]))
         else:
             names.append(name)
             lows.append(low)
@@ -279,7 +278,7 @@ def _shrunk(
     if len({low.shape for low in lows}) > 1:
         raise DataError("pictures of several sizes do not make a film", hint="leave out --crf")
     for name, low, high in zip(names, _compressed(np.concatenate(lows), crf), highs, strict=True):
-        yield Trial(name, as_tensor(low), as_tensor(high[0]))
+        yield PicturePair(name, as_tensor(low), as_tensor(high[0]))
 
 
 def _compressed(film: Frames, crf: float) -> Frames:

@@ -16,15 +16,16 @@ import torch
 from torch import Tensor
 
 from vsr.color import ColorSpec, from_rgb, to_rgb
+from vsr.degrade.base import happens, margin_wanted
+from vsr.degrade.chroma import ChromaSubsample, random_spec
+from vsr.degrade.noise import Paint
+from vsr.degrade.resize import Shrink
 from vsr.errors import DataError
+from vsr.media.read.rgb import read_rgb
 from vsr.models.interpolation import cubic
 from vsr.system import processors
 from vsr.training.data.patches import Crop, PatchSource, Sampling, TrainingBatch, turned
-from vsr.training.data.pictures import Cache, Picture, read
-from vsr.training.degrade.base import happens, margin_wanted
-from vsr.training.degrade.chroma import ChromaSubsample, random_spec
-from vsr.training.degrade.noise import Paint
-from vsr.training.degrade.resize import Shrink
+from vsr.training.data.pictures import Cache, Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class DeviceSource(PatchSource):
 
 def _read(picture: Picture) -> np.ndarray | DataError:
     try:
-        return read(picture.path)
+        return read_rgb(picture.path)
     except DataError as error:
         return error
 
@@ -168,7 +169,7 @@ def _chance(plan: Sampling) -> float:
 def _weights(window: Tensor, side: int, span: int) -> Tensor:
     """(n, side, span): what each of ``side`` samples is made of, of lines of (n,) lengths.
 
-    Keys' cubic, stretched where it shrinks, as in :func:`vsr.training.degrade.resize.bicubic`.
+    Keys' cubic, stretched where it shrinks, as in :func:`vsr.degrade.resize.bicubic`.
     """
     scale = (window.double() / side)[:, None, None]
     centres = (torch.arange(side, device=window.device)[:, None] + 0.5) * scale

@@ -11,9 +11,9 @@ from torch.nn import functional
 from torch.nn.functional import relu, softplus
 
 from vsr.models.recurrent import warped
+from vsr.perceptual.vgg import Vgg
 from vsr.training.options import PixelLoss
 from vsr.training.recipe import Layers
-from vsr.training.vgg import Vgg
 
 EPSILON = 1e-3
 WINDOW = 8

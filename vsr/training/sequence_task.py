@@ -11,13 +11,13 @@ from torch.nn import functional
 from vsr.models.discriminator import Discriminator
 from vsr.models.recurrent import Recurrent, warp_previous, warped, without_previous
 from vsr.motion import STEP
+from vsr.perceptual.vgg import Vgg
 from vsr.training.data.patches import TrainingBatch
 from vsr.training.guard import Guard
 from vsr.training.losses import flicker
 from vsr.training.recipe import Recipe
 from vsr.training.task import GanTask, Losses, PixelTask
 from vsr.training.updater import State, TrainingDevice, Updater
-from vsr.training.vgg import Vgg
 
 
 class Unrolled(nn.Module):

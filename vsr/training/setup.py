@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from vsr.degrade.catalog import chain
+from vsr.degrade.noise import Specks
 from vsr.errors import OptionsError
 from vsr.events import Warned
 from vsr.infer import device as devices
@@ -16,6 +18,7 @@ from vsr.models.arch import make_upscaler
 from vsr.models.catalog import ARCHS
 from vsr.models.module import SRModule
 from vsr.options import EngineOptions
+from vsr.perceptual.vgg import Vgg, load_vgg
 from vsr.system import processors
 from vsr.training import checkpoint
 from vsr.training.checkpoint import Checkpoint
@@ -23,8 +26,6 @@ from vsr.training.data.gather import Material, gather
 from vsr.training.data.patches import PatchSource, Sampling
 from vsr.training.data.pictures import Cache
 from vsr.training.data.sequences import SequenceSampling, SequenceSource
-from vsr.training.degrade.catalog import chain
-from vsr.training.degrade.noise import Specks
 from vsr.training.device_data import DeviceSource
 from vsr.training.events import TrainingSink
 from vsr.training.network.export import to_signed
@@ -37,7 +38,6 @@ from vsr.training.recipes import named
 from vsr.training.sequence_task import SequenceGanTask, SequenceTask
 from vsr.training.task import GanTask, PixelTask
 from vsr.training.updater import TrainingDevice
-from vsr.training.vgg import Vgg, load_vgg
 
 SPECKS = Specks()
 SHARED_STEPS = {

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from vsr.models.discriminator import Discriminator, UNetDiscriminator
+from vsr.perceptual.vgg import Vgg
 from vsr.training.data.patches import TrainingBatch
 from vsr.training.guard import Guard
 from vsr.training.losses import ADVERSARIAL_LOSSES, PIXEL_LOSSES, ContentLoss, tone
 from vsr.training.network.ema import Ema
 from vsr.training.recipe import Recipe
 from vsr.training.updater import State, TrainingDevice, Updater
-from vsr.training.vgg import Vgg
 
 Losses = Mapping[str, Tensor]
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,39 +11,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vsr.degrade import base
+from vsr.degrade.base import Frames
+from vsr.degrade.blur import sharpened
+from vsr.degrade.catalog import chain
 from vsr.errors import DataError
 from vsr.infer.engine import Engine
 from vsr.media.extract.sheet import Pixels, sheet
+from vsr.media.read.rgb import files_in, read_rgb
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
 from vsr.metrics.catalog import METRICS
-from vsr.metrics.perceptual import perceptual_distance
 from vsr.metrics.temporal import motion, warping_error
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
-from vsr.training.data.pictures import Picture, files_in, read
-from vsr.training.degrade import base
-from vsr.training.degrade.base import Frames
-from vsr.training.degrade.blur import sharpened
-from vsr.training.degrade.catalog import chain
+from vsr.pairs import PicturePair, as_tensor, as_tensors, is_pairs, pairs_in
+from vsr.perceptual.vgg import Vgg, vgg_distance
+from vsr.training.data.pictures import Picture
 from vsr.training.recipe import Recipe
-from vsr.training.vgg import Vgg
 
 MAX_PICTURES = 12
 """Held-out pictures at most: every one costs time that training lacks."""
 SHOWN, SHOWN_SIDE = 4, 192
 FILM_FRAMES = 10  # of a held-out film
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trial:
-    """A held-out picture: ``low`` (1, 3, h, w) and ``high`` (1, 3, h * scale, w * scale), 0..1.
-
-    Of a film they are (t, 3, h, w): consecutive frames.
-    """
-
-    name: str
-    low: Tensor
-    high: Tensor
 
 
 def hold_out(pictures: Sequence[Picture], seed: int) -> tuple[list[Picture], list[Picture]]:
@@ -61,12 +49,12 @@ def hold_out(pictures: Sequence[Picture], seed: int) -> tuple[list[Picture], lis
     return [*pictures[:first], *pictures[first + count :]], held
 
 
-def trials(paths: Sequence[Path], recipe: Recipe, seed: int) -> list[Trial]:
+def validation_pairs(paths: Sequence[Path], recipe: Recipe, seed: int) -> list[PicturePair]:
     """Pairs of whole pictures, made as the recipe makes its own, the same every time."""
     scale, damage = recipe.scale, chain(recipe.degrade, recipe.scale)
-    made: list[Trial] = []
+    made: list[PicturePair] = []
     for number, path in enumerate(paths[:MAX_PICTURES]):
-        pixels = read(path)
+        pixels = read_rgb(path)
         height, width = (side // scale * scale for side in pixels.shape[:2])
         high = pixels[:height, :width]
         rng = np.random.default_rng([seed, 3, number])
@@ -75,57 +63,37 @@ def trials(paths: Sequence[Path], recipe: Recipe, seed: int) -> list[Trial]:
             film = sharpened(film)
             high = film[0]
         low = base.run(damage, film, rng)[-1]
-        made.append(Trial(path.name, as_tensor(low), as_tensor(high)))
+        made.append(PicturePair(path.name, as_tensor(low), as_tensor(high)))
     return made
 
 
-def film_trials(films: Sequence[tuple[str, Frames]], recipe: Recipe, seed: int) -> list[Trial]:
+def validation_sequences(
+    films: Sequence[tuple[str, Frames]], recipe: Recipe, seed: int
+) -> list[PicturePair]:
     """Of consecutive frames, (t, h, w, 3): each film clean, and as the recipe spoils it."""
-    made: list[Trial] = []
+    made: list[PicturePair] = []
     for number, (name, frames) in enumerate(films):
         height, width = (side // recipe.scale * recipe.scale for side in frames.shape[1:3])
         high = frames[:FILM_FRAMES, :height, :width]
         for damage in (chain("clean", recipe.scale)[:1], chain(recipe.degrade, recipe.scale)):
             rng = np.random.default_rng([seed, 3, number])
             low = base.run(damage, high, rng)
-            made.append(Trial(name, as_tensors(low), as_tensors(high)))
+            made.append(PicturePair(name, as_tensors(low), as_tensors(high)))
     return made
 
 
-def trials_in(folder: Path, recipe: Recipe, seed: int) -> list[Trial]:
+def validation_pairs_in(folder: Path, recipe: Recipe, seed: int) -> list[PicturePair]:
     """Of ``--val DIR``: pictures, or ``HR`` and ``LR`` folders with one name on both sides."""
     if is_pairs(folder):
         return list(pairs_in(folder, recipe.scale))
-    made = trials(files_in([folder], TRAINING_PICTURE_SUFFIXES), recipe, seed)
+    made = validation_pairs(files_in([folder], TRAINING_PICTURE_SUFFIXES), recipe, seed)
     if not made:
         raise DataError(f"{folder} holds no pictures to validate with")
     return made
 
 
-def is_pairs(folder: Path) -> bool:
-    """Whether it is laid out as the test sets are: ``HR`` and ``LR``, one name on both sides."""
-    return (folder / "HR").is_dir() and (folder / "LR").is_dir()
-
-
-def pairs_in(folder: Path, scale: int) -> Iterator[Trial]:
-    """The pairs of such a folder, one at a time. Raises :class:`DataError` if there is none."""
-    highs = files_in([folder / "HR"], TRAINING_PICTURE_SUFFIXES)
-    pairs = [(high, folder / "LR" / high.name) for high in highs]
-    pairs = [(high, low) for high, low in pairs if low.exists()]
-    if not pairs:
-        raise DataError(f"{folder} holds no picture that is both in HR and in LR")
-    for high, low in pairs:
-        trial = Trial(high.name, as_tensor(read(low)), as_tensor(read(high)))
-        if [side * scale for side in trial.low.shape[-2:]] != list(trial.high.shape[-2:]):
-            raise DataError(
-                f"{trial.name} in {folder}: HR must be {scale} times as large as LR, got "
-                f"{tuple(trial.high.shape[-2:])} and {tuple(trial.low.shape[-2:])}"
-            )
-        yield trial
-
-
 def validate(
-    upscaler: Upscaler, held: Sequence[Trial], options: EngineOptions, vgg: Vgg | None
+    upscaler: Upscaler, held: Sequence[PicturePair], options: EngineOptions, vgg: Vgg | None
 ) -> tuple[dict[str, float], Pixels]:
     """Means of PSNR and SSIM on luma and of the perceptual distance, and a contact sheet.
 
@@ -134,19 +102,19 @@ def validate(
     engine = Engine(upscaler, options)
     sums: dict[str, list[float]] = {}
     rows: list[list[Pixels]] = []
-    for number, trial in enumerate(held):
+    for number, pair in enumerate(held):
         engine.forget()
-        made = engine.follow(trial.low).clamp_(0, 1)
+        made = engine.follow(pair.low).clamp_(0, 1)
         for frame in range(len(made)):
             for metric in METRICS.values():
-                value = metric.measure(made[frame], trial.high[frame])
+                value = metric.measure(made[frame], pair.high[frame])
                 sums.setdefault(metric.name, []).append(value)
         if len(made) > 1:
-            sums.setdefault("flicker", []).append(_flicker(made, trial.high))
+            sums.setdefault("flicker", []).append(_flicker(made, pair.high))
         if vgg is not None:
-            sums.setdefault("perceptual", []).append(perceived(made[-1:], trial.high[-1:], vgg))
+            sums.setdefault("perceptual", []).append(vgg_distance(made[-1:], pair.high[-1:], vgg))
         if number < SHOWN:
-            rows.append(_row(Trial(trial.name, trial.low[-1:], trial.high[-1:]), made[-1:]))
+            rows.append(_row(PicturePair(pair.name, pair.low[-1:], pair.high[-1:]), made[-1:]))
     means = {name: math.fsum(values) / len(values) for name, values in sums.items()}
     return means, sheet(rows, ("low", "bicubic", "generated", "original"))
 
@@ -162,40 +130,20 @@ def _flicker(made: Tensor, high: Tensor) -> float:
     return math.fsum(found) / len(found)
 
 
-def perceived(made: Tensor, high: Tensor, vgg: Vgg) -> float:
-    """The perceptual distance of two (1, 3, h, w) pictures by every layer the net offers."""
-    place = next(vgg.parameters()).device
-    layers = [name for name in vgg.layers if name in ("1_2", "2_2", "3_1", "4_1", "5_1")]
-    return perceptual_distance(
-        made[0].to(place), high[0].to(place), lambda pixels: vgg(pixels, layers)
-    )
-
-
-def _row(trial: Trial, made: Tensor) -> list[Pixels]:
-    scale = trial.high.shape[-1] // trial.low.shape[-1]
+def _row(pair: PicturePair, made: Tensor) -> list[Pixels]:
+    scale = pair.high.shape[-1] // pair.low.shape[-1]
     bicubic = functional.interpolate(
-        trial.low, size=trial.high.shape[-2:], mode="bicubic", antialias=True
+        pair.low, size=pair.high.shape[-2:], mode="bicubic", antialias=True
     )
-    side = min(SHOWN_SIDE, *trial.high.shape[-2:]) // scale * scale
-    top, left = ((length - side) // 2 // scale * scale for length in trial.high.shape[-2:])
-    low = trial.low[
+    side = min(SHOWN_SIDE, *pair.high.shape[-2:]) // scale * scale
+    top, left = ((length - side) // 2 // scale * scale for length in pair.high.shape[-2:])
+    low = pair.low[
         ..., top // scale : (top + side) // scale, left // scale : (left + side) // scale
     ]
     large = [
-        picture[..., top : top + side, left : left + side]
-        for picture in (bicubic, made, trial.high)
+        picture[..., top : top + side, left : left + side] for picture in (bicubic, made, pair.high)
     ]
     return [_pixels(picture) for picture in (low, *large)]
-
-
-def as_tensors(frames: Frames) -> Tensor:
-    """(t, h, w, 3) uint8 to (t, 3, h, w) 0..1."""
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
-
-
-def as_tensor(pixels: Pixels) -> Tensor:
-    """(h, w, 3) uint8 to (1, 3, h, w) 0..1."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 255
 
 
 def _pixels(picture: Tensor) -> Pixels:

@@ -10,17 +10,16 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from vsr.degrade.base import Frames
 from vsr.errors import DataError, VsrError
-from vsr.training.data.pictures import LeftOut, Picture, Pixels, read
-from vsr.training.degrade.base import Frames
+from vsr.media.read.rgb import read_rgb
+from vsr.pairs import follows
+from vsr.training.data.pictures import LeftOut, Picture
 
 STRETCH = 15  # frames
 STRETCHES = 40  # of one video
-THUMB, ALIKE = 32, 0.7
-"""Side of the thumbnails by which pictures are told for neighbours, and their least correlation."""
 SHORT = 60
 """Frames up to which a video is one stretch."""
 
@@ -48,7 +47,7 @@ def films_of(
     for run in runs:
         for start in range(0, len(run), STRETCH):
             part = run[start : start + STRETCH]
-            frames = [] if used > room else [read(picture.path) for picture in part]
+            frames = [] if used > room else [read_rgb(picture.path) for picture in part]
             if len(frames) < 2 or not all(map(follows, frames[1:], frames)):
                 single += part
                 continue
@@ -112,16 +111,6 @@ def hold_out(
         if film.scene in held:
             measured.setdefault(film.scene, film)
     return [film for film in films if film.scene not in held], list(measured.values())
-
-
-def follows(frame: Pixels, before: Pixels) -> bool:
-    """Whether two pictures look like neighbours of a film, and not like two photographs."""
-    small = [
-        cv2.resize(one, (THUMB, THUMB), interpolation=cv2.INTER_AREA).astype(np.float64).ravel()
-        for one in (frame, before)
-    ]
-    one, two = (pixels - pixels.mean() for pixels in small)
-    return float(one @ two) > ALIKE * float(np.sqrt((one @ one) * (two @ two)))
 
 
 def _stretches(path: Path, room: int) -> Iterator[Frames]:

@@ -9,22 +9,24 @@ import numpy as np
 
 from vsr.errors import DataError
 from vsr.events import Warned
+from vsr.media.read.rgb import files_in, read_rgb
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from vsr.training.data.frame_sequences import FrameSequence, films_of
 from vsr.training.data.frame_sequences import hold_out as held_films
-from vsr.training.data.pictures import (
-    LeftOut,
-    Picture,
-    files_in,
-    read,
-    scan,
-)
+from vsr.training.data.pictures import LeftOut, Picture, scan
 from vsr.training.data.synthetic_motion import film as moved
 from vsr.training.events import TrainingSink
 from vsr.training.options import TrainOptions
 from vsr.training.ranks import Ranks
 from vsr.training.recipe import Recipe
-from vsr.training.validate import FILM_FRAMES, Trial, film_trials, hold_out, trials, trials_in
+from vsr.training.validate import (
+    FILM_FRAMES,
+    PicturePair,
+    hold_out,
+    validation_pairs,
+    validation_pairs_in,
+    validation_sequences,
+)
 
 NAMED = 5
 """Left-out pictures that a warning names; the report names all."""
@@ -39,7 +41,7 @@ class Material:
     """``pictures`` and ``films`` to learn from, ``held`` to measure on, and what was left out."""
 
     pictures: list[Picture]
-    held: list[Trial]
+    held: list[PicturePair]
     left_out: list[LeftOut]
     films: list[FrameSequence] = field(default_factory=list[FrameSequence])
 
@@ -86,7 +88,7 @@ def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: Traini
             hint=f"pictures of at least {least} px a side, or a smaller --patch",
         )
     if options.val is not None:
-        held = trials_in(options.val, recipe, options.seed)
+        held = validation_pairs_in(options.val, recipe, options.seed)
         return Material(pictures, held, left_out)
     pictures, kept = hold_out(pictures, options.seed)
     if kept[0] is pictures[0]:
@@ -128,21 +130,21 @@ def _sequences(recipe: Recipe, options: TrainOptions) -> Material:
         rng = np.random.default_rng([options.seed, 4])
         sides = [min(picture.size.width, picture.size.height) for picture in kept]
         measured = [
-            (picture.path.stem, moved([read(picture.path)], FILM_FRAMES, side * 3 // 4, rng))
+            (picture.path.stem, moved([read_rgb(picture.path)], FILM_FRAMES, side * 3 // 4, rng))
             for picture, side in zip(kept[:MAX_FILMS], sides, strict=False)
         ]
-    return Material(pictures, film_trials(measured, recipe, options.seed), left_out, films)
+    return Material(pictures, validation_sequences(measured, recipe, options.seed), left_out, films)
 
 
 def _readable(
     kept: list[Picture], recipe: Recipe, options: TrainOptions
-) -> tuple[list[Trial], list[LeftOut]]:
+) -> tuple[list[PicturePair], list[LeftOut]]:
     """Trials of the pictures that can be decoded."""
-    held: list[Trial] = []
+    held: list[PicturePair] = []
     left_out: list[LeftOut] = []
     for picture in kept:
         try:
-            held += trials([picture.path], recipe, options.seed)
+            held += validation_pairs([picture.path], recipe, options.seed)
         except DataError as error:
             left_out.append(LeftOut(picture.path, error.message))
     if not held:

@@ -18,12 +18,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vsr.degrade import base, resize
+from vsr.degrade.base import Degradation, Frames
+from vsr.degrade.blur import sharpened
+from vsr.degrade.noise import Specks
 from vsr.errors import DataError
-from vsr.training.data.pictures import Cache, Picture, Pixels
-from vsr.training.degrade import base, resize
-from vsr.training.degrade.base import Degradation, Frames
-from vsr.training.degrade.blur import sharpened
-from vsr.training.degrade.noise import Specks
+from vsr.media.read.rgb import Pixels
+from vsr.training.data.pictures import Cache, Picture
 
 log = logging.getLogger(__name__)
 

@@ -15,15 +15,15 @@ from numpy.random import Generator
 from torch import Tensor
 
 from vsr.color import ColorSpec
+from vsr.degrade import base
+from vsr.degrade.base import Degradation, Frames, happens
+from vsr.degrade.noise import Specks
+from vsr.degrade.resize import bicubic
 from vsr.errors import DataError
 from vsr.motion import MotionEstimator
 from vsr.training.data.patches import TrainingBatch, below
 from vsr.training.data.pictures import Cache, Picture
 from vsr.training.data.synthetic_motion import film
-from vsr.training.degrade import base
-from vsr.training.degrade.base import Degradation, Frames, happens
-from vsr.training.degrade.noise import Specks
-from vsr.training.degrade.resize import bicubic
 
 MARGIN = 10
 """Low pixels around a patch that damage and motion see."""

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from vsr.degrade.base import Frames, happens
+from vsr.degrade.resize import bicubic
+from vsr.media.read.rgb import Pixels
 from vsr.training.data.patches import below
-from vsr.training.data.pictures import Pixels
-from vsr.training.degrade.base import Frames, happens
-from vsr.training.degrade.resize import bicubic
 
 ROOM = 1.35
 """How much larger than the film a picture is, where it is large enough, to move over."""

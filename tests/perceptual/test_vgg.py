@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vsr.errors import WeightsError
-from vsr.training import vgg as module
-from vsr.training.vgg import conv_names, feature_index, from_state, load_vgg
+from vsr.perceptual import vgg as module
+from vsr.perceptual.vgg import conv_names, feature_index, from_state, load_vgg
 
 
 def test_layers_are_numbered_as_torchvision_does() -> None:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.random import Generator
 from torch import Tensor
 
+from vsr.degrade.base import Frames, happens
+from vsr.degrade.chroma import random_spec, to_frames, to_planes
 from vsr.errors import DataError
 from vsr.geometry import Size
-from vsr.training.degrade.base import Frames, happens
-from vsr.training.degrade.chroma import random_spec, to_frames, to_planes
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from vsr.training.degrade.base import Frames, happens
-from vsr.training.degrade.blur import Kernels, Picture, filtered, ringing
-from vsr.training.degrade.video_codec import through_jpeg
+from vsr.degrade.base import Frames, happens
+from vsr.degrade.blur import Kernels, Picture, filtered, ringing
+from vsr.degrade.video_codec import through_jpeg
 
 _MODES = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 """Linear and cubic do not filter when they shrink: aliases are among what is to be mended."""

@@ -10,7 +10,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from vsr.color import BT709, FULL_RANGE, SMPTE170M, ColorSpec, from_rgb, to_rgb
-from vsr.training.degrade.base import Frames, happens
+from vsr.degrade.base import Frames, happens
 
 LIMITED_RANGE = 1
 LEFT, CENTRE = 1, 2

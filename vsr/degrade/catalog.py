@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vsr.training.degrade.base import Degradation
-from vsr.training.degrade.blur import Blur
-from vsr.training.degrade.chains import Interlaced, Oversharpen, SecondOrder
-from vsr.training.degrade.chroma import ChromaSubsample, RangeError
-from vsr.training.degrade.noise import Noise
-from vsr.training.degrade.resize import Rescale, Shrink
-from vsr.training.degrade.video_codec import STREAMS, Jpeg, VideoCodec
+from vsr.degrade.base import Degradation
+from vsr.degrade.blur import Blur
+from vsr.degrade.chains import Interlaced, Oversharpen, SecondOrder
+from vsr.degrade.chroma import ChromaSubsample, RangeError
+from vsr.degrade.noise import Noise
+from vsr.degrade.resize import Rescale, Shrink
+from vsr.degrade.video_codec import STREAMS, Jpeg, VideoCodec
 
 CLEAN: tuple[Degradation, ...] = (Shrink(), ChromaSubsample(chance=0.5))
 """Half of what is enlarged came through planes of 4:2:0: video and most JPEG."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from vsr.training.degrade.base import Frames, happens
+from vsr.degrade.base import Frames, happens
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from vsr.training.degrade.base import Degradation, run
-from vsr.training.degrade.blur import Blur, gaussian
-from vsr.training.degrade.catalog import CHAINS, DEGRADATIONS
-from vsr.training.degrade.chains import Interlaced, Oversharpen, SecondOrder
-from vsr.training.degrade.chroma import ChromaSubsample, RangeError
-from vsr.training.degrade.noise import Noise
-from vsr.training.degrade.resize import Rescale, Shrink, bicubic
-from vsr.training.degrade.video_codec import QUALITIES, Jpeg, Quality, VideoCodec
+from vsr.degrade.base import Degradation, run
+from vsr.degrade.blur import Blur, gaussian
+from vsr.degrade.catalog import CHAINS, DEGRADATIONS
+from vsr.degrade.chains import Interlaced, Oversharpen, SecondOrder
+from vsr.degrade.chroma import ChromaSubsample, RangeError
+from vsr.degrade.noise import Noise
+from vsr.degrade.resize import Rescale, Shrink, bicubic
+from vsr.degrade.video_codec import QUALITIES, Jpeg, Quality, VideoCodec
 
 Pixels = NDArray[np.uint8]
 SHRINKING = (Shrink, SecondOrder)

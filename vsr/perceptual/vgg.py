@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vsr.errors import WeightsError
+from vsr.metrics.perceptual import perceptual_distance
 from vsr.system import sha256_of
 from vsr.weights import read_file
 
@@ -109,6 +110,15 @@ def load_vgg(choice: str) -> Vgg | None:
     if not path.is_file():
         raise WeightsError(f"there is no VGG file {path}", hint="--vgg takes auto, none, or a path")
     return from_state(read_file(path)[1], str(path))
+
+
+def vgg_distance(made: Tensor, high: Tensor, vgg: Vgg) -> float:
+    """The perceptual distance of two (1, 3, h, w) pictures by every layer the net offers."""
+    device = next(vgg.parameters()).device
+    layers = [name for name in vgg.layers if name in ("1_2", "2_2", "3_1", "4_1", "5_1")]
+    return perceptual_distance(
+        made[0].to(device), high[0].to(device), lambda pixels: vgg(pixels, layers)
+    )
 
 
 def _downloaded() -> Path:

@@ -10,7 +10,7 @@ import torch
 from numpy.random import Generator
 from torch.nn import functional
 
-from vsr.training.degrade.base import Frames, happens
+from vsr.degrade.base import Frames, happens
 
 _KERNELS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 

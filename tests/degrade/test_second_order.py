@@ -12,8 +12,8 @@ import pytest
 from numpy.random import default_rng
 from numpy.typing import NDArray
 
-from vsr.training.degrade.blur import Kernels, bell, filtered, plateau, ringing, sharpened, sinc
-from vsr.training.degrade.chains import (
+from vsr.degrade.blur import Kernels, bell, filtered, plateau, ringing, sharpened, sinc
+from vsr.degrade.chains import (
     FIRST,
     SECOND,
     DegradationRound,

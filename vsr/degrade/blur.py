@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vsr.training.degrade.base import Frames, happens
+from vsr.degrade.base import Frames, happens
 
 Kernel = NDArray[np.float32]
 Picture = NDArray[np.float32]

@@ -25,14 +25,15 @@ from vsr.jobs.video.plan import Plan, check_target, make_plan
 from vsr.media.files import check_regular
 from vsr.media.read.probe import MediaInfo
 from vsr.media.read.probe import probe as probe_file
-from vsr.media.stall import check_answers, watched
+from vsr.media.stall import watched
 from vsr.media.streams.stream_mapping import mapping_by_target as mapping_by_target
 from vsr.media.suffixes import is_picture
-from vsr.media.survey import survey as survey
+from vsr.media.survey import Survey
+from vsr.media.survey import survey as survey_file
 from vsr.media.write.codecs import CONTAINERS
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
-from vsr.options import EngineOptions, UpscaleOptions
+from vsr.options import STALL_SECONDS, EngineOptions, UpscaleOptions
 from vsr.perceptual.lpips import load_lpips
 from vsr.perceptual.vgg import load_vgg
 from vsr.report.front import ReportTargets, write_page
@@ -147,9 +148,21 @@ def dry_run(
     return job.forecast(make_engine(upscaler, options))
 
 
-def probe(path: PathLike, *, allow_huge: bool = False) -> MediaInfo:
-    """What is in a video file. Raises :class:`~vsr.errors.MediaError`."""
-    return probe_file(Path(path), allow_huge=allow_huge)
+def probe(path: PathLike, *, allow_huge: bool = False, stall: float = STALL_SECONDS) -> MediaInfo:
+    """What is in a video file. Raises :class:`~vsr.errors.MediaError`.
+
+    A read that takes more than ``stall`` seconds is a :class:`~vsr.errors.StorageError`; 0: never.
+    """
+    place = Path(path)
+    return watched(place, stall, lambda: probe_file(place, allow_huge=allow_huge))
+
+
+def survey(info: MediaInfo, *, stall: float = STALL_SECONDS) -> Survey:
+    """What a video is, by looking at its frames: see :func:`vsr.media.survey.survey`.
+
+    Raises :class:`~vsr.errors.MediaError`; ``stall`` is that of :func:`probe`.
+    """
+    return watched(info.path, stall, lambda: survey_file(info))
 
 
 def evaluate(
@@ -190,7 +203,6 @@ def model_of(options: UpscaleOptions, source: PathLike, target: PathLike) -> Cho
     single_frames = is_picture(place) or folder or options.then  # a chain remembers nothing
     on_cpu = options.cluster is None and pick(options.engine.device).type == "cpu"
     kind: Kind = "picture" if single_frames else "video"
-    check_answers(place, options.stall)
     return watched(
         place,
         options.stall,

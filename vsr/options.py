@@ -26,6 +26,8 @@ CodecName = Literal[
 Switch = Literal["auto", "on", "off"]
 DeinterlaceMode = Literal["auto", "frames", "fields", "off"]
 VerifyMode = Literal["packets", "full"]
+STALL_SECONDS = 300.0
+"""How long a source may take to answer a read, unless told."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ class SourceOptions:
         False, "Finish a video that ends long before its container says.", changes=False
     )
     stall: float = option(
-        300.0,
+        STALL_SECONDS,
         "Fail after so long without an answer from the source; 0 waits.",
         "SECONDS",
         changes=False,

@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 import vsr
+import vsr.api
 from tests.conftest import MakeClip, times_of
 from vsr.errors import MediaError, StorageError
 from vsr.events import Advanced, Event
+from vsr.jobs.extraction import extract
 from vsr.jobs.video import plan as planning
+from vsr.media.extract.selection import ExtractOptions
 from vsr.media.read.reader import Reader
 
 FAST = vsr.UpscaleOptions(model="nearest", preset="ultrafast")
@@ -152,8 +156,6 @@ def test_a_source_that_changes_while_it_is_read_leaves_no_target(
 
 
 def test_frames_of_a_folder_that_change_leave_no_target(tmp_path: Path) -> None:
-    import cv2
-
     folder = tmp_path / "frames"
     folder.mkdir()
     for place in range(40):
@@ -197,3 +199,98 @@ def test_a_source_that_stops_answering_is_an_error_that_keeps_the_segments(
     vsr.upscale(source, target, FAST, events.append)
     assert sum(event.frames for event in events if isinstance(event, Advanced)) < 40
     assert target.read_bytes() == (tmp_path / "calm.mp4").read_bytes()
+
+
+class _Blocked:
+    """Makes reads of a source block from the first, or from a later one, until it is released."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._patch, self.answers = patch, threading.Event()
+
+    def packets(self, number: int) -> None:
+        real = Reader._packets  # pyright: ignore[reportPrivateUsage]  # where a read blocks
+
+        def packets(reader: Reader, *args: Any) -> Iterator[Any]:
+            for place, packet in enumerate(real(reader, *args)):
+                if place == number:
+                    with reader.timer.reading():
+                        self.answers.wait(60)
+                yield packet
+
+        self._patch.setattr(Reader, "_packets", packets)
+
+    def pictures(self, number: int) -> None:
+        real = Path.read_bytes
+
+        def read(path: Path) -> bytes:
+            if path.name == f"{number:03d}.png":
+                self.answers.wait(60)
+            return real(path)
+
+        self._patch.setattr(Path, "read_bytes", read)
+
+    def first_byte(self) -> None:
+        real = Path.open
+
+        def open_it(path: Path, *args: Any, **options: Any) -> Any:
+            if options.get("buffering") == 0:
+                self.answers.wait(60)
+            return real(path, *args, **options)  # pyright: ignore[reportUnknownVariableType]
+
+        self._patch.setattr(Path, "open", open_it)
+
+
+@pytest.fixture
+def blocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Blocked]:
+    with monkeypatch.context() as patch:
+        reads = _Blocked(patch)
+        yield reads
+        reads.answers.set()
+
+
+@pytest.mark.parametrize("number", [0, 20])
+def test_a_source_that_stops_answering_leaves_no_folder_of_frames(
+    make_clip: MakeClip, tmp_path: Path, blocked: _Blocked, number: int
+) -> None:
+    source = make_clip(frames=40)
+    before = sorted(tmp_path.iterdir())
+    blocked.packets(number)
+    with pytest.raises(StorageError, match="does not answer"):
+        vsr.upscale(source, tmp_path / "frames", replace(FAST, stall=1.0))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_a_folder_of_pictures_that_stops_answering_leaves_none(
+    tmp_path: Path, blocked: _Blocked, number: int
+) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    for place in range(5):
+        cv2.imwrite(str(folder / f"{place:03d}.png"), np.full((48, 64, 3), place, np.uint8))
+    blocked.pictures(number)
+    with pytest.raises(StorageError, match="does not answer"):
+        vsr.upscale(folder, tmp_path / "large", replace(FAST, stall=1.0))
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("number", [0, 20])
+def test_an_extraction_ends_where_the_source_stops_answering(
+    make_clip: MakeClip, tmp_path: Path, blocked: _Blocked, number: int
+) -> None:
+    source = make_clip(frames=40)
+    blocked.packets(number)
+    with pytest.raises(StorageError, match="does not answer"):
+        extract(ExtractOptions((source,), tmp_path / "frames", stall=1.0))
+
+
+def test_a_description_ends_where_the_source_does_not_answer(
+    make_clip: MakeClip, blocked: _Blocked
+) -> None:
+    source = make_clip()
+    info = vsr.probe(source)
+    blocked.first_byte()
+    with pytest.raises(StorageError, match="does not answer"):
+        vsr.probe(source, stall=1.0)
+    with pytest.raises(StorageError, match="does not answer"):
+        vsr.api.survey(info, stall=1.0)

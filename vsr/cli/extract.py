@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from vsr.cli import params
+from vsr.options import STALL_SECONDS
+
 Places = Annotated[
     list[Path], typer.Argument(metavar="VIDEO... FOLDER", help="Videos, then where frames go.")
 ]
@@ -29,6 +32,7 @@ def extract(
     crops: Crops = 4,
     burst: Burst = 1,
     overwrite: Overwrite = False,
+    stall: params.Stall = STALL_SECONDS,
     json: Json = False,
 ) -> None:
     """Pick sharp, different, clean frames of every scene as pictures to train on."""
@@ -43,7 +47,7 @@ def extract(
         raise OptionsError("give videos and, last, a folder", hint="vsr extract film.mp4 frames/")
     options = ExtractOptions(
         tuple(expanded(places[:-1])), places[-1], every=every, most=most, size=size, crops=crops,
-        burst=burst, overwrite=overwrite,
+        burst=burst, overwrite=overwrite, stall=stall,
     )  # fmt: skip
     with ExtractConsole() as console:
         report = run(options, console.show)

@@ -38,6 +38,7 @@ End = Annotated[str | None, flag("end")]
 Recursive = Annotated[bool, flag("recursive")]
 Overwrite = Annotated[bool, flag("overwrite")]
 AllowHuge = Annotated[bool, flag("allow_huge")]
+Stall = Annotated[float, flag("stall")]
 Events = Annotated[bool, typer.Option("--json", help="Write events to stdout, one a line.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only say what would be done and what it takes.")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vsr.cli import params
+from vsr.options import STALL_SECONDS
 
 
 def probe(
@@ -16,6 +17,7 @@ def probe(
         bool, typer.Option("--deep", help="Decode it all: fields, noise, grain, bars, origin.")
     ] = False,
     allow_huge: params.AllowHuge = False,
+    stall: params.Stall = STALL_SECONDS,
     json: params.Json = False,
 ) -> None:
     """Say what is in a video file, and what an upscale would keep, convert or drop."""
@@ -23,9 +25,9 @@ def probe(
     from vsr.cli.console import show_rows
     from vsr.cli.tables import describe, survey_rows
 
-    info = api.probe(file, allow_huge=allow_huge)
+    info = api.probe(file, allow_huge=allow_huge, stall=stall)
     rows = describe(info)
     rows.update(api.mapping_by_target(info))
     if deep:
-        rows.update(survey_rows(api.survey(info), file))
+        rows.update(survey_rows(api.survey(info, stall=stall), file))
     show_rows(rows, json=json)

@@ -25,7 +25,7 @@ from vsr.media.ffmpeg_lock import ffmpeg_lock
 from vsr.media.grain import measure
 from vsr.media.read.images import picture_size, pictures_in
 from vsr.media.read.probe import probe
-from vsr.media.stall import check_answers, watched
+from vsr.media.stall import watched
 from vsr.media.suffixes import is_picture
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
@@ -145,7 +145,6 @@ def _previewed(source: Path, options: UpscaleOptions, on_event: EventSink) -> Up
         info = probe(source, allow_huge=options.allow_huge)
         return most_active_start(info, seconds, start=begin, end=options.end)
 
-    check_answers(source, options.stall)
     start = watched(source, options.stall, found)
     end = start + seconds if options.end is None else min(options.end, start + seconds)
     on_event(Warned(f"a preview: from {start:.2f} s to {end:.2f} s, where most is going on"))

@@ -19,11 +19,12 @@ from vsr.infer.footprint import Conversion
 from vsr.jobs.enlarge import FrameObserver, Made, enlarger
 from vsr.jobs.video.plan import crop_of, cut_of, fields_of, filters_of, reader_for
 from vsr.jobs.work_folder import held, replaced_folder
-from vsr.media.clip import Clip
+from vsr.media.clip import Clip, ClipReader
 from vsr.media.files import check_unchanged
 from vsr.media.limits import check_target_size
 from vsr.media.read.images import pictures_in, read_picture, spec_for, write_picture
-from vsr.media.read.probe import probe
+from vsr.media.read.probe import MediaInfo, probe
+from vsr.media.stall import ReadTimer, timed_by, watched
 from vsr.media.suffixes import is_picture
 from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
@@ -41,6 +42,8 @@ class _Pictures:
     """Has the first picture's size and colour; its pixels are not used."""
     count: int | None
     """How many there are, where that is known."""
+    timer: ReadTimer
+    """What waits for the source while ``clips`` are read."""
     dropped: tuple[str, ...] = ()
     """What pictures cannot hold of the source."""
 
@@ -72,10 +75,10 @@ def upscale_picture(
         raise OptionsError(
             f"a picture cannot become {target.name}", hint="end the target in .png, .jpg or .webp"
         )
-    first = _read(source, 0, options)
+    first = watched(source, options.stall, lambda: _read(source, 0, options))
     job = _PictureRun(source, target, engine, options, on_event, observer=observer)
     with held(target):
-        return _run(job, _Pictures([first], lambda _: target, first, 1))
+        return _run(job, _Pictures([first], lambda _: target, first, 1, ReadTimer()))
 
 
 def upscale_folder(
@@ -89,13 +92,23 @@ def upscale_folder(
 ) -> Report:
     """Every picture of a folder, names and kinds kept; sizes may differ from one to the next."""
     _check_clean(options)
-    paths = pictures_in(source)
-    first = _read(paths[0], 0, options)
+    timer = ReadTimer()
+
+    def begun() -> tuple[list[Path], Clip]:
+        paths = pictures_in(source)
+        return paths, _read(paths[0], 0, options)
+
+    def clips() -> Iterator[Clip]:
+        for number, path in enumerate(paths):
+            with timed_by(timer):
+                clip = _read(path, number, options)
+            yield clip
+
+    paths, first = watched(source, options.stall, begun)
     with replaced_folder(target) as part:
-        clips = (_read(path, number, options) for number, path in enumerate(paths))
         job = _PictureRun(source, target, engine, options, on_event, should_stop, observer)
         names = [part / path.name for path in paths]
-        return _run(job, _Pictures(clips, names.__getitem__, first, len(paths)))
+        return _run(job, _Pictures(clips(), names.__getitem__, first, len(paths), timer))
 
 
 def extract_frames(
@@ -108,16 +121,10 @@ def extract_frames(
     observer: FrameObserver | None = None,
 ) -> Report:
     """A video's frames, enlarged, as numbered png pictures in the order shown."""
-    info = probe(source, allow_huge=options.allow_huge)
-    cut = cut_of(info, options)
-    whole, (info, cropped) = info, crop_of(info, options, cut)
-    color = info.color.resolved(info.full_size.height)
     if parse_grain(options.grain) is not None:
         raise OptionsError("--grain is for a video as the target", hint="leave it out for pictures")
-    fields, notes = fields_of(whole, options, cut)
-    filters, _, told = filters_of(info, options, cut, fields)
-    notes = (*cropped, *notes, *told)
-    reader = reader_for(info, cut, fields=fields, clip_frames=1, filters=filters)
+    info, reader, notes = watched(source, options.stall, lambda: _opened(source, options))
+    color = info.color.resolved(info.full_size.height)
     with replaced_folder(target) as part:
 
         def clips() -> Iterator[Clip]:
@@ -137,11 +144,23 @@ def extract_frames(
             lambda number: part / f"{number:06d}.png",
             _shaped(info.size, color),
             info.frames,
+            reader.timer,
             (*lost,),
         )
         report = _run(job, pictures)
         check_unchanged(source, info.stamp)
         return replace(report, damaged=reader.damaged, warnings=(*notes, *report.warnings))
+
+
+def _opened(source: Path, options: UpscaleOptions) -> tuple[MediaInfo, ClipReader, tuple[str, ...]]:
+    """A video that becomes pictures, the reader of its frames, and what to tell of both."""
+    whole = probe(source, allow_huge=options.allow_huge)
+    cut = cut_of(whole, options)
+    info, cropped = crop_of(whole, options, cut)
+    fields, notes = fields_of(whole, options, cut)
+    filters, _, told = filters_of(info, options, cut, fields)
+    reader = reader_for(info, cut, fields=fields, clip_frames=1, filters=filters)
+    return info, reader, (*cropped, *notes, *told)
 
 
 def _check_clean(options: UpscaleOptions) -> None:
@@ -186,7 +205,12 @@ def _run(job: _PictureRun, pictures: _Pictures) -> Report:
     for lost in dropped:
         on_event(Warned(f"not in the target: {lost}"))
     stage = enlarger(engine, conversion, observer=job.observer)
-    waits = Pipeline(pictures.clips, stage, save).run()
+    waits = Pipeline(
+        pictures.clips,
+        stage,
+        save,
+        check=lambda: pictures.timer.check(job.source, options.stall),
+    ).run()
     if not done:
         raise MediaError(f"not one frame of {job.source} could be read")
     total = max(waits.total_seconds, 1e-9)

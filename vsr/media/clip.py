@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from vsr.color import ColorSpec
 from vsr.geometry import Size
+from vsr.media.stall import ReadTimer
 from vsr.motion import Motion
 
 
@@ -44,3 +47,31 @@ class Clip:
     def size(self) -> Size:
         """Width and height of the frames."""
         return Size(self.planes[0].shape[-1], self.planes[0].shape[-2])
+
+
+class ClipReader(Protocol):
+    """What reads a video as clips, whatever it is stored as. It is iterated once.
+
+    Errors while iterating are a :class:`MediaError` or :class:`StorageError`.
+    """
+
+    timer: ReadTimer
+    """What waits for the source, which ``--stall`` bounds."""
+    damaged: int
+    """Packets and frames that could not be decoded, or not wholly."""
+    converted: int
+    """Frames of another pixel format than the first, converted to it."""
+
+    @property
+    def jumps(self) -> int:
+        """Places where times fell back, as in a recording joined from several."""
+        ...
+
+    @property
+    def repaired(self) -> int:
+        """Frames whose presentation time was missing or did not rise."""
+        ...
+
+    def __iter__(self) -> Iterator[Clip]:
+        """Yields the frames in order, in clips that cross no segment."""
+        ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from pathlib import Path
 from time import monotonic
@@ -55,6 +55,11 @@ class _GivenUp(BaseException):
 
 
 _timer: ContextVar[ReadTimer | None] = ContextVar("read_timer", default=None)
+
+
+def current_timer() -> ReadTimer:
+    """The timer that :func:`reading` goes by, or a new one that nobody checks yet."""
+    return _timer.get() or ReadTimer()
 
 
 @contextmanager
@@ -108,6 +113,7 @@ def watched(path: Path, limit_seconds: float, call: Callable[[], Result]) -> Res
     def run() -> None:
         _timer.set(timer)
         try:
+            _first_byte(path)
             results.append(call())
         except BaseException as failure:
             failures.append(failure)
@@ -129,27 +135,12 @@ def watched(path: Path, limit_seconds: float, call: Callable[[], Result]) -> Res
     return results[0]
 
 
-def check_answers(path: Path, limit_seconds: float) -> None:
-    """Raise :class:`StorageError` where the first byte of a file does not come in time. 0: never.
-
-    The thread that waits for it is left to the system: a read that blocks cannot be ended.
-    """
-    if not limit_seconds:
-        return
-
-    def read() -> None:
-        try:
-            if path.is_file():
-                with path.open("rb", buffering=0) as file:
-                    file.read(1)
-        except OSError:
-            pass  # whoever opens it next says what is wrong
-
-    thread = threading.Thread(target=read, name="vsr-first-byte", daemon=True)
-    thread.start()
-    thread.join(limit_seconds)
-    if thread.is_alive():
-        raise stalled(path, limit_seconds)
+def _first_byte(path: Path) -> None:
+    """Wait for the first byte of a file, before whatever may not be timed asks for more of it."""
+    with suppress(OSError), reading():  # whoever opens it next says what is wrong
+        if path.is_file():
+            with path.open("rb", buffering=0) as file:
+                file.read(1)
 
 
 def stalled(path: Path, limit_seconds: float) -> StorageError:

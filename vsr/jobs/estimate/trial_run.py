@@ -20,7 +20,6 @@ from vsr.jobs.enlarge import enlarger
 from vsr.jobs.video.plan import Plan, reader_for
 from vsr.media.clip import Clip
 from vsr.media.files import opened
-from vsr.media.read.images import FolderReader
 from vsr.media.write.writer import SegmentWriter
 
 FRAMES, PLACES = 20, 3
@@ -142,22 +141,17 @@ def _make(
 
 def _clips(plan: Plan, place: Fraction | None, count: int, times: _StageTimes) -> Generator[Clip]:
     group = min(GROUP, plan.clip_frames)
-    if plan.info.is_folder:
-        after = None if place is None else round(place / plan.info.time_base)
-        clips = iter(FolderReader(plan.info, clip_frames=group, segment_frames=count, after=after))
-    else:
-        cut = plan.cut if place is None else replace(plan.cut, start=place)
-        clips = iter(
-            reader_for(
-                plan.info,
-                cut,
-                fields=plan.fields,
-                filters=plan.filters,
-                clip_frames=group,
-                segment_frames=count,
-                hwaccel=plan.hwaccel,
-            )
+    clips = iter(
+        reader_for(
+            plan.info,
+            plan.cut if place is None else replace(plan.cut, start=place),
+            fields=plan.fields,
+            filters=plan.filters,
+            clip_frames=group,
+            segment_frames=count,
+            hwaccel=plan.hwaccel,
         )
+    )
     first = True
     while count > 0 and (first or time.perf_counter() < times.until):
         begun = time.perf_counter()

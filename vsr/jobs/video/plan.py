@@ -18,16 +18,16 @@ from vsr.jobs.work_folder import sweep
 from vsr.media import crop
 from vsr.media.chroma_shift import Shift, measure_shift, moved_back
 from vsr.media.clean import Filters, chain
-from vsr.media.clip import Clip
+from vsr.media.clip import Clip, ClipReader
 from vsr.media.fields.look import plan_fields
 from vsr.media.fields.plan import FieldPlan
 from vsr.media.grain import PLAIN, Grain, measure, removal, told
 from vsr.media.limits import check_target_size
 from vsr.media.read.hardware import refusal
-from vsr.media.read.images import probe_folder
+from vsr.media.read.images import FolderReader, probe_folder
 from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.read.reader import Reader
-from vsr.media.stall import check_answers, watched
+from vsr.media.stall import watched
 from vsr.media.streams.packets import Cut
 from vsr.media.streams.stream_mapping import StreamMapping, map_streams
 from vsr.media.suffixes import is_picture
@@ -152,7 +152,6 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
 
 def make_plan(source: Path, target: Path, options: UpscaleOptions, upscaler: Upscaler) -> Plan:
     """Plan a video, or a folder of frames that becomes one."""
-    check_answers(source, options.stall)
     return watched(source, options.stall, lambda: _planned(source, target, options, upscaler))
 
 
@@ -357,10 +356,23 @@ def reader_for(
     hwaccel: str | None = None,
     before: int | None = None,
     lead_frames: int = 0,
-) -> Reader:
-    """The reader of what of a video's stretch lies behind ``after`` and before ``before``."""
+) -> ClipReader:
+    """The reader of what of a video's or folder's stretch lies behind ``after``, before ``before``.
+
+    Both are in units of the frames' time base. The first ``lead_frames`` belong to no segment.
+    """
     first, last = bounds(info.time_base if fields is None else fields.time_base, cut)
-    ends = [end for end in (last, before) if end is not None]
+    last = min((end for end in (last, before) if end is not None), default=None)
+    if info.is_folder:
+        return FolderReader(
+            info,
+            clip_frames=clip_frames,
+            segment_frames=segment_frames,
+            first=first,
+            last=last,
+            after=after,
+            lead_frames=lead_frames,
+        )
     return Reader(
         info,
         clip_frames=clip_frames,
@@ -368,7 +380,7 @@ def reader_for(
         fields=fields,
         filters=filters,
         first=first,
-        last=min(ends, default=None),
+        last=last,
         after=after,
         hwaccel=hwaccel,
         lead_frames=lead_frames,

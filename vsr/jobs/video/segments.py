@@ -14,10 +14,8 @@ from vsr.infer.engine import Engine
 from vsr.infer.reuse import FrameComparison
 from vsr.jobs.enlarge import FrameObserver, enlarger
 from vsr.jobs.video.plan import Plan, reader_for
-from vsr.media.clip import Clip
-from vsr.media.read.images import FolderReader
+from vsr.media.clip import Clip, ClipReader
 from vsr.media.read.lead_in import LeadIn
-from vsr.media.read.reader import Reader
 from vsr.media.write.writer import Segment, SegmentWriter
 from vsr.options import EngineOptions
 from vsr.pipeline import Pipeline, Waits
@@ -93,7 +91,7 @@ class SegmentSink:
     """The pipeline's sink: cuts the stream of clips into segments, and hands each on."""
 
     task: Task
-    reader: Reader | FolderReader
+    reader: ClipReader
     on_event: EventSink
     on_segment: Callable[[Segment], None]
     worker: str = ""
@@ -251,20 +249,11 @@ def _checked(clips: Iterable[Clip], task: Task) -> Iterator[Clip]:
 
 def reader_of(
     plan: Plan, *, after: int | None = None, before: int | None = None, lead_frames: int = 0
-) -> Reader | FolderReader:
+) -> ClipReader:
     """A reader of the frames of a plan that lie after ``after`` and before ``before``.
 
     The first ``lead_frames`` of them are counted to no segment.
     """
-    if plan.info.is_folder:
-        return FolderReader(
-            plan.info,
-            clip_frames=plan.clip_frames,
-            segment_frames=plan.segment_frames,
-            after=after,
-            before=before,
-            lead_frames=lead_frames,
-        )
     return reader_for(
         plan.info,
         plan.cut,
@@ -279,6 +268,6 @@ def reader_of(
     )
 
 
-def _odd(reader: Reader | FolderReader) -> bool:
+def _odd(reader: ClipReader) -> bool:
     """Whether frames may depend on where decoding began."""
     return bool(reader.damaged or reader.jumps or reader.repaired)

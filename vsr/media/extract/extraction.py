@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -30,6 +30,7 @@ from vsr.media.fields.look import plan_fields
 from vsr.media.fields.plan import FieldPlan
 from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.read.reader import Reader
+from vsr.media.stall import watched
 from vsr.system import replace_file
 from vsr.unexpected import as_failure
 
@@ -68,7 +69,8 @@ def extract(
     films: list[_Film] = []
     for number, path in enumerate(options.videos):
         try:
-            films.append(_looked_at(path, number, films, options, on_event))
+            look = partial(_looked_at, path, number, films, options, on_event)
+            films.append(watched(path, options.stall, look))
         except Exception as error:  # what is wrong with one of several films is no other's concern
             if len(options.videos) == 1:
                 raise
@@ -77,7 +79,8 @@ def extract(
     lines: list[dict[str, object]] = []
     thumbs: list[Pixels] = []
     for film in films:
-        lines += _written(film, options, into, thumbs, on_event)
+        write = partial(_written, film, options, into, thumbs, on_event)
+        lines += watched(film.info.path, options.stall, write)
     count = sum("file" in line for line in lines)
     left = Counter(
         "like another" if choice.left.startswith("like") else choice.left
@@ -164,8 +167,9 @@ def _spread(films: list[_Film], most: int | None) -> list[_Film]:
 
 def _written(
     film: _Film, options: ExtractOptions, into: Path, thumbs: list[Pixels], on_event: EventSink
-) -> Iterator[dict[str, object]]:
+) -> list[dict[str, object]]:
     """Decode again, write what was chosen; one line for each picture and each part left out."""
+    lines: list[dict[str, object]] = []
     taken = [choice for choice in film.chosen if not choice.left]
     wanted = {
         pts: (choice, offset)
@@ -193,16 +197,19 @@ def _written(
                     else picture[y : y + options.size, x : x + options.size]
                 )
                 write_png(path, crop)
-                yield _line(film, choice, path, crop, pts)
+                lines.append(_line(film, choice, path, crop, pts))
         on_event(Advanced(len(clip.pts), "write"))
-    for choice in film.chosen:
-        if choice.left:
-            yield {
-                "video": film.info.path.name,
-                "seconds": round(choice.frame.seconds, 3),
-                "scene": choice.scene,
-                "left": choice.left,
-            }
+    lines.extend(_left_out(film, choice) for choice in film.chosen if choice.left)
+    return lines
+
+
+def _left_out(film: _Film, choice: SceneFrame) -> dict[str, object]:
+    return {
+        "video": film.info.path.name,
+        "seconds": round(choice.frame.seconds, 3),
+        "scene": choice.scene,
+        "left": choice.left,
+    }
 
 
 def _corners(picture: Picture, options: ExtractOptions) -> list[tuple[int, int]]:

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsr.errors import OptionsError
+from vsr.option_fields import not_negative
+from vsr.options import STALL_SECONDS
 
 THUMB = (64, 36)
 PRINT = 16
@@ -33,7 +35,8 @@ class ExtractOptions:
     ``every`` takes a frame for so many seconds of a scene, not one for the whole of it; ``most``
     bounds the number of frames; ``size`` cuts square crops of so many pixels, up to ``crops`` a
     frame where there is most to see; ``burst`` writes that many consecutive frames at each place.
-    ``overwrite`` lets :func:`vsr.jobs.extraction.extract` replace an earlier extraction.
+    ``overwrite`` lets :func:`vsr.jobs.extraction.extract` replace an earlier extraction. A read of
+    a video that takes more than ``stall`` seconds is an error; 0: never.
     """
 
     videos: tuple[Path, ...]
@@ -44,6 +47,7 @@ class ExtractOptions:
     crops: int = 4
     burst: int = 1
     overwrite: bool = False
+    stall: float = STALL_SECONDS
 
     def __post_init__(self) -> None:
         if not self.videos:
@@ -55,6 +59,7 @@ class ExtractOptions:
             if value is not None and value < least:
                 shown = "max" if name == "most" else name
                 raise OptionsError(f"{shown} must be at least {least}, got {value}")
+        not_negative("stall", self.stall)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from vsr.media.files import check_regular, stamp, translated
 from vsr.media.limits import HINT, PICTURE_BYTES, SOURCE_PIXELS, check_claim
 from vsr.media.read.picture_header import claimed_size
 from vsr.media.read.probe import FOLDER, MediaInfo
-from vsr.media.stall import ReadTimer
+from vsr.media.stall import current_timer, reading
 from vsr.media.suffixes import PICTURE_SUFFIXES, is_picture
 
 _SAVE: dict[str, list[int]] = {
@@ -75,7 +75,8 @@ def _checked_bytes(path: Path, *, allow_huge: bool) -> bytes:
     with translated(path, "read"):
         if path.stat().st_size > PICTURE_BYTES and not allow_huge:
             raise MediaError(f"{path} has more than {PICTURE_BYTES >> 20} MB", hint=HINT)
-        data = path.read_bytes()
+        with reading(path):
+            data = path.read_bytes()
     size = claimed_size(data)
     if size is None:
         raise MediaError(
@@ -153,25 +154,33 @@ def probe_folder(folder: Path, fps: Fraction, *, allow_huge: bool = False) -> Me
 
 
 class FolderReader:
-    """Reads a folder of frames as clips; all pictures must have one size and pixel format."""
+    """Reads a folder of frames as clips; all pictures must have one size and pixel format.
+
+    A picture's time is its number, from 0. Clips cross no multiple of ``segment_frames``, counted
+    from behind the first ``lead_frames``. Those before ``first``, up to ``after`` and from ``last``
+    on are passed over.
+    """
+
+    damaged, repaired, jumps, converted = 0, 0, 0, 0
 
     def __init__(
         self,
         info: MediaInfo,
         *,
-        clip_frames: int,
-        segment_frames: int,
+        clip_frames: int = 4,
+        segment_frames: int = 1 << 30,
+        first: int | None = None,
+        last: int | None = None,
         after: int | None = None,
-        before: int | None = None,
         lead_frames: int = 0,
     ) -> None:
-        self.info, self.damaged, self.repaired, self.jumps = info, 0, 0, 0
-        self.converted = 0
+        self.info = info
         self._group = clip_frames
         self._segment_frames = segment_frames
-        self._begin, self._before = 0 if after is None else after + 1, before
+        self._begin = max(first or 0, 0 if after is None else after + 1)
+        self._before = last
         self._lead_frames = lead_frames
-        self.timer = ReadTimer()
+        self.timer = current_timer()
 
     def __iter__(self) -> Iterator[Clip]:
         paths = pictures_in(self.info.path)[: self._before]

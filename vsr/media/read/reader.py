@@ -26,7 +26,7 @@ from vsr.media.pixels import Unpacker
 from vsr.media.read.hardware import accelerator
 from vsr.media.read.probe import MediaInfo
 from vsr.media.read.timestamps import Clock, shown
-from vsr.media.stall import ReadTimer, timed_by
+from vsr.media.stall import current_timer, timed_by
 
 Timed = tuple[av.VideoFrame, int]
 
@@ -80,7 +80,7 @@ class Reader:
         self._met_corrupt = False
         self._fault_at: int | None = None
         self._broken_at: int | None = None
-        self.timer = ReadTimer()
+        self.timer = current_timer()
         self._clock: Clock[av.VideoFrame] = Clock(round(1 / (info.frame_rate * info.time_base)))
 
     @property

@@ -38,19 +38,20 @@ Costs = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One hypothesis about a frame. ``first`` is its earlier field, 0 top or 1 bottom.
-
-    ``joined`` says whether its two fields are of one picture, ``joins`` whether its first field is
-    of one picture with the last field of the frame before. ``repeats`` is the expected
-    :attr:`Combing.repeats`. ``name`` is progressive, video, shifted or a cadence.
-    """
+    """One hypothesis about a frame: how its two fields belong together and to the frame before."""
 
     name: str
+    """``progressive``, ``video``, ``shifted``, or a cadence: a key of :data:`CADENCES`."""
     first: int
+    """Its earlier field: 0 top, 1 bottom."""
     joined: bool
+    """Whether its two fields are of one picture."""
     joins: bool
+    """Whether its earlier field is of one picture with the later field of the frame before."""
     repeats: int = 0
+    """The :attr:`Combing.repeats` that such a frame should have: -1, 0 or 1."""
     phase: int = 0
+    """Which frame of its cadence it is, from 0; 0 where it is of none."""
 
     @property
     def is_film(self) -> bool:

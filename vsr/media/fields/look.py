@@ -98,8 +98,11 @@ class Stretch:
     """Frames that follow each other and are alike: progressive, interlaced or telecined."""
 
     kind: str
+    """``progressive``, ``interlaced`` or ``telecined``."""
     start_seconds: float
+    """When its first frame is shown, counted from the start of the video."""
     frames: int
+    """How many frames of the source it has."""
 
 
 def stretches_of(info: MediaInfo) -> tuple[Stretch, ...]:

@@ -35,25 +35,29 @@ they are flat, and then the difference of brightness that makes another scene.""
 class Combing:
     """What a frame's fields tell, with those of the frames before and after.
 
-    ``inner`` is the combing of the frame itself, ``top`` that of its top field with the bottom
-    field before, ``bottom`` that of its bottom field with the top field before: 0 for the cleanest
-    of the three, 1 for the worst. ``lone``, in the same units, is how much cleaner a pair of it
-    with the frame after is: an edit may leave a frame whose own three pairs all comb.
-
-    ``repeats`` is -1 where its top field repeats the one before and the bottom field does not, 1
-    the other way round, 0 where both move alike. ``weight`` from 0 to 1 is how much can be told at
-    all; ``moving`` the same for ``repeats``. A frame that is a ``cut`` begins another scene; so
-    does the first frame.
+    The first frame has nothing before it to be compared with: it has the defaults.
     """
 
     inner: float = 0.0
+    """Combing of its own two fields, from 0 to 1. The worst of ``inner``, ``top`` and ``bottom`` is
+    1; one that is the cleanest everywhere is 0; all are 0 where nothing can be told."""
     top: float = 0.0
+    """Combing of its top field with the bottom field of the frame before, from 0 to 1."""
     bottom: float = 0.0
+    """Combing of its bottom field with the top field of the frame before, from 0 to 1."""
     repeats: float = 0.0
+    """From -1, where its top field repeats that of the frame before and its bottom field does not,
+    to 1, the other way round; 0 where both change alike."""
     weight: float = 0.0
+    """How much ``inner``, ``top`` and ``bottom`` can be relied on, from 0, not at all, to 1; 0 at a
+    ``cut``."""
     moving: float = 0.0
+    """How much ``repeats`` can be relied on, from 0, not at all, to 1; 0 at a ``cut``."""
     cut: bool = True
+    """Whether it begins another scene, as the first frame does."""
     lone: float = 0.0
+    """How much cleaner than all three pairs one with the frame after is, in their units: an edit
+    may leave a frame whose own three pairs all comb."""
 
     def of_film(self, value: float) -> float:
         """``inner``, ``top`` or ``bottom``, from 0 for the cleanest pair of all with a field of it.

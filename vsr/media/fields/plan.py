@@ -29,37 +29,54 @@ SAME = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """For people: frames of the source by what they are, pictures matched, changes met."""
+    """What a :class:`FieldPlan` found and made, in numbers for people."""
 
     progressive: int = 0
+    """Source frames whose fields are of one moment."""
     video: int = 0
+    """Source frames whose two fields are of two moments."""
     film: int = 0
+    """Source frames that hold fields of film pictures, in any cadence."""
     pictures: int = 0
+    """Pictures of film that the fields of those frames were matched to."""
     breaks: int = 0
+    """How many times one film cadence gives way to another one, or to another phase of itself."""
     retimed: int = 0
+    """Pictures that lasted 2 and 3 fields in turn and were given even times; those of soft telecine
+    too, which are ``progressive`` here."""
     cadences: tuple[str, ...] = ()
+    """Names of the film states met (:attr:`State.name`), each once, in order of appearance."""
     top_first: bool = True
+    """Whether the top field is the earlier one in at least half of the frames that are not
+    progressive."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays do not compare with ==
 class FieldPlan:
-    """The frames of a stretch. ``time_base`` divides the source's, ``ticks`` times.
-
-    ``sources`` are the times of the source's frames, in units of the source's time base. Of each
-    frame that is to be shown, ``times`` and ``durations`` are in units of ``time_base``; ``top``
-    and ``bottom`` say which source frames its fields are of; ``kinds`` is :data:`WOVEN`, or
-    :data:`TOP` or :data:`BOTTOM` where one field is kept and the other interpolated.
-    """
+    """The frames of a stretch: when each is shown, and which fields of the source it is made of."""
 
     time_base: Fraction
+    """The unit of ``times`` and ``durations``, in seconds; it divides the source's time base."""
     ticks: int
+    """How many units of ``time_base`` make one of the source's."""
     sources: NDArray[np.int64]
+    """When each source frame is shown, in units of the source's time base, (source frames,)."""
     times: NDArray[np.int64]
+    """When each frame made is shown, in units of ``time_base``, (frames,)."""
     durations: NDArray[np.int64]
+    """How long each frame made is shown, in units of ``time_base``, (frames,)."""
     top: NDArray[np.int32]
+    """Of which source frame each frame made has its top field, an index into ``sources``,
+    (frames,)."""
     bottom: NDArray[np.int32]
+    """The same for its bottom field, (frames,); where only one field is kept, both name its
+    frame."""
     kinds: NDArray[np.uint8]
+    """:data:`WOVEN` where both fields are kept, (frames,); :data:`TOP` or :data:`BOTTOM` where that
+    one is kept and the other interpolated, plus :data:`BOTTOM_FIRST` where the source's earlier
+    field is the bottom one."""
     counts: Counts
+    """What was found and made, in numbers."""
 
     def between(self, first: int | None, last: int | None, after: int | None) -> tuple[int, int]:
         """The frames from ``first`` on, behind ``after`` and before ``last``: (low, high)."""

@@ -21,14 +21,19 @@ CYCLE, CYCLE_FIELDS = 4, 10  # pictures and fields, after which every cadence of
 
 @dataclass(frozen=True, slots=True)
 class Ticks:
-    """The clock of a plan. ``per_tick`` units of ``time_base`` are one of the source's;
-    ``field`` is how long a field lasts, and ``starts`` when the source's frames begin, in units."""
+    """The clock of a plan, and the times of the source's frames by it."""
 
     time_base: Fraction
+    """Its unit, in seconds."""
     per_tick: int
+    """How many of its units make one of the source's time base."""
     field: int
+    """How long a field lasts, in units."""
     starts: NDArray[np.int64]
+    """When each source frame begins, in units, (frames,)."""
     end: int
+    """When the last source frame ends, in units; two fields after its start where its duration is
+    unknown."""
 
     @staticmethod
     def of(sources: Sequence[int], time_base: Fraction, last_duration: int) -> Ticks:

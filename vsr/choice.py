@@ -55,10 +55,12 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A model's name, and why it was chosen; ``why`` is empty where a person named it."""
+    """A model's name, and why it was chosen."""
 
     model: str
+    """A shipped model's name, or what the person gave: a name or the path of a weights file."""
     why: str = ""
+    """What was seen of the source, as a phrase for people; empty where a person named the model."""
 
     def __str__(self) -> str:
         return f"model {self.model}: {self.why} (--model NAME takes another: vsr models list)"
@@ -66,10 +68,12 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """What a choice is, loaded."""
+    """A choice with its upscaler loaded."""
 
     upscaler: Upscaler
+    """The chosen model, with the models that run after it."""
     choice: Choice
+    """The model's name and the reason."""
 
 
 def default_for(model: str) -> list[str]:

@@ -38,22 +38,28 @@ _LUMA = {
 
 @dataclass(frozen=True, slots=True)
 class ColorSpec:
-    """How the planes of a picture are to be read.
-
-    ``shift`` is log2 of the chroma subsampling, horizontal and vertical: (1, 1) is 4:2:0.
-    ``siting`` is FFmpeg's chroma location: 0 unspecified, 1 left, 2 centre, 3 top left, 4 top,
-    5 bottom left, 6 bottom. ``range`` is 0 unspecified (read as limited), 1 limited, 2 full.
-    """
+    """How the planes of a picture are to be read."""
 
     layout: Layout = "yuv"
+    """Which planes there are: Y, U and V; Y alone; or R, G and B."""
     depth: int = 8
+    """Bits of a code value, 8 to 16."""
     shift: tuple[int, int] = (1, 1)
+    """Log2 of the chroma subsampling, horizontal and vertical: (1, 1) is 4:2:0."""
     alpha: bool = False
+    """Whether a plane of alpha follows, of the size of the first plane."""
     matrix: int = UNSPECIFIED
+    """H.273's matrix coefficients, such as 1 for BT.709; 2 unspecified."""
     range: int = 0
+    """FFmpeg's colour range: 0 unspecified (read as limited), 1 limited, 2 full. RGB always is
+    full."""
     primaries: int = UNSPECIFIED
+    """H.273's colour primaries, such as 9 for BT.2020; 2 unspecified. They are never converted."""
     transfer: int = UNSPECIFIED
+    """H.273's transfer characteristics, such as 16 for PQ; 2 unspecified. Never converted."""
     siting: int = 0
+    """FFmpeg's chroma location: 0 unspecified (read as left), 1 left, 2 centre, 3 top left, 4 top,
+    5 bottom left, 6 bottom."""
 
     @property
     def dtype(self) -> torch.dtype:

@@ -37,12 +37,16 @@ _SHIFTS = ((1, 1), (1, 0), (0, 0))
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at. ``wrong`` is essential; ``note`` can be lived with."""
+    """One thing that was looked at."""
 
     name: str
+    """What was looked at, such as "device cpu" or "codec h264"."""
     state: State
+    """``wrong`` where something essential fails, ``note`` where it can be lived with."""
     said: str
+    """What was found, for people: versions, amounts, or the error that it met."""
     hint: str = ""
+    """What to do about it; empty where there is nothing to do."""
 
 
 def examine() -> Iterator[Check]:

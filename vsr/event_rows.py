@@ -51,21 +51,28 @@ NAMES: dict[type[Event], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run is. ``done`` counts frames of the file at hand, ``fresh`` those of this run.
-
-    ``file`` of ``files`` is the place in a batch; ``files`` is ``None`` where nobody knows.
-    """
+    """Where a run is: the file at hand and, of a batch, which one it is."""
 
     source: Path | None = None
+    """The file at hand; ``None`` before the first."""
     target: Path | None = None
+    """What is made of it; ``None`` before the first."""
     total: int | None = None
+    """Frames to expect of the file, an estimate; ``None`` where the source does not say."""
     done: int = 0
+    """Frames of the file that are encoded, with those of segments that an earlier run finished."""
     fresh: int = 0
+    """Frames of the file that this run has encoded."""
     begun: float = 0.0
+    """When the file began, in seconds of the clock that :func:`follow` is given."""
     seconds: float = 0.0
+    """Time from the beginning of the file to its last encoded frames."""
     file: int = 0
+    """The number of the file at hand, from 1; 0 before the first."""
     files: int | None = 1
+    """Files of the batch, 1 without one; ``None`` where a folder is watched."""
     running: bool = False
+    """Whether the file at hand has begun and not ended."""
 
     @property
     def frames_per_second(self) -> float | None:

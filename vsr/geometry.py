@@ -12,7 +12,9 @@ class Size:
     """Width and height in pixels, both at least 1."""
 
     width: int
+    """At least 1."""
     height: int
+    """At least 1."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -48,12 +50,16 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in pixels: left and top edge, width and height of at least 1."""
+    """A rectangle in pixels."""
 
     x: int
+    """The left edge: the first column inside."""
     y: int
+    """The upper edge: the first row inside."""
     width: int
+    """At least 1."""
     height: int
+    """At least 1."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:

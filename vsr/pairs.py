@@ -22,14 +22,14 @@ THUMB, ALIKE = 32, 0.7
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PicturePair:
-    """A held-out picture: ``low`` (1, 3, h, w) and ``high`` (1, 3, h * scale, w * scale), 0..1.
-
-    Of a film they are (t, 3, h, w): consecutive frames.
-    """
+    """A held-out picture, or some consecutive frames of a film, small and in the original."""
 
     name: str
+    """The file's name, or what a film is called in tables."""
     low: Tensor
+    """(n, 3, h, w) float32 RGB 0..1; n is 1 for a picture."""
     high: Tensor
+    """(n, 3, h * scale, w * scale), the same."""
 
 
 def is_pairs(folder: Path) -> bool:

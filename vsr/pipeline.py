@@ -22,13 +22,18 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """Seconds that each stage spent waiting for its neighbours, and the seconds of the whole."""
+    """How long each stage waited for its neighbours."""
 
     read_seconds: float
+    """The source, for room in front of the work."""
     work_for_read_seconds: float
+    """The work, for the source's next item."""
     work_for_write_seconds: float
+    """The work, for room in front of the sink."""
     write_seconds: float
+    """The sink, for the next result of the work."""
     total_seconds: float
+    """From the beginning of the run until now, or to its end."""
 
     @property
     def work_seconds(self) -> float:

@@ -16,10 +16,12 @@ CLEAN_STRENGTH = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """What is taken out of the source's frames before the network sees them, 0 (nothing) to 1."""
+    """What is taken out of the source's frames before the network sees them."""
 
     preset: CleanPreset
+    """The kind of source, which tells what dirt to expect."""
     strength: float = CLEAN_STRENGTH
+    """From 0 (nothing) to 1."""
 
     def __post_init__(self) -> None:
         one_of("clean", self.preset, get_args(CleanPreset))

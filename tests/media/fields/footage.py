@@ -78,10 +78,11 @@ def write(
     top_first: bool = True,
     flagged: bool = True,
     sound: bool = False,
+    mpeg2_bits: int = 8000000,
 ) -> Path:
     """A video of luma ``frames``; H.264 and MPEG-2 are coded as interlaced where ``flagged``."""
     height, width = frames[0].shape
-    options = {"libx264": {"crf": "18", "g": "24"}, "mpeg2video": {"b": "8000000", "g": "12"}}
+    options = {"libx264": {"crf": "18", "g": "24"}, "mpeg2video": {"b": str(mpeg2_bits), "g": "12"}}
     chosen = dict(options.get(codec, {}))
     if codec == "libx264" and flagged:
         chosen["x264-params"] = "tff=1" if top_first else "bff=1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -28,8 +29,10 @@ from tests.media.fields.footage import (
 from vsr.bench.clips import generate
 from vsr.geometry import Size
 from vsr.media.fields import look
+from vsr.media.fields import plan as planning
 from vsr.media.fields.look import plan_fields
 from vsr.media.fields.plan import FieldPlan
+from vsr.media.fields.titles import Tiles
 from vsr.media.read.probe import probe
 from vsr.media.read.reader import Reader
 
@@ -158,12 +161,8 @@ def test_cuts_in_the_cadence_lose_no_picture_and_double_none(tmp_path: Path, see
         assert abs(time - times[0] - first[picture]) <= Fraction(3, 2) / (2 * NTSC)
 
 
-@pytest.mark.parametrize(("codec", "suffix"), [("mpeg2video", "mpg"), ("libx264", "mp4")])
-def test_titles_in_video_over_film_cost_no_picture_and_no_time(
-    tmp_path: Path, codec: str, suffix: str
-) -> None:
-    """For twenty frames, letters move with every field at the bottom of the film's pictures."""
-    film = pictures(80)
+def titled(film: Sequence[Picture]) -> list[Picture]:
+    """Telecined film, before which letters move with every field in frames 40 to 59."""
     _, pairs = telecined(film)
     frames: list[Picture] = []
     for number, pair in enumerate(pairs):
@@ -172,13 +171,66 @@ def test_titles_in_video_over_film_cost_no_picture_and_no_time(
             at = (192 - 4 * (2 * (number - 40) + late), 130)
             cv2.putText(field, "Tonight at ten", at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 235, 2)
         frames.append(woven(fields[0], fields[1]))
-    path = write(tmp_path / f"in.{suffix}", frames, codec=codec)
+    return frames
+
+
+def combed(lumas: Sequence[Picture]) -> int:
+    """How many samples lie far outside of both their neighbours above and below."""
+    stack = np.stack(lumas).astype(np.int16)
+    above, middle, below = stack[:, :-2], stack[:, 1:-1], stack[:, 2:]
+    out = np.maximum(np.minimum(above, below) - middle, middle - np.maximum(above, below))
+    return int((out > 25).sum())
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("mpeg2video", "mpg"), ("libx264", "mp4")])
+def test_titles_in_video_over_film_cost_no_picture_and_no_time_and_do_not_comb(
+    tmp_path: Path, codec: str, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = pictures(80)
+    path = write(tmp_path / f"in.{suffix}", titled(film), codec=codec)
     (lumas, times), plan, told = shown(path, ivtc="auto")
     assert plan is not None
     assert "the cadence breaks 0 times" in told
+    assert "titles in video over" in told
     upper = [picture[:100] for picture in film]
     assert nearest([luma[:100] for luma in lumas], upper) == list(range(80))
     assert steps(times[1:-1]) == {1 / FILM}
+
+    def none(*_: object) -> dict[int, Tiles]:
+        return {}
+
+    monkeypatch.setattr(planning, "titles_of", none)
+    (plain, _), _, _ = shown(path, ivtc="auto")
+    assert combed(lumas) < combed(plain) / 3
+    for one, other in zip(lumas, plain, strict=True):  # the film itself is what it was
+        assert np.array_equal(one[:96], other[:96])
+
+
+@pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])
+def test_titles_over_film_that_hardly_moves_are_fields_and_the_rest_is_film(
+    tmp_path: Path, codec: str
+) -> None:
+    """The letters move so fast that no pair of fields is clean; the order of fields stays."""
+    random = np.random.default_rng(3)
+    slow = [
+        np.clip(picture.astype(np.int16) // 2 + random.integers(-1, 2, picture.shape), 0, 255)
+        for picture in pictures(80, speed=0.6)
+    ]
+    frames = titled([picture.astype(np.uint8) for picture in slow])
+    path = write(tmp_path / "in.mkv", frames, codec=codec)
+    plan, _ = plan_fields(probe(path))
+    assert plan is not None
+    assert plan.counts.top_first
+    assert set(plan.counts.cadences) == {"3:2"}
+
+
+def test_film_that_was_compressed_hard_has_no_titles(tmp_path: Path) -> None:
+    frames, _ = telecined(pictures(60))
+    path = write(tmp_path / "in.mpg", frames, mpeg2_bits=600000)
+    plan, _ = plan_fields(probe(path))
+    assert plan is not None
+    assert plan.counts.film > 40
+    assert plan.counts.titled == 0
 
 
 def test_mixed_video_is_treated_by_its_stretches(tmp_path: Path) -> None:
@@ -228,10 +280,11 @@ def test_what_is_asked_for_is_done_to_all_of_it(tmp_path: Path) -> None:
     assert steps(times) == {1 / (2 * NTSC)}
 
 
-@pytest.mark.parametrize("kind", ["video", "film"])
+@pytest.mark.parametrize("kind", ["video", "film", "titles"])
 def test_a_frame_is_the_same_wherever_reading_begins(tmp_path: Path, kind: str) -> None:
     made = pictures(70)
     frames = in_fields(made) if kind == "video" else telecined(made)[0]
+    frames = titled(made) if kind == "titles" else frames
     path = write(tmp_path / "in.mp4", frames, codec="libx264")
     info = probe(path)
     plan, _ = plan_fields(info)

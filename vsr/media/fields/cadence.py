@@ -93,6 +93,8 @@ def _before(place: int) -> int:
 
 
 _PLACE = {state: place for place, state in enumerate(STATES)}
+ORDER = np.array([-1 if state.name == "progressive" else state.first for state in STATES])
+"""Of each state, the earlier field: 0 top, 1 bottom, -1 either."""
 BEFORE = np.array([_before(place) for place in range(len(STATES))])
 
 
@@ -102,24 +104,29 @@ def costs(combing: Sequence[Combing], unlike: float = UNLIKE) -> tuple[Costs, Co
     After a change, the field that a frame's first one should join may have been cut off.
     """
     table = np.array(
-        [(c.inner, c.top, c.bottom, c.repeats, c.weight, c.moving, c.lone) for c in combing],
+        [
+            (c.inner, c.top, c.bottom, c.repeats, c.weight, c.moving, c.lone, c.least)
+            for c in combing
+        ],
         np.float32,
-    ).reshape(len(combing), 7)
-    repeats, weight, moving, lone = table.T[3:]
+    ).reshape(len(combing), 8)
+    repeats, weight, moving, lone, least = table.T[3:]
     of_film = (table.T[:3] + lone) / (1 + lone)
     made = np.empty((len(combing), len(STATES)), np.float32)
     begun = np.empty_like(made)
     for place, state in enumerate(STATES):
         inner, top, bottom = table.T[:3] if state.name == "video" else of_film
         near, far = (top, bottom) if state.first == 0 else (bottom, top)
-        cost = _clean(inner) if state.joined or state.name == "video" else _combed(inner)
-        cost = cost + _combed(far)
-        joins = state.joins or state.name == "video"
         # Where it does not join, the frame before is one picture away for both of its fields: they
         # comb alike, but that vertical motion may put the lines of one in the other's place.
-        less = np.minimum(near, far) / np.maximum(np.maximum(near, far), 1e-6)
+        less = (np.minimum(near, far) - least) / np.maximum(np.maximum(near, far) - least, 1e-6)
         odd = 4 * np.maximum(0, 1 - less / unlike) ** 2
-        joint = _clean(near) if joins else _combed(near) + odd
+        if state.name == "video":  # two pairs that are one field apart, however fast it moves
+            cost = _combed(far) + _clean(np.maximum(np.maximum(inner, near) - far, 0))
+            joint = _clean(inner - near)
+        else:
+            cost = _combed(far) + (_clean(inner) if state.joined else _combed(inner))
+            joint = _clean(near) if state.joins else _combed(near) + odd
         again = moving * 2 * np.minimum(1, (repeats - state.repeats) ** 2)
         made[:, place] = weight * (cost + joint) + again
         begun[:, place] = weight * cost if state.joins else made[:, place]
@@ -151,21 +158,35 @@ def likeliest(
     closed = np.array([0 if state in allowed else np.inf for state in STATES], np.float32)
     likely = [state.name == "progressive" for state in STATES]
     odd = [state.first != first for state in STATES]
-    total = closed + BEGIN * (~np.array(likely)).astype(np.float32)
-    total += BEGIN * np.array(odd, np.float32) * ~np.array(likely)
+    unlikely = ~np.array(likely)
+    total = (closed + BEGIN * unlikely + BEGIN * (unlikely & np.array(odd))).astype(np.float32)
     from_: list[NDArray[np.int8]] = []
     for row, new, seen in zip(table, begun, combing, strict=True):
-        best = int(total.argmin())
         change = CHANGE_AT_CUT if seen.cut else CHANGE
-        stayed, changed = total[BEFORE] + row, float(total[best]) + change + new
+        best, least = _changed_from(total, change)
+        stayed, changed = total[BEFORE] + row, least + new
         came = np.where(stayed <= changed, BEFORE, best).astype(np.int8)
-        total = np.minimum(stayed, changed) + closed
+        total = (np.minimum(stayed, changed) + closed).astype(np.float32)
         total -= np.min(total)  # else hours of it lose their digits
         from_.append(came)
     path = [int(total.argmin())] if from_ else []
     for came in reversed(from_[1:]):
         path.append(int(came[path[-1]]))
     return tuple(STATES[place] for place in reversed(path))
+
+
+def _changed_from(total: NDArray[np.float32], change: float) -> tuple[NDArray[np.intp], Costs]:
+    """For each state, the one to come from by a change at the least cost, and that cost.
+
+    A change of the field order costs twice as much.
+    """
+    best = np.empty(len(STATES), np.intp)
+    for first in (0, 1):
+        cost = total + change * (1 + (1 - first == ORDER))
+        best[first == ORDER] = int(cost.argmin())
+    best[ORDER < 0] = int(total.argmin())
+    other = (ORDER >= 0) & (ORDER[best] >= 0) & (ORDER[best] != ORDER)
+    return best, (total[best] + change * (1 + other)).astype(np.float32)
 
 
 def follows(state: State, before: State) -> bool:

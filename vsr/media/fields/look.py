@@ -150,6 +150,10 @@ def _told(plan: FieldPlan, info: MediaInfo, form: Form, *, forced: bool) -> tupl
             f"telecined ({names}, {order}): {counts.film} frames matched to {counts.pictures} "
             f"pictures; the cadence breaks {counts.breaks} times"
         )
+    if counts.titled:
+        lines.append(
+            f"titles in video over {counts.titled} frames of film: interpolated where they comb"
+        )
     if counts.retimed:
         lines.append(f"{counts.retimed} pictures of film have even times, of 4 for 10 fields")
     if counts.video and form != "keep":

@@ -8,7 +8,7 @@ nothing moved, all pairs of a tile comb alike, and the tile tells nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import cv2
@@ -58,6 +58,12 @@ class Combing:
     lone: float = 0.0
     """How much cleaner than all three pairs one with the frame after is, in their units: an edit
     may leave a frame whose own three pairs all comb."""
+    least: float = 0.0
+    """How much even the cleanest pair combs beyond the vertical detail of single fields, tile by
+    tile, in the units of ``inner``: above 0 where something moves with every field."""
+    differences: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+    """(2, rows, columns): how far the top and the bottom field are from those of the frame before,
+    mean of each tile, in quarters of a code value. ``None`` for the first frame of a scene."""
 
     def of_film(self, value: float) -> float:
         """``inner``, ``top`` or ``bottom``, from 0 for the cleanest pair of all with a field of it.
@@ -88,6 +94,9 @@ class _Pairs:
     repeats: float
     moving: float
     cut: bool
+    detail: NDArray[np.float32]  # (rows, columns): combing of the lines of single fields
+    moved: NDArray[np.float32]  # (rows, columns): how far both fields are from those before
+    differences: NDArray[np.uint8]  # (2, rows, columns)
 
 
 def measured(lumas: Iterable[Luma]) -> Iterator[Combing]:
@@ -119,6 +128,9 @@ def _compared(fields: _Fields, last: _Fields) -> _Pairs:
         (squares[0] - squares[1]) / both if both else 0.0,
         min(1.0, float(np.maximum(tops, bottoms).max()) / 4),
         _another_scene(fields.small, last.small),
+        np.maximum(_tiled(_detail(fields)), _tiled(_detail(last))),
+        np.minimum(tops, bottoms),
+        np.minimum(np.rint(4 * np.stack([tops, bottoms])), 255).astype(np.uint8),
     )
 
 
@@ -126,11 +138,13 @@ def _told(pairs: _Pairs | None, following: _Pairs | None) -> Combing:
     if pairs is None:
         return Combing()
     combs = pairs.combs
+    # Where all pairs comb more than there is vertical detail, and something moves, none is clean.
     least, most = combs.min(axis=0), combs.max(axis=0)
-    spread = most - least
+    clean = least - np.minimum(np.maximum(least - pairs.detail, 0), pairs.moved)
+    spread = most - clean
     telling = spread > np.maximum(MIN_ENERGY, MIN_SHARE * most)
     # Few tiles that tell much weigh as much as many that tell little, but one alone is chance.
-    total = ((combs - least) * telling).sum(axis=(1, 2))
+    total = ((combs - clean) * telling).sum(axis=(1, 2))
     worst = max(float(total.max()), 1e-6)
     inner, top, bottom = (total / worst).tolist()
     lone = 0.0
@@ -141,7 +155,18 @@ def _told(pairs: _Pairs | None, following: _Pairs | None) -> Combing:
     moving = pairs.moving
     if pairs.cut:  # every pair with the scene before combs, whatever the fields are
         weight = moving = 0.0
-    return Combing(inner, top, bottom, pairs.repeats, weight, moving, pairs.cut, lone)
+    return Combing(
+        inner=inner,
+        top=top,
+        bottom=bottom,
+        repeats=pairs.repeats,
+        weight=weight,
+        moving=moving,
+        cut=pairs.cut,
+        lone=lone,
+        least=float(((least - clean) * telling).sum()) / worst,
+        differences=None if pairs.cut else pairs.differences,
+    )
 
 
 def _another_scene(one: Luma, other: Luma) -> bool:
@@ -176,6 +201,20 @@ def _combs(one: _Fields, other: _Fields) -> Luma:
     back = cv2.max(cv2.subtract(other.bottom_low, top), cv2.subtract(top, other.bottom_high))
     worst = cast(Luma, cv2.max(out, back))
     return np.maximum(worst, NOISE) - NOISE
+
+
+def _detail(fields: _Fields) -> Luma:
+    """How far lines of each field lie outside of its own two neighbours, the worse of both fields.
+
+    What is of one moment combs less than that, as its lines are half as far from each other.
+    """
+    made: list[Luma] = []
+    for lines in (fields.top, fields.bottom):
+        middle, above, below = lines[1:-1], lines[:-2], lines[2:]
+        low, high = cv2.min(above, below), cv2.max(above, below)
+        out = cv2.max(cv2.subtract(low, middle), cv2.subtract(middle, high))
+        made.append(np.asarray(out, np.uint8))
+    return np.maximum(np.maximum(*made), NOISE) - NOISE
 
 
 def _tiled(values: Luma) -> NDArray[np.float32]:

@@ -6,8 +6,8 @@ depends on the plan and on its own fields alone: whoever makes a part of the vid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from vsr.media.fields.cadence import State, follows
 from vsr.media.fields.measure import Combing
 from vsr.media.fields.times import Ticks, even_out
+from vsr.media.fields.titles import Tiles, titles_of
 
 Form = Literal["fields", "frames", "keep"]
 """What video becomes: a frame for each field, one for each frame, or it is left combed."""
 WOVEN, TOP, BOTTOM = 0, 1, 2
 BOTTOM_FIRST = 4  # added to TOP and BOTTOM
+MENDED = 8  # added to TOP and BOTTOM: woven, and only what combs is interpolated
 SAME = 0.3
 """Combing of a pair, at most, whose fields are taken for one picture's where a cadence changes."""
 
@@ -44,6 +46,8 @@ class Counts:
     retimed: int = 0
     """Pictures that lasted 2 and 3 fields in turn and were given even times; those of soft telecine
     too, which are ``progressive`` here."""
+    titled: int = 0
+    """Source frames of film with titles before it that move with every field."""
     cadences: tuple[str, ...] = ()
     """Names of the film states met (:attr:`State.name`), each once, in order of appearance."""
     top_first: bool = True
@@ -74,9 +78,11 @@ class FieldPlan:
     kinds: NDArray[np.uint8]
     """:data:`WOVEN` where both fields are kept, (frames,); :data:`TOP` or :data:`BOTTOM` where that
     one is kept and the other interpolated, plus :data:`BOTTOM_FIRST` where the source's earlier
-    field is the bottom one."""
+    field is the bottom one, plus :data:`MENDED` where both are kept but for what combs."""
     counts: Counts
     """What was found and made, in numbers."""
+    titles: Mapping[int, Tiles] = field(default_factory=dict[int, Tiles])
+    """Of some of the source's frames, the tiles in which what moves is no film."""
 
     def between(self, first: int | None, last: int | None, after: int | None) -> tuple[int, int]:
         """The frames from ``first`` on, behind ``after`` and before ``last``: (low, high)."""
@@ -148,6 +154,7 @@ def make_plan(
     ]
     times, retimed = even_out(starts, end, film, ticks.field)
     shown = np.array(times, np.int64)
+    titles = titles_of(states, combing)
     return FieldPlan(
         time_base=ticks.time_base,
         ticks=ticks.per_tick,
@@ -156,8 +163,9 @@ def make_plan(
         durations=np.diff(shown, append=max(end, times[-1] + 1)),
         top=np.array([_source(picture, 0) for picture in pictures], np.int32),
         bottom=np.array([_source(picture, 1) for picture in pictures], np.int32),
-        kinds=np.array([_kind(picture) for picture in pictures], np.uint8),
-        counts=_counted(states, pictures, retimed),
+        kinds=np.array([_kind(picture, titles) for picture in pictures], np.uint8),
+        counts=_counted(states, pictures, retimed, titles),
+        titles=titles,
     )
 
 
@@ -207,14 +215,24 @@ def _source(picture: _Picture, parity: int) -> int:
     return min(whole) if whole else (of[parity] or of[1 - parity])[0]
 
 
-def _kind(picture: _Picture) -> int:
-    if len({parity for _, parity in picture.fields}) == 2:
+def _kind(picture: _Picture, titles: Mapping[int, Tiles]) -> int:
+    parities = {parity for _, parity in picture.fields}
+    top, bottom = _source(picture, 0), _source(picture, 1)
+    woven = len(parities) == 2
+    if woven and not (picture.state.is_film and (top in titles or bottom in titles)):
         return WOVEN
     parity = picture.fields[0][1]
-    return (BOTTOM if parity else TOP) + BOTTOM_FIRST * picture.state.first
+    if woven:  # the earlier of its two fields
+        parity = picture.state.first if top == bottom else int(bottom < top)
+    return (BOTTOM if parity else TOP) + BOTTOM_FIRST * picture.state.first + MENDED * woven
 
 
-def _counted(states: Sequence[State], pictures: Sequence[_Picture], retimed: int) -> Counts:
+def _counted(
+    states: Sequence[State],
+    pictures: Sequence[_Picture],
+    retimed: int,
+    titles: Mapping[int, Tiles],
+) -> Counts:
     names = [state.name for state in states]
     film = [state for state in states if state.is_film]
     breaks = sum(
@@ -229,6 +247,7 @@ def _counted(states: Sequence[State], pictures: Sequence[_Picture], retimed: int
         pictures=sum(picture.state.is_film for picture in pictures),
         breaks=breaks,
         retimed=retimed,
+        titled=len(titles),
         cadences=tuple(dict.fromkeys(state.name for state in film)),
         top_first=2 * sum(firsts) <= len(firsts),
     )

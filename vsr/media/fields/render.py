@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import cast
 
 import av
+import cv2
 import numpy as np
 from av.filter import Graph
 from av.video.plane import VideoPlane
@@ -18,7 +19,8 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from vsr.errors import MediaError
-from vsr.media.fields.plan import BOTTOM, BOTTOM_FIRST, TOP, WOVEN, FieldPlan
+from vsr.media.fields.plan import BOTTOM, BOTTOM_FIRST, MENDED, TOP, WOVEN, FieldPlan
+from vsr.media.fields.titles import Tiles, combed
 
 UNIT = Fraction(1, 1000)
 """Of the times that bwdif is given, which count frames."""
@@ -64,6 +66,7 @@ class _Maker:
         self._plan, self._start, self._pix = plan, start, pix
         self._frames: dict[int, av.VideoFrame] = {}
         self._bob: _Interpolator | None = None
+        self._reformatter = VideoReformatter()
 
     def take(self, place: int, frame: av.VideoFrame) -> None:
         self._frames[place] = frame
@@ -82,13 +85,42 @@ class _Maker:
         plan = self._plan
         top, bottom, kind = (int(of[number]) for of in (plan.top, plan.bottom, plan.kinds))
         if kind == WOVEN:
-            return self._frames[top] if top == bottom else woven(self._frames, top, bottom)
-        order = kind & BOTTOM_FIRST
-        if self._bob is None or self._bob.order != order or not self._bob.reaches(top):
+            return self._woven(top, bottom)
+        side = kind & (TOP | BOTTOM)
+        field = self._interpolated(top if side == TOP else bottom, side, kind & BOTTOM_FIRST)
+        if not kind & MENDED:
+            return field
+        tiles = [plan.titles[place] for place in {top, bottom} if place in plan.titles]
+        return self._mended(self._woven(top, bottom), field, np.logical_or.reduce(tiles))
+
+    def _woven(self, top: int, bottom: int) -> av.VideoFrame:
+        return self._frames[top] if top == bottom else woven(self._frames, top, bottom)
+
+    def _interpolated(self, place: int, side: int, order: int) -> av.VideoFrame:
+        """The frame of one field of a frame."""
+        if self._bob is None or self._bob.order != order or not self._bob.reaches(place):
             self._bob = _Interpolator(order, self._pix)
-        early, late = self._bob.both(self._frames, top)
-        first = BOTTOM if order else TOP
-        return early if kind & ~BOTTOM_FIRST == first else late
+        early, late = self._bob.both(self._frames, place)
+        return early if side == (BOTTOM if order else TOP) else late
+
+    def _mended(self, frame: av.VideoFrame, field: av.VideoFrame, tiles: Tiles) -> av.VideoFrame:
+        """A woven frame with what combs in some tiles taken from an interpolated field."""
+        if frame.format.name != self._pix:
+            frame = self._reformatter.reformat(frame, format=self._pix)
+        made = av.VideoFrame(frame.width, frame.height, frame.format.name)
+        depth = frame.format.components[0].bits
+        combs: NDArray[np.uint8] | None = None
+        for target, own, other in zip(made.planes, frame.planes, field.planes, strict=True):
+            whole, mended, samples = (_samples(plane, depth) for plane in (own, other, target))
+            if combs is None:
+                combs = combed(whole, depth, tiles)
+            mask = combs
+            if mask.shape != whole.shape:
+                mask = cv2.resize(
+                    mask * np.uint8(255), whole.shape[::-1], interpolation=cv2.INTER_AREA
+                )
+            samples[:] = np.where(mask > 0, mended, whole)
+        return made
 
 
 class _Interpolator:
@@ -159,6 +191,12 @@ def woven(frames: dict[int, av.VideoFrame], top: int, bottom: int) -> av.VideoFr
             width = min(lines.shape[1], given.shape[1])
             lines[parity::2, :width] = given[parity::2, :width]
     return made
+
+
+def _samples(plane: VideoPlane, depth: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """A plane's memory by samples, (h, w)."""
+    lines = _lines(plane)
+    return (lines.view(np.uint16) if depth > 8 else lines)[:, : plane.width]
 
 
 def _lines(plane: VideoPlane) -> NDArray[np.uint8]:

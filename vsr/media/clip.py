@@ -37,8 +37,8 @@ class Clip:
     lead_in: bool = False
     """Whether a network sees the frames without their being written."""
     changed: tuple[npt.NDArray[np.uint8] | None, ...] | None = None
-    """For each frame, which of its cells differ from the frame before, bits as
-    :mod:`vsr.infer.reuse` has them, (rows, columns); ``None`` for a first frame. ``None`` for all
+    """For each frame, which cells of 4x4 source pixels differ from the frame before, (rows,
+    columns): 0, or bits for luma (1) and chroma (2); ``None`` of a first frame. ``None`` as a whole
     where frames were not compared."""
 
     def __post_init__(self) -> None:

@@ -141,7 +141,7 @@ def measure(info: MediaInfo, *, first: int | None = None, last: int | None = Non
 
 @dataclass(frozen=True, slots=True)
 class FlatTile:
-    """A flat place that does not move, :data:`TILE` source pixels a side. Units are those of 8 bits."""
+    """A flat place that does not move, :data:`TILE` source pixels a side, in units of 8 bits."""
 
     luma: float
     """Mean of its luma, 0..255."""

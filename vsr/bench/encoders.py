@@ -30,20 +30,26 @@ CLIP_FRAMES = 4
 
 @dataclass(frozen=True, slots=True)
 class EncoderSpeed:
-    """One encoder at one size. ``megapixels_per_second`` is of all ``cores`` together.
-
-    ``refused`` is why it does not run here; its numbers are 0 then.
-    """
+    """One encoder at one size."""
 
     codec: str
+    """The codec by its name in vsr's options, such as "h264"."""
     preset: str
+    """The encoder's preset; empty where it has none to choose."""
     size: Size
+    """Size of the frames, in target pixels."""
     frames: int
+    """Frames that were encoded."""
     cores: int
+    """Processors that the encoder could use."""
     frames_per_second: float
+    """From the median of the repeats; 0 where it does not run here."""
     megapixels_per_second: float
+    """Of all ``cores`` together; 0 where it does not run here."""
     bytes_per_frame: float
+    """The mean over the file; 0 where it does not run here."""
     refused: str = ""
+    """Why it does not run here; empty where it does."""
 
 
 def known_encoders() -> list[tuple[str, str | None]]:

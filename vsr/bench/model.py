@@ -28,25 +28,38 @@ CEILING_SIDE = {"cpu": 2048, "cuda": 8192, "mps": 4096}
 
 @dataclass(frozen=True, slots=True)
 class ModelSpeed:
-    """One network at one size. ``share`` is of what a large matrix product reaches in its type.
+    """The speed of one network at one size, batch and side of a tile.
 
-    ``textbook_seconds`` is for the same module written down plainly, in the same type and memory
-    order, where the shipped one is written otherwise, for whole pictures that memory holds so.
-    Seconds are for a batch of pictures, in tiles of ``tile`` whose overlap is not counted as work.
+    Seconds are for a batch of pictures, in tiles whose overlap is not counted as work.
     """
 
     model: str
+    """The upscaler's name or path, as it was asked for."""
     size: Size
+    """Size of a picture, in source pixels."""
     batch: int
+    """Pictures that go through the network at once."""
     tile: Size
+    """Size of a window, in source pixels; where one window holds the picture, of the whole of
+    it."""
     device: str
+    """The torch device, such as "cuda:0"."""
     dtype: str
+    """The precision: fp16, bf16 or fp32."""
     seconds: float
+    """The median for one batch."""
     textbook_seconds: float | None
+    """The same for the module written down plainly, in the same type and memory order; ``None``
+    where the shipped one is written so, in tiles, and where memory does not suffice."""
     frames_per_second: float
+    """Pictures a second."""
     tflops: float
+    """10**12 operations a second, of those that the textbook module takes: two for a
+    multiply-add."""
     ceiling_tflops: float
+    """The same of a large matrix product in this precision."""
     share: float
+    """Share that the network reaches of that product's operations a second."""
 
 
 def bench_model(

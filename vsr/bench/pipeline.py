@@ -55,32 +55,43 @@ def shares(seconds: Mapping[str, float]) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class PipelineSpeed:
-    """Frames a second of each stage alone and of the whole, on one clip.
+    """The stages of the pipeline, each alone, and the whole of it, on one clip.
 
-    ``network`` runs on pixels that lie ready on the device, in the tiles of the others, ``enlarge``
-    on decoded planes on the host, colour and all; ``motion`` is what recurrent networks are
-    told of it; ``pipeline`` is `vsr upscale` with every frame computed, ``reused`` as it is by
-    default, ``encoder off`` the pipeline without encoding. ``host_peak`` is the most that the
-    command had resident, in bytes, ``device_peak`` the most that ``enlarge`` takes of a GPU.
-    ``waiting`` is the share of the pipeline's time in which each stage waited for its neighbours,
-    ``shares`` what each part takes of a frame's work. Without the row ``pipeline`` there is no
-    ``host_peak`` and nothing waits.
+    Without the row ``pipeline`` there is no ``host_peak`` and nothing waits.
     """
 
     clip: str
+    """The source: a path, or a kind of clip that :mod:`vsr.bench.clips` makes."""
     size: Size
+    """Size of the source's frames, in source pixels."""
     target_size: Size
+    """Size of the target's frames, in target pixels."""
     frames: int
+    """Frames of the clip."""
     model: str
+    """The upscaler's name."""
     device: str
+    """Device and precision, such as "cpu bf16"."""
     encoder: str
+    """The encoder with its quality and pixel format."""
     tile: Size
+    """Size of a window, in source pixels."""
     batch: int
+    """Windows that go through the network at once."""
     frames_per_second: dict[str, float]
+    """By row. ``network`` runs on pixels that lie ready on the device, in the tiles of the others,
+    ``enlarge`` on decoded planes on the host, colour and all; ``motion`` is what recurrent networks
+    are told of it; ``pipeline`` is `vsr upscale` with every frame computed, ``reused`` as it is by
+    default, ``encoder off`` the pipeline without encoding."""
     waiting: dict[str, float]
+    """For each stage (decode, enlarge, encode) the share of the pipeline's time, 0..1, in which it
+    waited for its neighbours."""
     shares: dict[str, float]
+    """Share of a frame's work, 0..1, that each part takes: see :func:`shares`."""
     host_peak: int | None
+    """The most bytes that the command had resident."""
     device_peak: int | None
+    """The most bytes that ``enlarge`` takes of a GPU; ``None`` on other devices."""
 
 
 ROWS = ("decode", "motion", "network", "enlarge", "encode", "encoder off", "pipeline", "reused")
@@ -133,9 +144,13 @@ class SizeSpeed:
     """`vsr upscale` as a command at one size: start, model, join and all."""
 
     size: Size
+    """Size of the source's frames, in source pixels."""
     frames: int
+    """Frames of the source."""
     seconds: float
+    """What the command took, from its start to its end."""
     host_peak: int
+    """The most bytes that the command had resident."""
 
     @property
     def seconds_per_megapixel(self) -> float:

@@ -28,22 +28,30 @@ WARM = 5  # steps that are not counted: kernels are chosen, caches filled
 
 @dataclass(frozen=True, slots=True)
 class TrainSpeed:
-    """One recipe. ``waiting`` is the share of the time in which steps waited for pictures.
-
-    ``data`` says where pairs are made. ``device_peak`` is the most that a GPU held, in bytes.
-    """
+    """How fast one recipe learns here."""
 
     recipe: str
+    """The recipe's name."""
     network: str
+    """The network's name among those that can be trained."""
     device: str
+    """The torch device."""
     dtype: str
+    """Torch's name of the type inside of autocast, such as "bfloat16"."""
     batch: int
+    """Patches or sequences a step."""
     patch: int
+    """Side of a patch, in low-resolution pixels."""
     data: str
+    """Where pairs are made: "on the device", or on how many threads."""
     steps: int
+    """Steps that were timed, those to warm up left out."""
     steps_per_second: float
+    """Timed steps by the seconds that they took."""
     waiting: float
+    """Share of the time, 0..1, in which steps waited for their pictures."""
     device_peak: int | None
+    """The most bytes that a GPU held; ``None`` on other devices."""
 
 
 def bench_train(

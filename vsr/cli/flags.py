@@ -62,6 +62,7 @@ class DescribedFlag:
     default: str
     """Empty where nothing is done unless asked for."""
     sentence: str
+    """What the flag does, as ``--help`` has it."""
     changes: bool
     """Whether the target's bytes depend on it."""
 

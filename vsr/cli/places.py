@@ -12,14 +12,14 @@ from vsr.errors import MediaError, OptionsError
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What is to be made larger, and where to; ``None`` where nobody said.
-
-    ``several`` says that the target is a folder that takes them all, however many there are.
-    """
+    """What is to be made larger, and where to."""
 
     sources: list[Path]
+    """Files and folders, patterns replaced by what they match."""
     target: Path | None
+    """A file or a folder; ``None`` where nobody said."""
     several: bool
+    """Whether the target is a folder that takes them all, however many there are."""
 
 
 def is_pattern(path: Path) -> bool:

@@ -30,14 +30,20 @@ Table = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A flag's value for a command such as ("models", "get"), and the file that says so."""
+    """A flag's value for a command, and the file that says so."""
 
     command: tuple[str, ...]
+    """The command's words, such as ("models", "get")."""
     flag: str
+    """Its long name without dashes in front."""
     parameter: str
+    """The name by which the command takes it."""
     value: object
+    """As the command line would give it."""
     path: Path
+    """The file of settings."""
     profile: str | None
+    """The profile that it stands in; ``None`` outside of any."""
 
 
 def places() -> tuple[Path, Path]:

@@ -65,19 +65,20 @@ def _normalised(kernel: NDArray[np.float64]) -> Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
-    """What kernels are drawn from.
-
-    ``shares`` are of Gaussians, generalised ones and plateaus, each round and then oblong;
-    ``ringing`` is the share of sinc filters before all of them. ``sigma`` is in pixels; shapes are
-    drawn below and above a beta of 1 equally often.
-    """
+    """What blur kernels are drawn from."""
 
     sigma: tuple[float, float] = (0.2, 3.0)
+    """Bounds of the standard deviations, in pixels."""
     ringing: float = 0.1
+    """Probability of a sinc filter in place of all others."""
     shares: tuple[float, ...] = (0.45, 0.25, 0.12, 0.03, 0.12, 0.03)
+    """Shares of Gaussians, generalised ones and plateaus, each round and then oblong; sum 1."""
     bell_beta: tuple[float, float] = (0.5, 4.0)
+    """Bounds of a generalised Gaussian's shape: below and above 1 are drawn equally often."""
     plateau_beta: tuple[float, float] = (1.0, 2.0)
+    """The same of a plateau's shape."""
     sides: tuple[int, ...] = (7, 9, 11, 13, 15, 17, 19, 21)
+    """Sides of the kernels, in pixels, odd; each is drawn equally often."""
 
     def draw(self, rng: Generator) -> Kernel:
         """One of them."""
@@ -145,16 +146,21 @@ def _terms(kernel: Kernel) -> list[tuple[Kernel, Kernel]]:
 
 @dataclass(frozen=True, slots=True)
 class Blur:
-    """A Gaussian whose two sigmas are drawn from ``least`` to ``most`` pixels, turned at random.
+    """A Gaussian of two random standard deviations, turned at random.
 
     It runs before the shrink, so in high-resolution pixels.
     """
 
     chance: float = 0.5
+    """Probability that it happens to a clip."""
     least: float = 0.3
+    """Smallest standard deviation, in high-resolution pixels."""
     most: float = 2.5
+    """Largest standard deviation, in high-resolution pixels."""
     frames: int = 1
+    """One is enough: all frames get the same kernel."""
     margin: int = 2
+    """Low-resolution pixels around a patch that the kernel looks at before the shrink."""
 
     def __call__(self, frames: Frames, rng: Generator) -> Frames:
         """The same blur on every frame."""

@@ -22,23 +22,28 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class DegradationRound:
-    """One round: each field a share of the draws or a range that is drawn from.
-
-    ``up`` and ``down`` are the shares of enlarging to at most ``resize[1]`` and of shrinking to at
-    least ``resize[0]``. Noise is Gaussian with a share of ``gaussian`` and a ``sigma`` in code
-    values, else Poisson's times ``poisson``; ``gray`` is the share of noise without colour.
-    """
+    """One round of blur, resize, noise and JPEG: probabilities, and ranges that are drawn from."""
 
     blur: float
+    """Probability of a blur."""
     kernels: Kernels
+    """What its kernel is drawn from."""
     up: float
+    """Probability of enlarging, by a factor from 1 to ``resize[1]``."""
     down: float
+    """Probability of shrinking, by a factor from ``resize[0]`` to 1; else the size stays."""
     resize: Range
+    """Least and largest factor."""
     sigma: Range
+    """Bounds of Gaussian noise's standard deviation, in code values."""
     poisson: Range
+    """Bounds of what Poisson noise is multiplied with; 1 leaves it as photons make it."""
     gaussian: float = 0.5
+    """Probability of Gaussian noise; else it is Poisson's."""
     gray: float = 0.4
+    """Probability of noise without colour."""
     jpeg: tuple[int, int] = (30, 95)
+    """Least and highest quality of JPEG, of libjpeg's 1..100."""
 
     def factor(self, rng: Generator) -> float:
         """What this round resizes by."""
@@ -64,16 +69,21 @@ SECOND = DegradationRound(0.8, Kernels((0.2, 1.5)), 0.3, 0.4, (0.3, 1.2), (1, 25
 class SecondOrder:
     """(t, h, w, 3) to (t, h / scale, w / scale, 3), spoilt twice.
 
-    The last resize and its sinc filter (with a share of ``ringing``) come before the last JPEG as
-    often as after it.
+    The last resize and its sinc filter come before the last JPEG as often as after it.
     """
 
     first: DegradationRound = FIRST
+    """The round at the high resolution."""
     second: DegradationRound = SECOND
+    """The round after it, at the size that the first one left."""
     ringing: float = 0.8
+    """Probability of the sinc filter behind the last resize."""
     scale: int = 4
+    """How many times smaller each side becomes."""
     frames: int = 1
+    """One is enough: frames are spoilt each by itself, all alike."""
     margin: int = 8
+    """Low-resolution pixels around a patch: a block of JPEG, and what kernels look at."""
 
     def __call__(self, frames: Frames, rng: Generator) -> Frames:
         """Every frame alike, but for the noise."""
@@ -156,16 +166,21 @@ def _rounded(picture: Picture) -> Frames:
 class Oversharpen:
     """An unsharp mask as cameras and encoders apply it: halos around edges, and more noise.
 
-    ``least`` to ``most`` is the share that is added of what a Gaussian of up to ``radius`` pixels
-    takes away. It runs at the low size.
+    It adds a share of what a Gaussian takes away. It runs at the low size.
     """
 
     chance: float = 0.25
+    """Probability that it happens to a clip."""
     least: float = 0.3
+    """Smallest share that is added."""
     most: float = 1.5
+    """Largest share that is added."""
     radius: float = 1.5
+    """Largest standard deviation of the Gaussian, in low-resolution pixels; the least is 0.5."""
     frames: int = 1
+    """One is enough: all frames get the same mask."""
     margin: int = 4
+    """Low-resolution pixels around a patch that the Gaussian looks at."""
 
     def __call__(self, frames: Frames, rng: Generator) -> Frames:
         """The same on every frame."""
@@ -187,14 +202,18 @@ class Oversharpen:
 class Interlaced:
     """What is left of interlacing: every second line is of the next moment, in part or whole.
 
-    With a share of ``blended`` the two fields were averaged by a vertical filter, which leaves a
-    ghost of what moves in place of the comb. The last frame has no next one, and stays.
+    The last frame has no next one, and stays.
     """
 
     chance: float = 0.08
+    """Probability that it happens to a clip."""
     blended: float = 0.5
+    """Probability that the two fields were averaged by a vertical filter, which leaves a ghost of
+    what moves in place of the comb."""
     frames: int = 2
+    """A frame and the next one."""
     margin: int = 1
+    """Low-resolution pixels around a patch that the vertical filter looks at."""
 
     def __call__(self, frames: Frames, rng: Generator) -> Frames:
         """As many frames as came."""

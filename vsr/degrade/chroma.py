@@ -42,8 +42,11 @@ class ChromaSubsample:
     """To 4:2:0 and back, without a codec."""
 
     chance: float = 0.5
+    """Probability that it happens to a clip."""
     frames: int = 1
+    """One is enough: frames are converted each by itself."""
     margin: int = 2
+    """Low-resolution pixels around a patch that the chroma filters may spoil."""
 
     def __call__(self, frames: Frames, rng: Generator) -> Frames:
         """Luma stays within a code value."""
@@ -55,17 +58,22 @@ class ChromaSubsample:
 
 @dataclass(frozen=True, slots=True)
 class RangeError:
-    """Levels squeezed into 16..235 that nobody stretched back, by a share of ``strength``.
+    """Levels squeezed into 16..235 that nobody stretched back, in part or whole.
 
-    The opposite mistake, full range read as limited, clips: what it loses nothing can learn. So
-    ``strength`` below 0 stretches, and only a little.
+    The opposite mistake, full range read as limited, clips: what it loses nothing can learn. So it
+    is made only a little.
     """
 
     chance: float = 0.05
+    """Probability that it happens to a clip."""
     least: float = -0.3
+    """Smallest share of the whole mistake that is drawn; below 0 levels are stretched."""
     most: float = 1.0
+    """Largest share of the whole mistake that is drawn."""
     frames: int = 1
+    """One is enough: frames are converted each by itself."""
     margin: int = 0
+    """None are wanted around a patch: each pixel is converted by itself."""
 
     def __call__(self, frames: Frames, rng: Generator) -> Frames:
         """Only levels change."""

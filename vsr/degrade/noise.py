@@ -14,19 +14,22 @@ from vsr.degrade.base import Frames, happens
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Additive noise with a standard deviation up to ``most`` code values.
-
-    ``gray`` is the share of draws with one value for all three channels, ``shot`` the share whose
-    variance grows with brightness (photons), ``grain`` the share that is blurred as film grain is.
-    """
+    """Additive noise of a random kind and strength."""
 
     chance: float = 0.4
+    """Probability that it happens to a clip."""
     most: float = 8.0
+    """Largest standard deviation, in code values; the least is 0.5."""
     gray: float = 0.5
+    """Probability of one value for all three channels."""
     shot: float = 0.5
+    """Probability that the variance grows with brightness, as of photons."""
     grain: float = 0.3
+    """Probability that the noise is blurred as film grain is."""
     frames: int = 1
+    """One is enough: each frame gets fresh noise."""
     margin: int = 0
+    """None are wanted around a patch."""
 
     def __call__(self, frames: Frames, rng: Generator) -> Frames:
         """Fresh noise on every frame, of one kind and strength."""
@@ -51,22 +54,31 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays do not compare with ==
 class Paint:
-    """What is painted: ``colours`` (h, w, 3) where ``mask`` (h, w), on the picture or a ground."""
+    """What is painted on a picture."""
 
     mask: Mask
+    """(h, w): where."""
     colours: NDArray[np.uint8]
+    """(h, w, 3) code values: what, where the mask is true."""
     ground: int | None
+    """Code value that fills the picture first; ``None`` to paint on the picture as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Specks:
     """Blocks of black, white and pure colours, scattered or as checks, at the same place in all
-    frames, in a part of the picture. ``scale`` is the shrink that follows."""
+    frames, in a part of the picture.
+    """
 
     chance: float = 0.04
+    """Probability that it happens to a clip."""
     scale: int = 4
+    """How many times the frames are shrunk afterwards: blocks mostly are of so many pixels a
+    side."""
     frames: int = 1
+    """One is enough: all frames get the same blocks."""
     margin: int = 0
+    """None are wanted around a patch."""
 
     def __call__(self, frames: Frames, rng: Generator) -> Frames:
         """Frames with such blocks, or the very ones that came."""

@@ -26,16 +26,17 @@ def bicubic(frames: Frames, height: int, width: int) -> Frames:
 
 @dataclass(frozen=True, slots=True)
 class Shrink:
-    """To 1 / ``scale`` of the size, by antialiased bicubic, or in two steps.
-
-    With a probability of ``detour`` the first step ends at a random size up to twice the last, by a
-    random kernel, as pictures do that were resized before.
-    """
+    """To 1 / ``scale`` of the size, by antialiased bicubic, or in two steps."""
 
     scale: int = 4
+    """How many times smaller each side becomes."""
     detour: float = 0.0
+    """Probability of two steps: the first ends at a random size up to twice the last, by a random
+    kernel, as in pictures that were resized before."""
     frames: int = 1
+    """One is enough: frames are resized each by itself."""
     margin: int = 0
+    """None are wanted around a patch."""
 
     def __call__(self, frames: Frames, rng: Generator) -> Frames:
         """(t, h, w, 3) to (t, h / scale, w / scale, 3)."""
@@ -52,10 +53,15 @@ class Rescale:
     """To another size and back: a film that was stored smaller or larger than it is shown."""
 
     chance: float = 0.3
+    """Probability that it happens to a clip."""
     least: float = 0.6
+    """Smallest factor of the size in between."""
     most: float = 1.5
+    """Largest factor of the size in between."""
     frames: int = 1
+    """One is enough: frames are resized each by itself."""
     margin: int = 4
+    """Low-resolution pixels around a patch that the two kernels look at."""
 
     def __call__(self, frames: Frames, rng: Generator) -> Frames:
         """The size stays."""

@@ -25,13 +25,18 @@ X265_BLOCK = 64
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """A codec's quantiser range (crf, or qscale for MPEG) and its share of the draws."""
+    """A codec with the bounds of its quality."""
 
     encoder: str
+    """FFmpeg's name of the encoder."""
     decoder: str
+    """FFmpeg's name of the decoder."""
     best: float
+    """Least quantiser that is drawn: crf, or qscale for MPEG-2 and MPEG-4."""
     worst: float
+    """Largest quantiser that is drawn, in the same unit."""
     share: float
+    """How often this codec is drawn, in relation to the others' shares."""
 
 
 QUALITIES = (
@@ -56,11 +61,19 @@ class VideoCodec:
     """A random codec at a random quality and distance between key frames."""
 
     chance: float = 0.9
+    """Probability that it happens to a clip."""
     qualities: tuple[Quality, ...] = QUALITIES
+    """The codecs that one is drawn from, by their shares."""
     presets: tuple[str, ...] = ("ultrafast", "superfast", "veryfast", "medium")
+    """Presets of x264, each drawn equally often; the other encoders have a fixed speed."""
     frames: int = 5
+    """Consecutive frames wanted, so that some are predicted from others."""
     margin: int = 12
+    """Low-resolution pixels wanted around a patch: motion and blocks bring something in from
+    there."""
     least_side: int = 32
+    """Side in low-resolution pixels to which smaller frames are mirrored: some encoders refuse
+    them. For x265 it always is 64."""
 
     def __call__(self, frames: Frames, rng: Generator) -> Frames:
         """As many frames as came; their sides become even before and are cut back after."""
@@ -158,13 +171,18 @@ def through(
 
 @dataclass(frozen=True, slots=True)
 class Jpeg:
-    """Encoded and decoded in memory at a random quality (libjpeg's 1..100) from ``worst`` up."""
+    """Encoded and decoded in memory as JPEG."""
 
     chance: float = 0.15
+    """Probability that it happens to a clip."""
     worst: int = 40
+    """Least quality that is drawn, of libjpeg's 1..100."""
     best: int = 95
+    """Highest quality that is drawn."""
     frames: int = 1
+    """One is enough: each frame is a picture by itself."""
     margin: int = 8
+    """Low-resolution pixels around a patch: a block."""
 
     def __call__(self, frames: Frames, rng: Generator) -> Frames:
         """One quality for every frame."""

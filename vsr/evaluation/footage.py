@@ -26,17 +26,20 @@ CLIP_PIXELS = 1 << 21
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One frame as decoded. ``planes`` are (1, h, w) each; ``time`` is in seconds, of its file.
-
-    ``name`` is a picture's file name without its ending, empty for a video's frame.
-    """
+    """One frame as decoded."""
 
     number: int
+    """Its number from 0, from where reading began."""
     time: Fraction
+    """Its presentation time in seconds, by its file's clock; a picture's is its number."""
     name: str
+    """A picture's file name without its ending; empty for a video's frame."""
     planes: tuple[Tensor, ...]
+    """Code values, (1, h, w) each, of which chroma may be smaller."""
     color: ColorSpec
+    """What the code values mean; the matrix may be unspecified."""
     rotation: int
+    """Degrees counterclockwise by which it is turned to be shown; 0 for a picture."""
 
     def rgb(self) -> Tensor:
         """(3, h, w) float32 RGB 0..1, by its own tags, upright."""

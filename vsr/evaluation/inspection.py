@@ -24,28 +24,42 @@ from vsr.options import EngineOptions
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """One model. Lengths are in input pixels; ``verdict`` is ``None`` where no video was given.
-
-    ``memory_channels`` is what a recurrent network keeps of each pixel of the frame before.
-    """
+    """What a model is, and what it costs."""
 
     name: str
+    """Its name."""
     arch: str
+    """Name of its architecture."""
     hparams: dict[str, object]
+    """Hyper-parameters of its architecture; empty where the catalog does not train it."""
     scale: int
+    """How many times it enlarges each side."""
     parameters: int
+    """How many weights it has."""
     receptive_field_px: int | None
+    """Side in source pixels of the square that a pixel depends on; ``None``: all."""
     tiles: str
+    """How its tiles are joined, as a clause."""
     multiple_of: int
+    """Windows begin at multiples of so many source pixels."""
     dtypes: tuple[str, ...]
+    """Types that it may run in, as torch names them."""
     multiply_adds_per_pixel: int
+    """Multiply-adds for each source pixel."""
     bytes_per_megapixel: int
+    """Peak bytes of the network's own tensors for a million source pixels."""
     milliseconds: float
+    """Median time for a picture of 160x90."""
     placement: str
+    """The device and type that bytes and time are for."""
     foreign: bool
+    """Whether its weights are of another project."""
     card: dict[str, str]
+    """What the file says of its weights, by key."""
     memory_channels: int = 0
+    """What a recurrent network keeps of each source pixel for the next frame; else 0."""
     verdict: SanityResult | None = None
+    """How it does on the footage given; ``None`` without any, or where that is too small."""
 
 
 def inspect(name: str, options: EngineOptions | None = None, on: Path | None = None) -> Inspection:

@@ -19,36 +19,44 @@ COMMON = Box(0, 0, 1 << 30, 1 << 30)
 
 @dataclass(frozen=True, slots=True)
 class CompareOptions:
-    """Everything that ``vsr compare`` can be told; see ``docs/guide/judging.md``.
-
-    ``align`` pairs frames by presentation time, all or an error (``time``), those that all have
-    (``overlap``), by their number (``number``), or by number after a constant shift was taken out
-    (``shift``). ``crop`` is compared alone; ``border`` pixels along its edges do not count.
-    ``metrics`` are names of columns, all that can be had by default. ``frames`` is how many to
-    look at, spread over the film in threes; ``None`` for every one. ``start`` and ``end`` are
-    seconds from the first frame. ``vmaf`` is ``None`` to measure it where there is an ffmpeg for
-    it. ``shown`` is how many frames to keep for a report.
-
-    ``shrink`` and ``crf`` are for models: make the input the reference, and x264's quality for the
-    shrunk one, ``None`` for no compression. ``clean`` shows each model once more, on the input
-    cleaned: a preset as of :func:`vsr.options.parse_clean`.
-    """
+    """Everything that ``vsr compare`` can be told; see ``docs/guide/judging.md``."""
 
     align: Align = "time"
+    """Pairs frames by presentation time, all or an error (``time``), those that all have
+    (``overlap``), by their number (``number``), or by number after a constant shift was taken out
+    (``shift``)."""
     crop: Box | None = None
+    """The part that is compared alone, in pixels of the upright pictures compared, which of models
+    are target pixels. :data:`COMMON`: what all have; ``None``: whole pictures."""
     border: int = 4
+    """Pixels along its edges that PSNR, SSIM and MS-SSIM leave out."""
     metrics: tuple[str, ...] = ()
+    """Names of columns; empty: all that can be had."""
     frames: int | None = None
+    """How many to look at, spread over the film in short runs; ``None``: all, or of models on a
+    video a few dozen."""
     start: float | None = None
+    """Seconds from the first frame to begin at; ``None``: the first frame."""
     end: float | None = None
+    """Seconds from the first frame to end at; ``None``: the last frame."""
     vgg: str = "none"
+    """The network of the perceptual distance: a file of VGG19, ``auto`` to download it, or
+    ``none``."""
     vmaf: bool | None = None
+    """Whether VMAF is measured; ``None``: where there is an ffmpeg for it."""
     shown: int = 0
+    """How many frames to keep for a report, at most."""
     shrink: bool = False
+    """For models: the input is the reference, and they get it shrunk."""
     crf: float | None = None
+    """Quality of x264, 0..51, that the shrunk input is compressed with; ``None``: it is not."""
     clean: str = "off"
+    """For models: shows each once more, on the input cleaned so, as
+    :func:`vsr.restoration.parse_clean` reads it; ``off``: not."""
     device: str = "auto"
+    """Where models run, as :class:`~vsr.options.EngineOptions` has it."""
     dtype: str = "auto"
+    """The type that models run in, as :class:`~vsr.options.EngineOptions` has it."""
 
     def __post_init__(self) -> None:
         if self.align not in get_args(Align):

@@ -15,25 +15,30 @@ from vsr.models.arch import Upscaler
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One metric of one film: its mean, its worst value, and the frame that has it."""
+    """One metric of one film."""
 
     mean: float
+    """Mean over the frames that it was measured of."""
     worst: float
+    """The worst value: the highest of a metric for which less is better, else the lowest."""
     frame: int
+    """The frame that has it, by its place in the comparison."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """One film's numbers. ``values`` has one for each frame, NaN where it cannot be told.
-
-    ``seconds`` is what a model took for a frame, ``shift`` by how many frames the film is late.
-    """
+    """One film's numbers."""
 
     name: str
+    """A short name, which no other film of the comparison has."""
     path: str
+    """Where it is from: a candidate's path, a few words about a model, or the name again."""
     values: Mapping[str, Sequence[float]]
+    """For each metric, one value for each frame; NaN where it cannot be told."""
     seconds: float | None = None
+    """What a model took for a frame; ``None`` for a film that was there."""
     shift: int = 0
+    """By how many frames the film is late; below 0, early."""
 
     def summary(self, metric: str) -> Summary | None:
         """Mean and worst of one metric; ``None`` where it was not measured."""
@@ -48,34 +53,40 @@ class Track:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """A frame kept for a report: ``place`` in the comparison, lossless png files, one a film.
-
-    ``score`` orders them, the worst first: the lower, the worse.
-    """
+    """A frame that is kept for a report."""
 
     place: int
+    """Its place in the comparison, from 0."""
     score: float
+    """The lower, the worse: PSNR of the worst film where it is known; without a reference, how
+    alike films are."""
     pictures: tuple[bytes, ...]
+    """A png of 8 bits for each of :attr:`Comparison.films`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """Films frame by frame. ``reference`` holds its own flicker and sharpness, or is ``None``.
-
-    ``times`` are seconds from the first frame and ``names`` the pictures' file names, empty for
-    videos. ``shown`` frames hold a picture of the reference first, where there is one, and then one
-    of each of ``tracks``. ``notes`` is what a person should know, ``settings`` what was asked for.
-    """
+    """Films frame by frame."""
 
     reference: Track | None
+    """The reference with its own flicker and sharpness; ``None`` without one."""
     tracks: tuple[Track, ...]
+    """The films that were compared."""
     size: Size
+    """Size of the first pictures compared, in pixels."""
     times: Sequence[float]
+    """When each frame is shown, in seconds from the first one; of pictures, and of frames looked at
+    during a run, their numbers."""
     names: tuple[str, ...] = ()
+    """Pictures' file names, or what else frames are called; empty for videos."""
     shown: tuple[Shown, ...] = ()
+    """Frames kept for a report, the worst first."""
     notes: tuple[str, ...] = ()
+    """What a person should know."""
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What was asked for, in words."""
     seconds: float = 0.0
+    """Wall time of the comparison."""
 
     @property
     def frames(self) -> int:

@@ -73,16 +73,19 @@ SIDE, MIN_CROP_SIDE = 64, 12  # of a shrunk crop, in pixels
 
 @dataclass(frozen=True, slots=True)
 class SanityResult:
-    """Mean luma PSNR over so many crops, of a network and of bicubic, in decibels.
-
-    ``mended`` are crops of which the network made what is no picture.
-    """
+    """What a network and bicubic made of shrunk crops."""
 
     model: str
+    """The network's name."""
     crops: int
+    """How many crops were made."""
     psnr: float
+    """Mean luma PSNR of the network, in decibels."""
     bicubic: float
+    """Mean luma PSNR of bicubic, in decibels."""
     mended: int = 0
+    """How many frames the network made no picture of: one of each crop was looked at, or several
+    with a recurrent network."""
 
     @property
     def loses(self) -> bool:

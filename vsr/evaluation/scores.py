@@ -42,59 +42,70 @@ FIRST = 1 / 3
 
 @dataclass(frozen=True, slots=True)
 class TestSet:
-    """Pictures with their originals, read anew each time ``pairs`` is called.
-
-    Those of a ``film`` follow each other: recurrent networks see them so.
-    """
+    """Pictures with their originals."""
 
     name: str
+    """Name of its file or folder."""
     pairs: Callable[[], Iterator[PicturePair]]
+    """Reads them anew each time it is called."""
     film: bool = False
+    """Whether they follow each other: recurrent networks see them so."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureScore:
-    """One picture, or frame of a film, of one model. ``flicker`` is of a frame and the one before.
-
-    It is the warping error above the original's own, along the original's motion.
-    """
+    """One picture, or frame of a film, of one model."""
 
     name: str
+    """Name of the picture."""
     psnr: float
+    """PSNR of luma in decibels; infinite for equal pictures."""
     ssim: float
+    """SSIM of luma; 1 for equal pictures."""
     perceptual: float | None
+    """Distance of VGG features; ``None`` without a VGG."""
     flicker: float | None
+    """Warping error from the frame before above the original's own, along the original's motion, in
+    code values of 8 bits; ``None`` of pictures and of a first frame."""
     lpips: float | None = None
+    """LPIPS; ``None`` where it was not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Means of one model on one set, and the ``frames`` that they are of.
-
-    ``perceptual`` is the distance of VGG features, where there was a VGG, and ``taught`` whether
-    the network learnt from that very one, so that it judges its own pupil. ``lpips`` is LPIPS,
-    where it was asked for. ``drift`` is the largest change of a picture's mean colour against its
-    input, over pictures and channels, in code values.
-    ``flicker`` is known of films, in code values; below 0 the model is steadier than the original.
-    ``sharpness`` and ``blockiness`` need no original: the variance of the Laplacian, here in parts
-    of the original's own, and how much steeper luma is across the edges of the cells that each
-    pixel of the source became. ``milliseconds`` are for one picture of 160x90, whatever the set.
-    """
+    """Means of one model on one set."""
 
     model: str
+    """Name of the model."""
     data: str
+    """Name of the set."""
     pictures: int
+    """How many pictures the means are of."""
     psnr: float
+    """Mean PSNR of luma in decibels."""
     ssim: float
+    """Mean SSIM of luma."""
     perceptual: float | None
+    """Mean distance of VGG features; ``None`` without a VGG."""
     drift: float
+    """Largest change of a picture's mean colour against its input, over pictures and channels, in
+    code values of 8 bits."""
     flicker: float | None
+    """Mean flicker in code values of 8 bits, below 0 where the model is steadier than the original;
+    ``None`` of a set that is no film."""
     sharpness: float
+    """Variance of the Laplacian, as a share of the originals' own."""
     blockiness: float
+    """How much steeper luma is across the edges of the cells that source pixels became than
+    elsewhere; 1 for no cells."""
     milliseconds: float
+    """Median time for one picture of 160x90, whatever the set."""
     frames: tuple[PictureScore, ...] = ()
+    """The pictures that the means are of."""
     taught: bool = False
+    """Whether the network learnt from the very VGG that judges it here."""
     lpips: float | None = None
+    """Mean LPIPS; ``None`` where it was not asked for."""
 
 
 def sets_in(

@@ -30,11 +30,14 @@ EXHAUSTED = (
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the network runs. ``channels_last`` is the memory order that convolutions prefer."""
+    """Where and in which type the network runs."""
 
     device: torch.device
+    """The device that holds the weights."""
     dtype: torch.dtype
+    """The type that the network computes in."""
     channels_last: bool
+    """Whether weights and windows have channels last in memory, which convolutions prefer."""
 
     @property
     def dtype_name(self) -> str:

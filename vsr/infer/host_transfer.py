@@ -83,16 +83,16 @@ Planes = tuple[Tensor, ...]
 
 @dataclass(slots=True, eq=False)
 class ClipInFlight:
-    """A clip whose planes are on their way, the last of them telling whether they are sound.
-
-    ``restore`` brings the engine back to where it was before the clip, ``again`` makes the clip
-    anew and waits for it.
-    """
+    """A clip whose planes are on their way to the host."""
 
     pending: PendingFrames
+    """Its planes, and last a tensor that tells whether they are sound."""
     restore: Callable[[], None]
+    """Brings the engine back to where it was before the clip."""
     again: Callable[[], Planes]
+    """Makes the clip anew and waits for it."""
     settled: Planes | None = None
+    """Its planes once they are sound; ``None`` until then."""
 
 
 class InFlight:

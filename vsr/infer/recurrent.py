@@ -30,10 +30,12 @@ from vsr.motion import MotionEstimator
 
 @dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
 class FrameState:
-    """What is kept of a frame: its RGB, (1, 3 or 4, h, w) float32, and its features."""
+    """What a recurrent network keeps of a frame for the next one, for each source pixel."""
 
     pixels: Tensor
+    """The frame, (1, 3 or 4, h, w) float32, RGB 0..1 and alpha."""
     features: Tensor
+    """The network's features of it, (1, c, h, w)."""
 
 
 class RecurrentPass:

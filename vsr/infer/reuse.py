@@ -37,15 +37,13 @@ every change counts as chroma's, because a changed cell is replaced in all of it
 
 @dataclass(frozen=True, slots=True)
 class FrameGroup:
-    """Consecutive frames that are computed in the same way.
-
-    ``parts`` is ``None`` where the whole frames are computed. Otherwise there is one frame, which
-    begins as a copy of the frame before, and ``parts`` are the tiles that are computed again: none
-    for an unchanged frame.
-    """
+    """Consecutive frames that are computed in the same way."""
 
     frames: slice
+    """Which frames of the clip."""
     parts: TilePlan | None
+    """The tiles that are computed again, of one frame that begins as a copy of the frame before:
+    none for an unchanged frame. ``None``: the whole frames are computed."""
 
 
 class FrameComparison:

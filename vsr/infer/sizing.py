@@ -91,14 +91,14 @@ MAX_ELEMENTS = (1 << 31) - 1
 
 @dataclass(frozen=True, slots=True)
 class MemoryNeed:
-    """The network's peak memory in bytes: so many for each window, and for each of its pixels.
-
-    ``elements`` are those of its largest tensor, a pixel; 0 where it does not matter.
-    """
+    """The network's peak memory, as a line over the pixels of a window."""
 
     window: float
+    """Bytes for each window, however large it is."""
     pixel: float
+    """Bytes for each source pixel of a window."""
     elements: float = 0.0
+    """Elements of its largest tensor for each source pixel; 0 where they do not matter."""
 
     def of(self, size: Size, tile: int) -> float:
         """Bytes for a window of at most ``tile`` pixels a side in a picture of ``size``."""

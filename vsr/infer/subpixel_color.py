@@ -29,12 +29,16 @@ _WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 @dataclass(frozen=True, slots=True)
 class CellContext:
-    """The number of cells on each side that are given as context only."""
+    """How many cells are given as context only, on each side."""
 
     left: int
+    """Columns of cells at the left."""
     top: int
+    """Rows of cells at the top."""
     right: int
+    """Columns of cells at the right."""
     bottom: int
+    """Rows of cells at the bottom."""
 
 
 class SubpixelColor:

@@ -24,10 +24,12 @@ BLOCK = 16
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """``window`` is what the network sees, ``kept`` the part of it whose result is used."""
+    """A window and the part of it that is kept, in source pixels."""
 
     window: Box
+    """What the network sees."""
     kept: Box
+    """The part of the window whose result is used."""
 
     @property
     def kept_in_window(self) -> Box:
@@ -37,15 +39,19 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class TilePlan:
-    """Tiles over a picture of ``size``, in rows from the top left; all in input pixels.
+    """Tiles over a picture, in source pixels.
 
-    The ``kept`` boxes cover the picture without gap or overlap.
+    The kept parts cover the picture without gap or overlap.
     """
 
     size: Size
+    """The picture's size."""
     window: Size
+    """The size that all windows have."""
     overlap: int
+    """What neighbouring windows share on each side, at least."""
     tiles: tuple[Tile, ...]
+    """The tiles in rows from the top left."""
 
     def __post_init__(self) -> None:
         if self.overlap < 0:

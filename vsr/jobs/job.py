@@ -49,10 +49,15 @@ class Job:
     """All that is settled of a source's enlargement before its first frame."""
 
     source: Path
+    """The file or folder that is read."""
     target: Path
+    """The file or folder that is written."""
     options: UpscaleOptions
+    """What was asked for, with a preview's start and end filled in."""
     upscaler: Upscaler
+    """The model that enlarges it."""
     kind: JobKind
+    """What is made of what."""
     plan: Plan | None
     """A video's; pictures need none."""
 

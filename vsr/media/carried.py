@@ -30,13 +30,17 @@ HINT = "the same command joins the finished segments once more; please report it
 class Contents:
     """What is in one stream: its packets, the bytes in them one after another, and its times.
 
-    ``first`` and ``last`` are the times of the first and the last packet in seconds.
+    Empty packets do not count.
     """
 
     packets: int = 0
+    """How many packets it has."""
     size: int = 0
+    """Bytes of their payloads together."""
     first: Fraction | None = None
+    """The first packet's time in seconds; ``None`` until a packet has one."""
     last: Fraction | None = None
+    """The last packet's time in seconds; ``None`` until a packet has one."""
     _hash: hashlib.blake2b = field(default_factory=hashlib.blake2b)
 
     def add(self, packet: Packet[Stream]) -> None:

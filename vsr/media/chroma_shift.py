@@ -42,10 +42,12 @@ Map = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Samples of chroma that it lies to the right of luma, and below it."""
+    """How far chroma lies beside luma, in samples of chroma."""
 
     across: int
+    """Samples that it lies to the right of luma; below 0, to the left."""
     down: int
+    """Samples that it lies below luma; below 0, above it."""
 
     def resampled(self, of: tuple[int, int], to: tuple[int, int]) -> Shift:
         """The same in samples of another chroma: ``of`` and ``to`` are log2 of the subsampling."""

@@ -19,24 +19,27 @@ from vsr.motion import Motion
 
 @dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
 class Clip:
-    """n consecutive frames.
-
-    ``planes`` are as decoded: Y (n, h, w), U and V (n, h/sy, w/sx), alpha (n, h, w); or R, G, B and
-    alpha (n, h, w) each; uint8, or uint16 above 8 bit. ``pts`` are n presentation times and
-    ``durations`` n durations (0 where unknown) in units of ``time_base`` seconds. ``motion`` is
-    known where a recurrent network wants it, ``changed`` (cells of each frame that differ from
-    the frame before, None for all of it) where frames were compared. Frames that ``lead_in`` are
-    shown to a network, and are not written.
-    """
+    """n consecutive frames."""
 
     planes: tuple[Tensor, ...]
+    """Y (n, h, w), U and V (n, h/sy, w/sx), alpha (n, h, w); or R, G, B and alpha, each (n, h, w).
+    Code values in uint8, or in uint16 above 8 bit."""
     color: ColorSpec
+    """What the code values mean."""
     pts: tuple[int, ...]
+    """n presentation times, in units of ``time_base``."""
     durations: tuple[int, ...]
+    """n durations, in units of ``time_base``; 0 where one is unknown."""
     time_base: Fraction
+    """The unit of times and durations, in seconds."""
     motion: Motion | None = None
+    """Each frame's motion from the frame before; ``None`` where no recurrent network wants it."""
     lead_in: bool = False
+    """Whether a network sees the frames without their being written."""
     changed: tuple[npt.NDArray[np.uint8] | None, ...] | None = None
+    """For each frame, which cells of 4x4 source pixels differ from the frame before, (rows,
+    columns): 0, or bits for luma (1) and chroma (2); ``None`` of a first frame. ``None`` as a whole
+    where frames were not compared."""
 
     def __post_init__(self) -> None:
         counts = {len(self.pts), len(self.durations), *(len(plane) for plane in self.planes)}

@@ -47,22 +47,27 @@ Gray = NDArray[np.uint8]  # (h, w)
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What is known of a source's quality; medians over ``frames`` frames.
-
-    ``step`` is that of the codec's quantiser, in code values of 8 bits, where the stream tells it
-    or its codec loses nothing; ``share`` what its key frames take of what JPEG of quality 90 would,
-    where it is compressed and does not tell. ``blockiness`` is as
-    :func:`vsr.media.extract.selection.blockiness` measures it, ``noise`` a standard deviation in
-    code values (Immerkaer, CVIU 1996). ``codec`` is FFmpeg's name of it, ``pixels`` are a frame's.
-    """
+    """What is known of a source's quality."""
 
     codec: str
+    """FFmpeg's name of the video's codec; of pictures, their file suffix without the dot."""
     frames: int
+    """How many frames were looked at."""
     pixels: int
+    """Pixels of one frame."""
     step: float | None
+    """Step of the codec's quantiser, in code values of 8 bits; 1 for a lossless video codec.
+    ``None`` where the stream does not tell it."""
     share: float | None
+    """Bytes of key frames, as a share of what their luma takes as JPEG of quality 90; the median.
+    ``None`` of pictures and of codecs of editing, and where ``step`` is known or no key frame was
+    met."""
     blockiness: float
+    """How much steeper luma is across the edges of 8x8 blocks than elsewhere, as
+    :func:`vsr.media.extract.selection.blockiness` measures it; the median."""
     noise: float
+    """Standard deviation of noise in luma, in code values of 8 bits (Immerkaer, CVIU 1996); the
+    median."""
 
 
 def condition_of(path: Path, *, allow_huge: bool = False) -> Condition | None:

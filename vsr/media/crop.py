@@ -33,12 +33,16 @@ PICTURES = ("hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub")
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Black lines and columns around the picture in all frames looked at."""
+    """Black lines and columns around the picture in all frames looked at, in source pixels."""
 
     top: int = 0
+    """Black lines at the upper edge."""
     bottom: int = 0
+    """Black lines at the lower edge."""
     left: int = 0
+    """Black columns at the left edge."""
     right: int = 0
+    """Black columns at the right edge."""
 
     def __bool__(self) -> bool:
         return any((self.top, self.bottom, self.left, self.right))

@@ -52,17 +52,21 @@ PERIODS = (421, 577)
 
 @dataclass(frozen=True, slots=True)
 class Grain:
-    """``levels`` are the standard deviations in code values of 8 bits at luma of 16, 48 and so on;
-    ``spectrum`` the power density at radial frequencies of equal steps from 0 to half a cycle a
-    pixel of the source, of a grain of deviation 1; ``chroma`` the deviations in U and V.
-    ``stretch`` is how many target pixels a source pixel became, across and down. ``removed`` is the
-    deviation that was measured, which is taken out before the network."""
+    """The grain of a video, as it was measured and as it is to be made."""
 
     levels: tuple[float, ...]
+    """Standard deviations at luma of 16, 48 and so on to 240, in code values of 8 bits,
+    (LEVELS,)."""
     spectrum: tuple[float, ...]
+    """Power density of grain of deviation 1, at radial frequencies in equal steps from 0 to half a
+    cycle a pixel of the source, (BANDS,)."""
     chroma: tuple[float, float] = (0.0, 0.0)
+    """Standard deviations in U and V, in code values of 8 bits."""
     stretch: tuple[float, float] = (1.0, 1.0)
+    """How many target pixels a source pixel became, across and down."""
     removed: float = 0.0
+    """Standard deviation that was measured, which is taken out before the network, in code values
+    of 8 bits; 0: nothing is."""
 
     @property
     def strength(self) -> float:
@@ -137,15 +141,19 @@ def measure(info: MediaInfo, *, first: int | None = None, last: int | None = Non
 
 @dataclass(frozen=True, slots=True)
 class FlatTile:
-    """A flat place that does not move: its luma, the variance of its grain, and the power of that
-    by frequency (BANDS,). ``edges`` is how steep its changes are at the edges of blocks, for how
-    steep they are elsewhere."""
+    """A flat place that does not move, :data:`TILE` source pixels a side, in units of 8 bits."""
 
     luma: float
+    """Mean of its luma, 0..255."""
     variance: float
+    """Variance of its luma's grain."""
     power: NDArray[np.float64]
+    """Power of that grain by radial frequency, (BANDS,)."""
     edges: float
+    """How much steeper the change between two frames is at the edges of 8x8 blocks than
+    elsewhere."""
     chroma: tuple[float, float]
+    """Variances of the grain in U and V."""
 
 
 def grain_of(tiles: Sequence[FlatTile]) -> Grain | None:

@@ -34,10 +34,12 @@ _UNNAMED = {
 
 @dataclass(frozen=True, slots=True)
 class FrameSideData:
-    """A frame's side data: payloads by kind, and what of it a target will not hold, for people."""
+    """The side data of one frame."""
 
     known: dict[Type, bytes]
+    """Payloads by kind, of the kinds that PyAV knows."""
     lost: tuple[str, ...]
+    """What of it a target will not hold, for people."""
 
 
 def read_side_data(frame: av.VideoFrame) -> FrameSideData:

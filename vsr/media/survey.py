@@ -35,21 +35,29 @@ FLAT, FLAT_SHARE = 0.5, 0.6
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """``content`` is progressive, interlaced, telecined or mixed. ``grain`` is its standard
-    deviation in code values of 8 bits, 0 where none was found. ``sharpness`` is the share of
-    contrast that is fine detail, ``flat`` the share of pixels alike to their neighbours. ``flags``
-    are what is suggested to ``vsr upscale``; ``looked_at`` the seconds of the frames measured."""
+    """What a video is, from its pixels."""
 
     content: str
+    """``progressive``, ``interlaced``, ``telecined``; ``mixed`` where several are common."""
     stretches: tuple[Stretch, ...]
+    """The whole video by what its frames are, in order."""
     condition: Condition | None
+    """What its codec left of it; ``None`` where too little can be seen."""
     grain: float
+    """Standard deviation of film grain, in code values of 8 bits; 0 where none was found."""
     sharpness: float
+    """Share of luma's contrast that is fine detail; the median of the frames measured."""
     flat: float
+    """Share of pixels alike to their left neighbour, 0..1; the median of the frames measured."""
     bars: Bars
+    """Black bars around the picture."""
     origin: str
+    """A guess, for people: ``tape``, ``DVD``, ``broadcast``, ``phone``, ``film``, ``web``, or
+    ``screen or drawn``."""
     flags: tuple[str, ...]
+    """Options that are suggested to ``vsr upscale``, such as ``--clean vhs``; may be empty."""
     looked_at: tuple[float, ...]
+    """Seconds from the video's start of the frames that ``sharpness`` and ``flat`` are of."""
 
 
 def survey(info: MediaInfo) -> Survey:

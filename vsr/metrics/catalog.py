@@ -13,12 +13,16 @@ from vsr.metrics.picture import psnr, ssim
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number for two (3, h, w) RGB pictures 0..1. ``higher`` tells whether more is better."""
+    """A number for two pictures."""
 
     name: str
+    """The key in a training's log and in the cards of weights."""
     unit: str
+    """Such as "dB"; empty for a number without one."""
     higher: bool
+    """Whether more is better."""
     measure: Callable[[Tensor, Tensor], float]
+    """From two (3, h, w) RGB pictures 0..1: what was made, and the original."""
 
 
 METRICS: dict[str, Metric] = {
@@ -29,19 +33,23 @@ METRICS: dict[str, Metric] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One metric. ``best`` is which end is good, ``worst`` is looked for at the other.
-
-    Films are ``ranked`` by it only where more of the good is always better: blur lowers flicker
-    below the reference's own, and blocks are sharp.
-    """
+    """One metric in the tables of a comparison."""
 
     name: str
+    """The key, as ``--metrics`` and JSON have it."""
     title: str
+    """The head of the column."""
     unit: str
+    """Such as "dB"; empty for a number without one."""
     best: Literal["high", "low"]
+    """Which end is good; the worst frame is looked for at the other."""
     digits: int
+    """Decimal places that are shown."""
     about: str
+    """What is measured, in a phrase."""
     ranked: bool = True
+    """Whether films are ranked by it: only where more of the good is always better. Blur lowers
+    flicker below the reference's own, and blocks are sharp."""
 
 
 COLUMNS: dict[str, Column] = {

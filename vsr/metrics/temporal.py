@@ -22,14 +22,12 @@ Plane = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FlowField:
-    """Dense optical flow: where each pixel was in the frame before, and where that is reliable.
-
-    ``source`` is (h, w, 2) float32, columns and rows in pixels; ``valid`` (h, w), false where a
-    pixel was hidden before or came from outside.
-    """
+    """Dense optical flow: where each pixel was in the frame before."""
 
     source: NDArray[np.float32]
+    """(h, w, 2) float32: the place in the frame before, column then row, in pixels."""
     valid: NDArray[np.bool_]
+    """(h, w): false where a pixel was hidden before or came from outside."""
 
 
 def motion(before: Tensor, after: Tensor) -> FlowField:

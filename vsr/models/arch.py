@@ -31,19 +31,21 @@ State: TypeAlias = Mapping[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Arch:
-    """One architecture: how to build it, and how to recognise it in a state dict.
-
-    ``defaults`` are its hyper-parameters; ``detect`` returns those that a state dict was built
-    with, or ``None`` if the state dict is of another architecture. ``trained`` is false for
-    interpolations, which have no weights to load.
-    """
+    """One architecture: how to build it, and how to recognise it in a state dict."""
 
     name: str
+    """Its name in the catalog and in files of weights."""
     summary: str
+    """What it is, in a phrase."""
     build: Callable[..., SRModule]
+    """Makes a module with fresh weights of all hyper-parameters."""
     defaults: Mapping[str, Hyper]
+    """Every hyper-parameter with the value that it has unless told."""
     detect: Callable[[State], dict[str, Hyper] | None]
+    """Returns the hyper-parameters that a state dict was built with, or ``None`` if it is of
+    another architecture."""
     trained: bool = True
+    """False for interpolations, which have no weights to load."""
 
     def module(self, hparams: Mapping[str, Hyper]) -> SRModule:
         """A fresh module; unknown or impossible hyper-parameters are a :class:`WeightsError`.
@@ -69,34 +71,40 @@ class Arch:
 
 @dataclass(frozen=True, slots=True)
 class Upscaler:
-    """A module ready to enlarge, with the facts that the engine needs.
-
-    ``module`` takes (n, 3, h, w) float32 RGB 0..1 and returns (n, 3, h * scale, w * scale) floats,
-    and casts to its own weights' type inside. ``halo`` is how many input pixels around a pixel its
-    output depends on. Windows of a larger picture must begin at multiples of ``multiple_of``.
-    ``dtypes`` are the types its weights may take, the preferred one first. A module with ``alpha``
-    takes (n, 4, h, w), too. ``bounded`` is false where the network looks farther than ``halo``,
-    ``prefers_one_tile`` where it is better not tiled, ``channels_last`` where it bears memory in
-    which a pixel's channels are neighbours. ``foreign`` weights are not of this project's format.
-    ``memory`` is how many channels a recurrent network remembers of each pixel, 0 for others.
-    ``learned`` is false for interpolations, which may be given any numbers and need no watching.
-    """
+    """A module ready to enlarge, with the facts that the engine needs."""
 
     module: SRModule
+    """Takes (n, 3, h, w) float32 RGB 0..1, returns (n, 3, h * scale, w * scale) floats, and casts
+    to its own weights' type inside."""
     name: str
+    """What the model is called: its name, or that of its file without the suffix."""
     arch: str
+    """The architecture's name; spandrel's for those that it knows and we do not."""
     scale: int
+    """How many times each side is enlarged."""
     halo: int
+    """Receptive-field radius: how many source pixels around a pixel its output depends on. Where
+    that is unbounded, what tiles overlap by instead."""
     multiple_of: int = 1
+    """Windows of a larger picture must begin at multiples of so many source pixels."""
     dtypes: tuple[torch.dtype, ...] = ALL_DTYPES
+    """The types that its weights may take, the preferred one first."""
     alpha: bool = False
+    """Whether the module takes (n, 4, h, w), RGBA, too."""
     bounded: bool = True
+    """False where the network looks farther than ``halo``."""
     prefers_one_tile: bool = False
+    """Whether its pictures are better not tiled at all."""
     channels_last: bool = True
+    """Whether it bears memory in which a pixel's channels are neighbours."""
     foreign: bool = False
+    """Whether its weights are not of this project's format."""
     learned: bool = True
+    """False for interpolations, which may be given any numbers and need no watching."""
     state_channels: int = 0
+    """Channels of state that a recurrent network keeps of each pixel; 0 for others."""
     card: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What is told of the weights: what they are for, author, licence, training and the like."""
 
     @property
     def parameters(self) -> int:

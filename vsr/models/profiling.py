@@ -69,13 +69,12 @@ _RESIZING = {*_ENLARGING, "pixel_shuffle", "pixel_unshuffle"}
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveField:
-    """A pixel's enlargement depends on source pixels no farther away than ``radius``.
-
-    That holds if windows begin at multiples of ``cell``, both in source pixels.
-    """
+    """How far a network looks: a pixel's enlargement depends on none that is farther away."""
 
     radius: int
+    """In source pixels, for windows that begin at multiples of ``cell``."""
     cell: int
+    """Side of the squares that the network treats as one, in source pixels; 1 where it has none."""
 
 
 def receptive_field(

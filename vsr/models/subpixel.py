@@ -13,14 +13,16 @@ from vsr.models.crop_schedule import CropSchedule
 
 @dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
 class SubpixelOutput:
-    """The sum of (n, c * side**2, h, w) tensors, in float32: ``side`` by ``side`` pixels a place.
+    """An enlargement before the pixel shuffle, as a sum that nobody has made yet.
 
-    A sum that nobody has made yet: who goes on with it can make it where it is needed. The last of
-    them is what was learned, the others follow from the picture alone.
+    Who goes on with it can make it where it is needed, in float32.
     """
 
     parts: tuple[Tensor, ...]
+    """The terms, (n, c * side**2, h, w) each. The last is what was learned, the others follow from
+    the picture alone."""
     side: int
+    """Side of a cell, in network pixels."""
 
     def shuffled(self) -> Tensor:
         """Returns the picture, (n, c, h * side, w * side)."""

@@ -29,12 +29,16 @@ from vsr.weights import load as load_weights
 
 @dataclass(frozen=True, slots=True)
 class ReportTargets:
-    """Files to write: a page, a contact sheet, a table of each frame's numbers."""
+    """Files to write of a comparison."""
 
     html: Path | None = None
+    """A page to look at; ``None``: none."""
     sheet: Path | None = None
+    """A contact sheet, a png; ``None``: none."""
     csv: Path | None = None
+    """A table of each frame's numbers; ``None``: none."""
     overwrite: bool = False
+    """Whether files that exist are replaced."""
 
     @property
     def paths(self) -> tuple[Path, ...]:

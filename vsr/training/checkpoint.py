@@ -20,24 +20,28 @@ NAME = "checkpoint.pt"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A run after ``step`` steps and ``seconds``. ``identity`` tells which options it is of.
-
-    ``hparams`` build the network again, should the weights that it started from be gone.
-
-    ``task`` holds networks, optimisers, average and guards; ``best`` the metrics of the best
-    weights until here and ``start`` those before the first step; ``random`` the generators' states.
-    """
+    """All of a run that is needed to go on."""
 
     step: int
+    """Steps taken until here."""
     seconds: float
+    """Seconds trained until here, by all processes that the run had one after another."""
     finished: bool
+    """Whether the run had come to its end."""
     identity: str
+    """All options that change what is learnt, as JSON: whether two runs are the same one."""
     options: dict[str, object]
+    """Every option in JSON's types."""
     hparams: dict[str, Hyper]
+    """What builds the network again, should the weights that it started from be gone."""
     task: dict[str, Any]
+    """States of networks, optimisers, the average and guards."""
     best: dict[str, float] = field(default_factory=dict[str, float])
+    """Metrics of the best weights until here, by name."""
     start: dict[str, float] = field(default_factory=dict[str, float])
+    """Metrics before the first step, by name."""
     random: dict[str, Any] = field(default_factory=dict[str, Any])
+    """States of torch's generators, by device."""
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:

@@ -30,14 +30,20 @@ from vsr.training.data.pictures import Cache, Picture
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """All that is random of one sample. ``corner`` is the patch's, y then x, in low pixels."""
+    """All that is random of one sample."""
 
     picture: int
+    """Its number in the source's list."""
     crop: Crop
+    """The square of it that is taken."""
     paint: Paint | None
+    """What is painted on the square; ``None`` for nothing."""
     chroma: ColorSpec | None
+    """The 4:2:0 planes that it goes through; ``None`` for none."""
     corner: tuple[int, int]
+    """The patch's upper left corner, y then x, in low-resolution pixels of the square."""
     turn: int
+    """Which of the eight symmetries of the square, 0..7: see :func:`turned`."""
 
 
 class DeviceSource(PatchSource):

@@ -15,19 +15,26 @@ SETTLING_STEPS = 200
 
 @dataclass(slots=True)
 class Guard:
-    """Watches every step's loss and gradient norm. ``scale`` multiplies the learning rate.
+    """Watches every step's loss and gradient norm.
 
     A step that is not finite is skipped; three in a row halve the learning rate; twelve in a row
-    end the run. Where it ``watches``, a smoothed loss of twenty times its lowest ends it too.
+    end the run.
     """
 
     scale: float = 1.0
+    """What the learning rate is multiplied with: 1, halved as often as that happened."""
     skipped: int = 0
+    """Steps that were skipped in all."""
     in_a_row: int = 0
+    """Steps that were skipped since the last that was taken."""
     smoothed: float = 0.0
+    """Running mean of the loss, which begins at 0 and so is too low at first."""
     lowest: float = math.inf
+    """The lowest mean so far, once enough steps were seen."""
     seen: int = 0
+    """Finite steps since the beginning, or since the loss became another one."""
     watches: bool = True
+    """Whether a mean loss of twenty times the lowest ends the run, too."""
 
     def admits(self, loss: float, norm: float) -> bool:
         """Whether the step may be taken. Raises :class:`TrainingDiverged`."""

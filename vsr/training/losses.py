@@ -90,15 +90,16 @@ PairLoss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class AdversarialLoss:
-    """Two functions of (real logits, made logits), each a scalar mean.
-
-    ``needs_real`` tells whether the generator's depends on real pictures at all.
-    """
+    """Two functions of (real logits, made logits), each a scalar mean."""
 
     name: str
+    """What ``--adversarial`` takes."""
     discriminator: PairLoss
+    """What the discriminator minimises."""
     generator: PairLoss
+    """What the generator minimises."""
     needs_real: bool
+    """Whether the generator's depends on real pictures at all."""
 
 
 def _standard_discriminator(real: Tensor, made: Tensor) -> Tensor:

@@ -36,45 +36,72 @@ TEST_SETS = ("set5", "set14", "bsd100", "bsds100")
 class TrainOptions:
     """Everything that ``vsr train`` can be told; ``None`` means as the recipe says.
 
-    ``frames`` are pictures, videos and folders of them; ``val`` a folder of pictures that are never
-    trained on (some of ``frames`` are held out otherwise). ``patch`` is the side of a training crop
-    in low-resolution pixels. ``minutes`` and ``steps`` both end a run, whichever comes first.
-    ``pause_minutes`` stops this process, not the run. ``cache`` bounds decoded pictures in bytes.
-    ``arch`` is the network, ``net`` overrides its hyper-parameters; ``branches`` trains its 3x3
-    convolutions as sums of branches that are merged for export. ``pixel_first`` is the share of a
-    run that learns from pixels before an adversary comes.
+    ``minutes`` and ``steps`` both end a run, whichever comes first.
     """
 
     frames: tuple[Path, ...]
+    """Pictures, videos and folders of them, at least one."""
     out: Path
+    """The folder for weights, log, sheets and checkpoint; an unfinished run in it is gone on
+    with."""
     recipe: str = "psnr"
+    """The name of a recipe or of a preset."""
     arch: str | None = None
+    """The network to train, by its name in :data:`vsr.training.recipe.GENERATORS`."""
     init: str | None = None
+    """Weights to start from, by name or path; ``None`` for fresh ones."""
     steps: int | None = None
+    """Length of the run, at least 1; ``None`` beside ``minutes`` is no bound."""
     minutes: float | None = None
+    """Length of the run in minutes, which the learning rate follows; ``None`` for no bound."""
     pause_minutes: float | None = None
+    """Minutes after which this process is stopped and saved, not the run; ``None`` for never."""
     batch: int | None = None
+    """Patches or sequences a step, in each process, at least 1."""
     patch: int | None = None
+    """Side of a patch in low-resolution pixels, at least 8."""
     lr: float | None = None
+    """Learning rate of the generator, above 0."""
     seed: int = 0
+    """Seed of weights, crops and damage, at least 0."""
     device: str = "auto"
+    """Where to compute: auto, cpu, mps, cuda, or one GPU such as cuda:1."""
     dtype: DtypeName = "auto"
+    """Precision of the networks' arithmetic; auto takes what the device computes fast."""
     workers: int | None = None
+    """Threads that make batches; ``None`` by the number of processors, 0 for none: when needed."""
     val: Path | None = None
+    """A folder of pictures or films to measure on, or of ``HR`` and ``LR``, that are never trained
+    on; ``None`` holds some of ``frames`` out."""
     validate_every: int | None = None
+    """Steps between validations, at least 1."""
     resume: bool = False
+    """Go on with the run in ``out`` even though it has other settings; it has to be there."""
     degrade: Degrade | None = None
+    """The chain of damage that makes low pictures, by its name in :mod:`vsr.degrade.catalog`."""
     vgg: str = "auto"
+    """VGG19 for the content loss: auto (torchvision's, downloaded once), none, or a path."""
     pixel: PixelLoss | None = None
+    """The loss that pixels are compared by: mse, l1 or charbonnier."""
     pixel_weight: float | None = None
+    """Its weight, at least 0."""
     pixel_first: float | None = None
+    """Share of the run, 0..1, that learns from pixels alone before an adversary comes."""
     adversarial: Adversarial | None = None
+    """The adversary's loss: standard, relativistic or hinge."""
     head: Head | None = None
+    """What the discriminator answers for: the patch (global), each place of it (local), or each
+    pixel (unet)."""
     net: tuple[tuple[str, int], ...] = ()
+    """Hyper-parameters of the network, by name, in place of the recipe's."""
     branches: bool = False
+    """Whether 3x3 convolutions are trained as sums of branches, which are merged for export."""
     compile: bool = False
+    """Whether networks go through torch.compile."""
     cache: int = 2 << 30
+    """Bytes of decoded pictures, and of films, that are kept in memory."""
     tensorboard: Path | None = None
+    """Folder for TensorBoard's files; ``None`` for none."""
 
     def __post_init__(self) -> None:
         if not self.frames:

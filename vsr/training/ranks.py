@@ -20,11 +20,14 @@ PATIENCE = datetime.timedelta(minutes=30)
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """This process among ``count``. Rank 0 speaks and saves."""
+    """This process among those of one training."""
 
     rank: int = 0
+    """Its number among all; 0 speaks and saves."""
     count: int = 1
+    """How many there are on all machines."""
     local: int = 0
+    """Its number among those of its machine."""
 
     @property
     def is_main(self) -> bool:

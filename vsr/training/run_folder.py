@@ -28,16 +28,18 @@ from vsr.training.validate import validate
 
 @dataclass(slots=True)
 class RunFolder:
-    """Validates, exports and saves; only the process that leads does. All of them wait for it.
-
-    ``best`` and ``initial_metrics`` are metrics, empty before there are any.
-    """
+    """Validates, exports and saves; only the process that leads does. All of them wait for it."""
 
     training: Training
+    """What is trained, and on what."""
     log: TrainingLog
+    """The lines of losses and metrics."""
     on_event: TrainingSink
+    """Is told of validations and of the best weights."""
     best: dict[str, float] = field(default_factory=dict[str, float])
+    """Metrics of the best weights until now, by name; empty before there are any."""
     initial_metrics: dict[str, float] = field(default_factory=dict[str, float])
+    """Metrics before the first step, by name; empty before they were measured."""
 
     @property
     def best_path(self) -> Path:

@@ -52,23 +52,38 @@ SHARED_STEPS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Training:
-    """What the loop runs on. ``step`` and ``seconds`` are an earlier run's, or 0."""
+    """What the loop runs on."""
 
     options: TrainOptions
+    """What was asked for."""
     recipe: Recipe
+    """The recipe with what the options change of it."""
     ranks: Ranks
+    """The processes of this training."""
     place: TrainingDevice
+    """Where steps compute, and in which type."""
     task: PixelTask
+    """The step: networks, optimisers, losses."""
     initial: InitialNetwork
+    """The network that the run began with."""
     material: Material
+    """What is learnt from and measured on."""
     source: PatchSource | SequenceSource
+    """Makes batches by number."""
     vgg: Vgg | None
+    """For the content loss and the perceptual distance; ``None`` where neither was asked for."""
     workers: int
+    """Threads that make batches; 0 makes them when they are asked for."""
     step: int
+    """Steps that an earlier process took; 0 of a new run."""
     seconds: float
+    """Seconds that earlier processes trained; 0 of a new run."""
     best: dict[str, float]
+    """Metrics of the best weights of an earlier process; empty of a new run."""
     initial_metrics: dict[str, float]
+    """Metrics before the run's first step; empty of a new run."""
     begun: float
+    """When this process began to prepare, in seconds of the monotonic clock."""
 
     def elapsed(self) -> float:
         """Seconds of training until now, those of earlier processes included."""

@@ -18,12 +18,16 @@ State = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class TrainingDevice:
-    """Where a task computes, and in which type inside of autocast."""
+    """Where a task computes."""
 
     device: torch.device
+    """The torch device of this process."""
     dtype: torch.dtype
+    """The type inside of autocast; float32 for none."""
     ranks: Ranks
+    """The processes whose gradients are averaged."""
     compile: bool = False
+    """Whether networks go through torch.compile."""
 
     def move(self, module: nn.Module) -> nn.Module:
         """The module itself, on the device, in the memory order that convolutions prefer."""

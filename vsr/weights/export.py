@@ -42,12 +42,15 @@ Run = Callable[[Inputs], list[Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written; ``difference`` is the largest from ours, ``None`` where nothing could run
-    it here."""
+    """What was written for another program."""
 
     path: Path
+    """The file."""
     format: str
+    """onnx, torchscript or safetensors."""
     difference: float | None
+    """The largest from what ours gives, divided by its largest value where that is above 1;
+    ``None`` where nothing could run it here."""
 
 
 class _Whole(nn.Module):

@@ -26,18 +26,20 @@ AGAIN = "`vsr models get NAME --overwrite` fetches it again"
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One model: its name here, its file's name and hash, and where it is from.
-
-    ``asked`` is the reference that it was asked for by, ``source`` the hub's own. ``card`` holds
-    licence, author and the like.
-    """
+    """One fetched model."""
 
     name: str
+    """Its name here."""
     file: str
+    """Its file's name in the folder of fetched models: that name with a suffix."""
     sha256: str
+    """What the file is held to, in hexadecimal."""
     asked: str
+    """The reference that it was asked for by, without ``hub:``."""
     source: str
+    """The hub's own reference: an id, or owner/repository/file@commit."""
     card: Mapping[str, str]
+    """Licence, author and the like, in words."""
 
     @property
     def path(self) -> Path:

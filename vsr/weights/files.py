@@ -40,11 +40,18 @@ class Stored:
     """A network as a file holds it: what builds it, and its tensors by our names."""
 
     path: Path
+    """The file that it was read from."""
     arch: Arch
+    """The architecture, which the metadata name or the keys and shapes show."""
     hparams: Mapping[str, Hyper]
+    """What builds the module, beside the architecture's defaults; not checked yet."""
     state: State
+    """Tensors by our names, in the file's precision."""
     card: Mapping[str, str]
+    """The file's metadata, but for format and hyper-parameters: what it was trained on and the
+    like."""
     foreign: bool
+    """Whether the file is not of this project's format."""
 
     def module(self) -> SRModule:
         """The network with exactly these weights, in float32. Raises :class:`WeightsError`."""

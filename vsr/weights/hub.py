@@ -52,19 +52,22 @@ _SECONDS = 30  # for an answer of a hub
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A file of weights that a hub has, and what it says of it.
-
-    ``size`` is in bytes, ``sha256`` in hexadecimal, each ``None`` where the hub states none.
-    ``download`` puts the file into a folder and returns its path.
-    """
+    """A file of weights that a hub has, and what it says of it."""
 
     name: str
+    """The name that the model would have here."""
     source: str
+    """The hub's own: an id, or owner/repository/file@commit."""
     suffix: str
+    """The file's suffix, with the dot."""
     size: int | None
+    """In bytes; ``None`` where the hub states none."""
     sha256: str | None
+    """In hexadecimal; ``None`` where the hub states none."""
     download: Callable[[Path], Path]
+    """Puts the file into a folder and returns its path."""
     card: dict[str, str] = field(default_factory=dict[str, str])
+    """The licence, which is always there; the author and a description, where they are known."""
 
     def __str__(self) -> str:
         size = "" if self.size is None else f"{self.size / 1e6:.1f} MB, "

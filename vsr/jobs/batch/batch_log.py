@@ -35,10 +35,15 @@ class Identity:
     """What a target was made from, and how."""
 
     source: str
+    """Absolute path of the source."""
     source_bytes: int
+    """The source's size in bytes."""
     source_modified_ns: int
+    """When the source was last modified, in nanoseconds since 1970."""
     options: dict[str, object]
+    """The options that the target depends on, as JSON has them."""
     model: str
+    """Fingerprint of the model's weights."""
 
     @property
     def contents(self) -> tuple[int, int]:

@@ -16,19 +16,24 @@ from vsr.media.suffixes import is_picture, is_video
 
 @dataclass(frozen=True, slots=True)
 class BatchInput:
-    """One input, and the folder below the output folder that its target goes to."""
+    """One input of a batch."""
 
     path: Path
+    """The file."""
     tree: Path
+    """The folder that its target goes to, relative to the output folder; empty for that itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchInputs:
-    """The inputs of a batch in the order of their names; ``others`` counts what is left alone."""
+    """The inputs of a batch, and what was met in finding them."""
 
     files: tuple[BatchInput, ...]
+    """The inputs in the order of their names."""
     others: int
+    """How many files of the input folders are left alone."""
     notes: tuple[str, ...]
+    """Folders that could not be read, for people."""
 
 
 def holds_videos(folder: Path) -> bool:

@@ -121,11 +121,14 @@ def placed(folder: Path, tree: Path, name: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class BatchItem:
-    """One file of a batch: where it goes, or why that cannot be said."""
+    """One file of a batch with its target."""
 
     source: Path
+    """The file."""
     target: Path | None
+    """Where it goes; ``None`` where that cannot be said."""
     problem: Exception | None = None
+    """Why it cannot be said, raised when its turn comes; ``None`` where it can."""
 
 
 def named_items(

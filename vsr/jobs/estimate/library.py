@@ -21,12 +21,16 @@ from vsr.options import UpscaleOptions
 
 @dataclass(frozen=True, slots=True)
 class VideoWork:
-    """One file's work: ``serial_seconds`` is what no other worker can take part in."""
+    """One file's work."""
 
     frames: int
+    """Frames to make."""
     segment_frames: int
+    """Frames of each segment but the last, which may have fewer."""
     frame_seconds: float
+    """Seconds that one worker takes for a frame."""
     serial_seconds: float
+    """Seconds of work that no other worker can take part in."""
 
     @property
     def segments(self) -> list[int]:
@@ -37,30 +41,36 @@ class VideoWork:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a real machine adds.
-
-    Segments take longer or shorter by ``spread`` (a standard deviation, as a share), and a share of
-    ``stragglers`` take ``straggling`` times as long: another program, a process that died and whose
-    segment was made again. ``one_queue`` lets workers begin the next file while one is joined, as
-    a folder's are made; a command for each file does not.
-    """
+    """What a real machine adds."""
 
     start_seconds: float = 3.0
+    """Seconds until workers can begin."""
     spread: float = 0.1
+    """Standard deviation of a segment's time, as a share of it."""
     stragglers: float = 0.01
+    """Share of segments, 0..1, that take longer: another program, or a process that died and whose
+    segment was made again."""
     straggling: float = 3.0
+    """How many times as long those take."""
     one_queue: bool = True
+    """Whether workers begin the next file while one is joined, as a folder's are made; a command
+    for each file does not."""
     seed: int = 0
+    """Seed of the random numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationResult:
-    """A library on ``workers``: the wall time, and what of it all workers together worked."""
+    """A library on some workers, played through."""
 
     workers: int
+    """How many workers there were."""
     seconds: float
+    """Wall time until the last file is saved."""
     work_seconds: float
+    """What all workers together worked."""
     serial_seconds: float
+    """What one process alone worked for all files."""
 
     @property
     def utilisation(self) -> float:
@@ -101,27 +111,41 @@ SERIAL_BYTES_PER_SECOND = 100e6
 
 @dataclass(frozen=True, slots=True)
 class WorkerScenario:
-    """The library on so many workers. ``cost`` is ``None`` where no price was given."""
+    """The library on so many workers."""
 
     workers: int
+    """How many workers."""
     seconds: float
+    """Wall time until the last file is saved."""
     speedup: float
+    """How many times as fast as one worker."""
     utilisation: float
+    """Share of the time that the workers have work, 0..1."""
     cost: float | None
+    """The price of all workers for that time, in the unit of the price given; ``None`` without
+    one."""
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryPlan:
-    """A library's size, and what it takes. ``work_bytes`` are needed beside the targets."""
+    """A library's size, and what it takes."""
 
     files: int
+    """Videos that can be planned."""
     left_out: int
+    """Other files: pictures, videos of unknown length, and what cannot be planned."""
     frames: int
+    """Frames of all videos."""
     hours: float
+    """Playing time of all videos in hours."""
     source_bytes: int
+    """Bytes of all sources."""
     target_bytes: int
+    """Estimated bytes of all targets."""
     work_bytes: int
+    """Bytes that are needed beside the targets, for the one file that needs most."""
     staffings: tuple[WorkerScenario, ...]
+    """The library on each number of workers that was asked for."""
 
 
 def plan_library(

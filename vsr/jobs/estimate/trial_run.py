@@ -29,15 +29,22 @@ GROUP = 3  # frames handed on at once: so a place has clips after the one that p
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """Seconds and bytes a frame; ``shared_processor`` says that the stages share one processor."""
+    """What some frames took when they were made for real."""
 
     frames: int
+    """How many frames were made."""
     decode_seconds: float
+    """Seconds of decoding for a frame, without those of a seek where that can be told."""
     enlarge_seconds: float
+    """Seconds of enlarging for a frame."""
     encode_seconds: float
+    """Seconds of encoding for a frame."""
     key_bytes: float
+    """Mean bytes of an encoded keyframe."""
     other_bytes: float
+    """Mean bytes of another encoded frame; ``key_bytes`` where there was none."""
     shared_processor: bool
+    """Whether the stages share one processor, so that they take turns."""
 
     @property
     def stages(self) -> dict[str, float]:

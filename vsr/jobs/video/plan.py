@@ -41,34 +41,44 @@ from vsr.system import name_problem
 Pairs = tuple[tuple[str, str], ...]
 SEGMENT_SECONDS = 5
 LONGER = 2  # times, where each segment is led in by frames that are computed once more
-LEAD_FRAMES = 12
-"""What a recurrent network sees before the first frame of a segment."""
+LEAD_FRAMES = 12  # what a recurrent network sees before the first frame of a segment
 CLIP_PIXELS = {"cpu": 1 << 18}  # frames are handed on in clips of about this many input pixels
 MAX_CLIP_PIXELS = 1 << 22  # on a GPU, which wants many at once; a CPU's start and end are shorter
-LEAD_IN_SECONDS = Fraction(1, 10)
-"""Of sound that an edit list hides, what decoders need to begin: 80 ms of Opus (RFC 7845, 4.6)."""
+LEAD_IN_SECONDS = Fraction(1, 10)  # of hidden sound, to begin with: 80 ms of Opus (RFC 7845, 4.6)
 DEFAULT_FPS = "25"
-THREADS, TILING = "encoder_threads", "tiling"
-"""The journal's names for what a run that goes on elsewhere has to keep."""
+THREADS, TILING = "encoder_threads", "tiling"  # the journal's names of what a resumed run keeps
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One video's job. ``source`` says how its planes are read, matrix resolved."""
+    """Everything about one video's job that is settled before its first frame."""
 
     info: MediaInfo
+    """The source, with the part of its frames that is read."""
     target: Path
+    """The file that is written."""
     source: ColorSpec
+    """What the source's code values mean, with its matrix resolved."""
     encoding: Encoding
+    """How frames are encoded."""
     timing: Timing
+    """The time base, frame rate and shape of pixels that segments are encoded with."""
     mappings: tuple[StreamMapping, ...]
+    """What becomes of each stream but the main video; empty for a folder."""
     cut: Cut
+    """The stretch of the source that is kept."""
     fields: FieldPlan | None
+    """What frames are made of fields, and when; ``None``: frames are taken as decoded."""
     clip_frames: int
+    """Frames that a clip has, at most."""
     segment_frames: int
+    """Frames of each segment but the last, which may have fewer."""
     notes: tuple[str, ...]
+    """What a person should know of the plan."""
     hwaccel: str | None = None
+    """The GPU that decodes, such as ``cuda:0``; ``None``: the CPU does."""
     lead_frames: int = 0
+    """Frames of the lead-in of a segment; 0 unless the network is recurrent."""
     stall_seconds: float = 0.0
     """After so long without an answer from the source a run fails; 0 waits for ever."""
     filters: Filters = ()
@@ -273,8 +283,7 @@ def crop_of(
 def filters_of(
     info: MediaInfo, options: UpscaleOptions, cut: Cut, fields: FieldPlan | None
 ) -> tuple[Filters, Grain | None, tuple[str, ...]]:
-    """What frames go through before the network, the grain that they get behind it, and what to
-    tell of both."""
+    """What frames go through before the network, the grain behind it, and what to tell of both."""
     wanted, clean = parse_grain(options.grain), parse_clean(options.clean)
     if info.is_folder and (clean is not None or wanted is not None):
         raise OptionsError("--clean and --grain are for a video", hint="clean the frames before")
@@ -327,10 +336,8 @@ def cut_of(info: MediaInfo, options: UpscaleOptions) -> Cut:
 
 
 def _begin(info: MediaInfo, zero: Fraction) -> Fraction:
-    """What is taken off every time so that none lies below 0, which containers cannot say.
-
-    Times are below 0 where a transport stream's clock wrapped, and FFmpeg counts back from there.
-    """
+    """What is taken off every time so that none lies below 0, which containers cannot say: FFmpeg
+    counts back from where a transport stream's clock wrapped."""
     if info.first >= 0 or info.hides_early:
         return Fraction(0)
     return min(Fraction(info.first), zero / info.time_base // 1) * info.time_base
@@ -357,10 +364,8 @@ def reader_for(
     before: int | None = None,
     lead_frames: int = 0,
 ) -> ClipReader:
-    """The reader of what of a video's or folder's stretch lies behind ``after``, before ``before``.
-
-    Both are in units of the frames' time base. The first ``lead_frames`` belong to no segment.
-    """
+    """The reader of what of a stretch lies behind ``after`` and before ``before``, in units of the
+    frames' time base. The first ``lead_frames`` belong to no segment."""
     first, last = bounds(info.time_base if fields is None else fields.time_base, cut)
     last = min((end for end in (last, before) if end is not None), default=None)
     if info.is_folder:

@@ -32,22 +32,29 @@ class FramesDiffer(Exception):  # not an error: the file is gone through in orde
 class Task:
     """A stretch of a plan that any worker can make: nothing else has to be known.
 
-    It holds the frames after ``after`` and before ``before``; ``times`` are what they should be,
-    ``None`` where that is not known. ``index`` is the number of its first segment. Files are named
-    with ``mark``, so that no two attempts share one. ``lead_in`` are the times of the frames up to
-    ``after`` that a recurrent network sees first; ``lead_after`` is the time just before those.
+    Times are in units of the plan's :attr:`~vsr.media.write.writer.Timing.time_base`.
     """
 
     plan: Plan
+    """The run that it is a part of."""
     folder: Path
+    """Where segments are written."""
     engine: EngineOptions
+    """How the engine runs; a worker puts in its own device."""
     index: int = 0
+    """The number of its first segment in the run."""
     after: int | None = None
+    """Time of the last frame before it; ``None``: it begins with the stretch of the plan."""
     before: int | None = None
+    """Time of the first frame behind it; ``None``: it ends with the stretch of the plan."""
     times: tuple[int, ...] | None = None
+    """What the times of its frames should be; ``None`` where that is not known."""
     mark: str = ""
+    """A part of its files' names, so that no two attempts share one."""
     lead_in: tuple[int, ...] = ()
+    """Times of the frames up to ``after`` that a recurrent network sees first; else empty."""
     lead_after: int | None = None
+    """Time of the last frame before the lead-in; ``None`` where that begins the stretch."""
 
     def segment_path(self, index: int) -> Path:
         """Where a segment is written."""
@@ -62,15 +69,22 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class RunStats:
-    """Counters of a run. ``waited_seconds`` are the stages', of ``seconds`` in all."""
+    """What was met in a run, or in a part of it."""
 
     damaged: int = 0
+    """Packets and frames that could not be decoded, or not wholly."""
     jumps: int = 0
+    """Places where times fell back."""
     repaired: int = 0
+    """Frames whose presentation time was missing or did not rise."""
     converted: int = 0
+    """Frames of another pixel format than the first, converted to it."""
     mended: int = 0
+    """Mended frames: of which a part is interpolated."""
     seconds: float = 0.0
+    """Seconds of all tasks together."""
     waited_seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Of those, what decoding, enlarging and encoding waited for the others."""
 
     def __add__(self, other: RunStats) -> RunStats:
         """Both, one after the other."""
@@ -91,12 +105,19 @@ class SegmentSink:
     """The pipeline's sink: cuts the stream of clips into segments, and hands each on."""
 
     task: Task
+    """What segments are made of, and which."""
     reader: ClipReader
+    """What the clips come from: its counts tell whether frames can be trusted."""
     on_event: EventSink
+    """Is told of frames that were handed to the encoder."""
     on_segment: Callable[[Segment], None]
+    """Is given each finished segment."""
     worker: str = ""
+    """Name of the worker, for events; empty for this process alone."""
     waits: Callable[[], Waits] | None = None
+    """Gives what each stage waited until now; ``None``: no stage is named in events."""
     frames: int = 0
+    """How many frames were handed to the encoder."""
     _index: int = field(init=False)
     _writer: SegmentWriter | None = field(default=None, init=False)
 

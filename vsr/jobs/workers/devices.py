@@ -14,11 +14,14 @@ from vsr.system import processors
 
 @dataclass(frozen=True, slots=True)
 class WorkerDevice:
-    """The device of one worker, a name that no other has, and its number of CPU threads."""
+    """What one worker runs on."""
 
     device: str
+    """The device as torch names it, such as ``cpu`` or ``cuda:0``."""
     name: str
+    """A name that no other worker of the machine has, such as ``cpu:1`` or ``cuda:0#2``."""
     threads: int
+    """How many CPU threads it has."""
 
 
 def worker_devices(asked: str) -> tuple[WorkerDevice, ...]:

@@ -64,6 +64,7 @@ class WorkerTotals:
     """Sums up what each worker did, for the report."""
 
     stats: RunStats = field(default_factory=RunStats)
+    """What was met in all tasks together."""
     _rows: dict[str, tuple[int, int, float]] = field(
         default_factory=dict[str, "tuple[int, int, float]"]
     )

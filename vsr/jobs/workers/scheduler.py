@@ -61,11 +61,14 @@ class WorkerHandle(Protocol):
 
 @dataclass(slots=True, eq=False)
 class WorkerSlot:
-    """A worker that was started with ``setup``. It is free if ready and without assignment."""
+    """A worker that was started. It is free if ready and without assignment."""
 
     setup: WorkerSetup
+    """What it was started with."""
     handle: WorkerHandle
+    """What it is reached by."""
     name: str
+    """Its name: that of the setup until its handshake gives one."""
     ready: bool = False
     """Whether its handshake came."""
     assignment: Assignment | None = None

@@ -31,9 +31,10 @@ LOCK_GRACE_SECONDS = 60  # a folder this young may not be locked yet
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The next bytes of a segment's file, in order."""
+    """The next part of a segment's file, in order."""
 
     data: bytes
+    """At most :data:`CHUNK_BYTES` bytes, and at least one."""
 
 
 def source_files(source: Path) -> list[tuple[Path, int]]:

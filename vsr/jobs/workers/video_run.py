@@ -15,20 +15,26 @@ from vsr.system import discard
 
 @dataclass(frozen=True, slots=True)
 class SegmentDelivered:
-    """A segment, and the name of the worker that made it."""
+    """A segment was finished."""
 
     segment: Segment
+    """The segment, on this machine's storage."""
     worker: str
+    """Name of the worker that made it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskEnded:
-    """A task has ended with a worker, which made so many segments and frames of it."""
+    """A task has ended with a worker."""
 
     worker: str
+    """Name of the worker."""
     segments: int
+    """How many segments of the task it made."""
     frames: int
+    """How many frames those have."""
     stats: RunStats
+    """What was met in the task; all 0 where the worker died."""
 
 
 class VideoRun:
@@ -78,10 +84,12 @@ class VideoRun:
 
 @dataclass(slots=True, eq=False)
 class Assignment:
-    """A task that a worker makes; ``task`` shrinks as its segments are finished."""
+    """A task that a worker makes."""
 
     run: VideoRun
+    """The run that the task is of."""
     task: Task
+    """What is left of the task: it shrinks as its segments are finished."""
     repeated_frames: int
     """Frames of the segment that an earlier attempt made and reported."""
     segments: int = 0

@@ -30,9 +30,13 @@ class WorkerSetup:
     """What a worker is made with, the weights included: nothing is looked up where it runs."""
 
     upscaler: Upscaler
+    """The network with its weights."""
     options: EngineOptions
+    """How its engine runs, and on which device."""
     name: str
+    """A name that no other worker has."""
     threads: int
+    """How many CPU threads torch may use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,19 @@ class Handshake:
     """What a worker is, sent before its first task. Empty fields are not known yet."""
 
     version: str
+    """Version of vsr."""
     torch: str
+    """Version of torch."""
     av: str
+    """Version of PyAV."""
     fingerprint: str
+    """Fingerprint of the weights."""
     placement: str = ""
+    """Kind of device and precision, as :func:`vsr.jobs.workers.devices.kind_of` says it."""
     name: str = ""
+    """Name of the worker, with its node where there are several."""
     encoders: str = ""
+    """Versions of the encoders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +64,15 @@ class SegmentMade:
     """A segment of the present task is finished."""
 
     segment: Segment
+    """What its file holds, and where the file is."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskDone:
-    """All segments of the task are finished; ``stats`` are what was met in it."""
+    """All segments of the task are finished."""
 
     stats: RunStats
+    """What was met in the task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +80,7 @@ class TaskFailed:
     """A task, or the start of the worker, failed in a way that another try would not mend."""
 
     error: VsrError | FramesDiffer
+    """Why. After :class:`FramesDiffer` the video is gone through in order instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +88,7 @@ class WorkerCrashed:
     """The worker is about to end because of an unexpected exception."""
 
     cause: str
+    """The exception, as a clause for an error message."""
 
 
 @dataclass(frozen=True, slots=True)

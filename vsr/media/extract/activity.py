@@ -36,11 +36,14 @@ Gray = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class ActivitySample:
-    """Motion and detail, both 0..1, at a time in seconds from the file's first moment."""
+    """How much moves and how much detail there is at one time of a video."""
 
     seconds: float
+    """When, counted from the first moment of the file."""
     motion: float
+    """Mean difference from the frame before, as a share of full scale, 0..1; 0 at a scene cut."""
     detail: float
+    """Mean of the Laplacian's absolute value, as a share of full scale."""
 
 
 def most_active_start(

@@ -30,24 +30,27 @@ TWINS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class ExtractOptions:
-    """Everything that ``vsr extract`` can be told.
-
-    ``every`` takes a frame for so many seconds of a scene, not one for the whole of it; ``most``
-    bounds the number of frames; ``size`` cuts square crops of so many pixels, up to ``crops`` a
-    frame where there is most to see; ``burst`` writes that many consecutive frames at each place.
-    ``overwrite`` lets :func:`vsr.jobs.extraction.extract` replace an earlier extraction. A read of
-    a video that takes more than ``stall`` seconds is an error; 0: never.
-    """
+    """Everything that ``vsr extract`` can be told."""
 
     videos: tuple[Path, ...]
+    """The files to take pictures from, at least one."""
     out: Path
+    """The folder that gets the pictures, their index and a contact sheet."""
     every: float | None = None
+    """Take a frame for so many seconds of a scene; ``None``: one for the whole scene."""
     most: int | None = None
+    """Frames to take from all videos together, at most, before crops and bursts make several
+    pictures of each; ``None``: all that are good."""
     size: int | None = None
+    """Side in pixels of square crops, at least 32; ``None``: whole frames are written."""
     crops: int = 4
+    """Crops of one frame, at most, where there is most detail; of no effect without ``size``."""
     burst: int = 1
+    """How many consecutive frames of a scene are written at each place."""
     overwrite: bool = False
+    """Whether :func:`vsr.jobs.extraction.extract` replaces an earlier extraction."""
     stall: float = STALL_SECONDS
+    """Seconds that one read of a video may take before it is an error; 0: any time."""
 
     def __post_init__(self) -> None:
         if not self.videos:
@@ -64,45 +67,57 @@ class ExtractOptions:
 
 @dataclass(frozen=True, slots=True)
 class ExtractReport:
-    """``frames`` pictures in ``out``; ``left`` counts parts of scenes that gave none, by reason."""
+    """What an extraction wrote, and what it left out."""
 
     out: Path
+    """The folder with the pictures."""
     frames: int
+    """Pictures written: each crop, and each frame of a burst, is one."""
     looked_at: int
+    """Frames that were measured, of all videos."""
     scenes: int
+    """Scenes found, of all videos."""
     left: dict[str, int]
+    """How many parts of scenes gave no picture, by reason."""
     sheet: Path
+    """The contact sheet, a picture of the first pictures."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMeasurements:
-    """What was seen of one frame. Levels are 0..1; ``print`` is a 16x16 thumbnail.
-
-    ``sharpness`` is the variance of its Laplacian over its own: what of its contrast is fine
-    detail. ``blockiness`` is how much steeper it is across the edges of 8x8 blocks than elsewhere.
-    """
+    """What was seen of one frame."""
 
     pts: int
+    """Its presentation time, in units of the clips' time base."""
     seconds: float
+    """The same in seconds, by the file's own clock, which may not begin at 0."""
     brightness: float
+    """Mean of luma, 0..1."""
     contrast: float
+    """Standard deviation of luma, whose full scale is 1."""
     sharpness: float
+    """Variance of luma's Laplacian over that of luma: what of its contrast is fine detail."""
     blockiness: float
+    """How much steeper luma is across the edges of 8x8 blocks than elsewhere; about 1 without
+    blocks."""
     thumb: Plane
+    """Luma at :data:`THUMB`'s size, (36, 64) float32, 0..1: to find scenes by."""
     print: Plane
+    """Luma at 16x16, (16, 16) float32, 0..1: to find frames by that are like others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneFrame:
-    """One part of a scene: its best frame, its number, and why it was left, ``""`` if it is taken.
-
-    ``following`` are the presentation times of the frames after it that are of the same scene.
-    """
+    """The best frame of a scene, or of a part of one."""
 
     frame: FrameMeasurements
+    """What was measured of it."""
     scene: int
+    """The number of its scene in its video, from 0."""
     left: str = ""
+    """Why it is left out, for people; empty where it is taken."""
     following: tuple[int, ...] = field(default=())
+    """Presentation times of the rest of its burst: frames after it of the same scene."""
 
 
 def measure_frame(luma: Plane, pts: int, seconds: float) -> FrameMeasurements:

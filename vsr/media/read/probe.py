@@ -30,14 +30,21 @@ FOLDER = "folder of pictures"
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """One stream as the container describes it. ``disposition`` holds FFmpeg's flag names."""
+    """One stream as the container describes it."""
 
     index: int
+    """Its place among the container's streams, from 0."""
     type: str
+    """FFmpeg's word for its kind: ``video``, ``audio``, ``subtitle``, ``attachment``, ``data``; or
+    ``unknown``."""
     codec: str
+    """FFmpeg's name of the codec; else the MIME type of an attachment, or ``unknown``."""
     language: str
+    """Its language tag, such as ``eng``; may be empty."""
     title: str
+    """Its title, or an attachment's file name; may be empty."""
     disposition: tuple[str, ...]
+    """Names of FFmpeg's flags that are set, such as ``default`` and ``forced``."""
 
     def __str__(self) -> str:
         words = [f"#{self.index} {self.type}", self.codec]
@@ -47,44 +54,71 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """A video file. Times are in units of ``time_base`` seconds unless the name says seconds.
+    """A video file, or a folder of pictures that stands for a video.
 
-    ``pix_fmt`` is what the decoder gives, ``read_as`` the planar format that frames are read in.
-    ``frames`` is the container's claim and may be wrong or ``None``. ``display_matrix`` holds nine
-    integers as FFmpeg keeps them; ``rotation`` is the same in degrees, for people. ``lost`` names
-    what no target will hold. ``stamp`` tells whether the file is still the same. ``first`` is the
-    first frame's time; where ``hides_early``, frames of times below 0 are not shown. With ``crop``
-    that part of frames of the size ``decoded`` is read, and ``size`` is its.
+    Times are in units of ``time_base`` unless the name says seconds.
     """
 
     path: Path
+    """The file or folder."""
     container: str
+    """FFmpeg's name of the format, which may list several; :data:`FOLDER` for a folder."""
     video: int
+    """Index of the main video stream."""
     codec: str
+    """FFmpeg's name of the main video's codec; of a folder, the first picture's suffix."""
     decoder: str | None
+    """FFmpeg's name of the decoder to read with; ``None``: the one that it takes by itself."""
     size: Size
+    """Size of frames as they are read, in source pixels: of ``crop``, where there is one."""
     color: ColorSpec
+    """What code values mean, in the format ``read_as``; the matrix may be unspecified."""
     pix_fmt: str
+    """Pixel format that the decoder gives; of a folder, the layout alone."""
     read_as: str
+    """Planar pixel format that frames are converted to; of a folder, the layout alone."""
     time_base: Fraction
+    """The unit of the main video's times, in seconds."""
     frame_rate: Fraction
+    """Frames a second as claimed; 25 where nothing sensible is. Times come from the frames."""
     start_seconds: float
+    """When the file begins, by its own clock."""
     duration_seconds: float | None
+    """How long it lasts, as the container claims; ``None`` where it does not say."""
     frames: int | None
+    """How many frames the container claims to show, which may be wrong; ``None`` where it does
+    not."""
     rotation: int
+    """Degrees counterclockwise by which frames are turned to be shown."""
     display_matrix: tuple[int, ...] | None
+    """That turn, flips and shifts as nine integers of FFmpeg's display matrix; ``None`` without
+    one."""
     sample_aspect: Fraction | None
+    """Width of a pixel for its height; ``None`` where unknown."""
     field_order: str
+    """``unknown``, ``progressive``, ``top first``, ``bottom first``, ``top coded`` or ``bottom
+    coded``, as the stream claims."""
     flagged_interlaced: bool
+    """Whether the stream or its first frame claims to be interlaced."""
     hdr: Hdr | None
+    """HDR10 static metadata of the first frame; ``None`` without any."""
     lost: tuple[str, ...]
+    """What no target will hold, for people."""
     streams: tuple[StreamInfo, ...]
+    """Every stream of the file, the main video too; none of a folder."""
     chapters: int
+    """How many chapters it has."""
     metadata: dict[str, str]
+    """The container's tags."""
     stamp: tuple[int, ...]
+    """Bytes, modification time in nanoseconds and inode of the file, or of each one in a folder:
+    equal while nothing changed."""
     first: int = 0
+    """Time of the first decoded frame; 0 where it has none."""
     crop: Box | None = None
+    """The part of decoded frames that is read, in source pixels; ``None``: all of them."""
     decoded: Size | None = None
+    """Size of frames as decoded, where ``crop`` is set; else ``None``: see :attr:`full_size`."""
 
     @property
     def full_size(self) -> Size:

@@ -26,24 +26,28 @@ FALL_SECONDS = Fraction(1, 4)  # further back than this is another beginning, no
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The stretch of the source that is kept, in seconds, and what is taken off every time.
-
-    Sound that ends before ``sound`` stays out, wherever the stretch begins.
-    """
+    """The stretch of the source that is kept. All in seconds, by the source's own clock."""
 
     start: Fraction | None = None
+    """When it begins; ``None``: with the source."""
     end: Fraction | None = None
+    """When it ends, itself left out; ``None``: with the source."""
     shift: Fraction = Fraction(0)
+    """What is taken off every time; below 0, times are moved to later ones."""
     sound: Fraction | None = None
+    """Sound that ends before this stays out, wherever the stretch begins; ``None``: none does."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimedPacket:
-    """A packet ready to be muxed, ordered by its time in seconds."""
+    """A packet ready to be muxed."""
 
     seconds: float
+    """The time in the target that packets are ordered by."""
     order: int
+    """Which goes first at one time: 0 for the main video, else the source's stream index + 1."""
     packet: av.Packet[Stream]
+    """The packet, with the target's stream and times."""
 
     def __lt__(self, other: TimedPacket) -> bool:
         return (self.seconds, self.order) < (other.seconds, other.order)

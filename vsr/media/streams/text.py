@@ -12,11 +12,14 @@ from itertools import pairwise
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A text on the screen from ``start`` to ``end``, in any one unit of time."""
+    """A text that is on the screen for a while."""
 
     start: int
+    """When it appears, in a unit that the caller chooses."""
     end: int
+    """When it disappears, in the same unit."""
     text: str
+    """Plain text, whose lines are parted by newlines."""
 
 
 def merged(lines: Iterable[Line]) -> list[Line]:

@@ -24,38 +24,65 @@ SIGNED = 5  # so many of the features have a sign, too
 
 @dataclass(frozen=True, slots=True)
 class ReferenceFrame:
-    """What of a frame others refer to."""
+    """What later frames take from one of the eight slots."""
 
     kind: int = KEY
+    """Type of frame: :data:`KEY`, :data:`INTER`, :data:`INTRA_ONLY` or :data:`SWITCH`."""
     order: int = 0
-    size: tuple[int, int, int] = (0, 0, 0)  # width, height, width before super resolution
+    """Number of the frame in the order shown, modulo a power of 2 (OrderHint)."""
+    size: tuple[int, int, int] = (0, 0, 0)
+    """Width, height, and width before super resolution reduced it, in pixels."""
     motion: tuple[Warp, ...] = (STILL,) * REFERENCES
+    """Global motion from each of its seven references."""
     segments: Segments = NO_SEGMENTS
+    """Features of its eight segments; ``None`` for one that is not set."""
 
 
 @dataclass(slots=True)
 class FrameHeader:
-    """A frame's header as it is read (5.9.2), up to the parameters of its grain."""
+    """A frame's header as it is read (5.9.2), up to the parameters of its grain.
+
+    Where ``existing`` is set, nothing else is read.
+    """
 
     bits: Bits
+    """The payload; :meth:`read` leaves it where the parameters of grain stand."""
     seq: Sequence
+    """The sequence header that it depends on."""
     slots: list[ReferenceFrame]
+    """The eight frames that may be referred to; :meth:`read` forgets them at a key frame."""
     kind: int = KEY
+    """Type of frame: :data:`KEY`, :data:`INTER`, :data:`INTRA_ONLY` or :data:`SWITCH`."""
     shown: bool = True
+    """Whether it is shown at once (show_frame)."""
     showable: bool = False
+    """Whether it may be shown later by another header (showable_frame)."""
     existing: int | None = None
+    """Slot of the frame that is shown instead of a new one; ``None`` for a new one."""
     resilient: bool = True
+    """Whether it can be read without what earlier frames left (error_resilient_mode)."""
     refresh: int = 0
+    """Slots that it is kept in, one bit each (refresh_frame_flags)."""
     order: int = 0
+    """Number of the frame in the order shown, modulo a power of 2 (OrderHint)."""
     primary: int = NO_REFERENCE
+    """Index in ``refs`` of the frame that its state is taken from, or :data:`NO_REFERENCE`."""
     size: tuple[int, int, int] = (0, 0, 0)
+    """Width, height, and width before super resolution reduced it, in pixels."""
     refs: list[int] = field(default_factory=list[int])
+    """Slots of its seven references; empty for an intra frame."""
     screen: bool = False
+    """Whether tools for screen content are allowed (allow_screen_content_tools)."""
     precise: bool = False
+    """Whether vectors go to an eighth of a pixel (allow_high_precision_mv)."""
     copies: bool = False
+    """Whether blocks may be copied within the frame (allow_intrabc)."""
     motion: tuple[Warp, ...] = (STILL,) * REFERENCES
+    """Global motion from each of its seven references."""
     segments: Segments = NO_SEGMENTS
-    layers: tuple[int, int] = (0, 0)  # temporal and spatial, of the OBU
+    """Features of its eight segments; ``None`` for one that is not set."""
+    layers: tuple[int, int] = (0, 0)
+    """Its temporal and spatial layer, by the header of its OBU."""
 
     @property
     def intra(self) -> bool:

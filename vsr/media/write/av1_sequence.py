@@ -43,28 +43,52 @@ class Sequence:
     """What of a sequence header the frames' headers depend on."""
 
     data: bytes
+    """The payload that it was read from."""
     decoder_model: bool = False
+    """Whether headers speak of the decoder's buffers (decoder_model_info_present_flag)."""
     equal_interval: bool = False
+    """Whether all frames last alike (equal_picture_interval)."""
     removal_bits: int = 0
+    """Bits of a buffer removal time."""
     time_bits: int = 0
+    """Bits of a frame presentation time."""
     operating_points: tuple[tuple[int, bool], ...] = ()
+    """For each operating point, the mask of its layers (operating_point_idc) and whether it has a
+    model of the decoder."""
     width_bits: int = 0
+    """Bits of a frame's own width less 1."""
     height_bits: int = 0
+    """Bits of a frame's own height less 1."""
     width: int = 0
+    """Width of frames without one of their own, in pixels."""
     height: int = 0
+    """Height of frames without one of their own, in pixels."""
     frame_ids: tuple[int, int] | None = None
+    """Bits of a difference of frame ids, and of an id; ``None`` where frames have none."""
     large_blocks: bool = False
+    """Whether superblocks are 128 pixels a side instead of 64."""
     warped: bool = False
+    """Whether warped motion is possible (enable_warped_motion)."""
     order_bits: int = 0
+    """Bits of a frame's number in the order shown; 0: it has none."""
     motion_field: bool = False
+    """Whether motion of reference frames can be used (enable_ref_frame_mvs)."""
     screen: int = 2
+    """1 where tools for screen content are on, 0 where they are off, 2 where each frame says it."""
     integer_motion: int = 2
+    """1 where vectors are whole pixels, 0 where not, 2 where each frame says it."""
     super_resolution: bool = False
+    """Whether frames may be coded narrower than they are (enable_superres)."""
     cdef: bool = False
+    """Whether the constrained directional enhancement filter is possible."""
     restoration: bool = False
+    """Whether loop restoration is possible."""
     gray: bool = False
+    """Whether there is no chroma."""
     halved: bool = True
+    """Whether chroma is halved in both directions; also without chroma."""
     separate_delta: bool = False
+    """Whether U and V may have quantisers of their own (separate_uv_delta_q)."""
 
 
 def sequence_of(data: bytes) -> Sequence:

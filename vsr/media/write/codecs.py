@@ -12,27 +12,34 @@ CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", "
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """An encoder of FFmpeg, and the names of its options.
-
-    ``quality`` and ``speed`` name its options for ``--crf`` and ``--preset``, with their defaults;
-    the first goes from 0 to ``most_quality``, the second takes one of ``speeds``.
-    ``segment`` is the container that segments are kept in: NUT keeps any time base exactly, but not
-    every codec. ``aspect`` and ``full_range`` tell whether its bitstream can say these.
-    """
+    """An encoder of FFmpeg: the names of its options, and its limits."""
 
     encoder: str
+    """FFmpeg's name of it."""
     quality: tuple[str, str] | None
+    """Name and default of its option for ``--crf``; ``None``: it has none."""
     speed: tuple[str, str] | None
+    """Name and default of its option for ``--preset``; ``None``: it has none."""
     containers: tuple[str, ...]
+    """Containers that can hold it, by FFmpeg's names of their muxers."""
     alpha: bool = False
+    """Whether it keeps transparency."""
     intra: bool = False
+    """Whether each of its frames is a key frame."""
     segment: str = "nut"
+    """Container that segments are kept in. NUT keeps any time base exactly, but not every codec."""
     aspect: bool = True
+    """Whether its bitstream can say the sample aspect ratio."""
     full_range: bool = True
+    """Whether its bitstream can say that code values have the full range."""
     max_side: int = 16384
+    """Pixels of a frame's longer side, at most."""
     most_quality: int = 51
+    """Largest value of the ``quality`` option, which goes from 0."""
     speeds: tuple[str, ...] = ()
+    """Values that the ``speed`` option takes; empty: they are not checked."""
     fixed: tuple[tuple[str, str], ...] = ()
+    """Names and values of options that are always set."""
 
 
 _X26 = (

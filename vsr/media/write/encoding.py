@@ -26,25 +26,29 @@ HEVC_PIXELS = 35651584  # level 6.2's (H.265 table A.8)
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a job's frames are encoded: settled before the first frame, the same for every segment.
-
-    ``color`` says how planes are handed over, ``pix_fmt`` what the encoder gets (the same layout,
-    or a packed form of it). ``matrix_tag`` is what is written for the matrix: the source's own tag,
-    unless there is none and the larger size would be read by another rule than the source was.
-    ``notes`` are what a person should know of the choice. ``grain`` is what
-    frames get behind the network, at their new size.
-    """
+    """How a job's frames are encoded: settled before the first one, the same for every segment."""
 
     codec: str
+    """Its name in :data:`CODECS`."""
     container: str
+    """The target's container, by FFmpeg's name of its muxer."""
     size: Size
+    """Size of encoded frames in target pixels, on whole samples of chroma."""
     pix_fmt: str
+    """Pixel format that the encoder gets: the layout of ``color``, or a packed form of it."""
     color: ColorSpec
+    """How planes are handed over: layout and tags."""
     matrix_tag: int
+    """What is written for the matrix, a number of ITU-T H.273: the source's own tag, unless there
+    is none and the larger size would be read by another rule than the source was."""
     options: tuple[tuple[str, str], ...]
+    """Names and values of the encoder's options."""
     tag: str | None
+    """Four-character code of the codec in MP4 and MOV; ``None``: FFmpeg's own choice."""
     notes: tuple[str, ...]
+    """What a person should know of the choice."""
     grain: Grain | None = None
+    """What frames get behind the network, at their new size; ``None``: no grain."""
 
     @property
     def threads(self) -> str | None:

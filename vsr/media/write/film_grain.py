@@ -40,16 +40,20 @@ SIDE = 64  # of what the model is tried on
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Grain as AV1 has it (6.8.20): ``weights`` of the pixels before, divided by 2 ** ``shift``;
-    ``points`` of luma and the scale there, divided by 2 ** ``scaling``; ``chroma`` scales of U and
-    V; ``halvings`` of the white noise that it is made of."""
+    """Grain as AV1 has it (6.8.20), at the target's size."""
 
     points: tuple[tuple[int, int], ...]
+    """Values of luma, 0..255, each with the scale of grain there, 0..255."""
     chroma: tuple[int, int]
+    """Scales of grain in U and V, 0..255."""
     scaling: int
+    """Scales are divided by 2 to the power of this, 8..11."""
     weights: tuple[int, ...]
+    """Weights, -128..127, of the pixels :data:`AROUND` one that it is made of."""
     shift: int
+    """Weights are divided by 2 to the power of this, 6..9."""
     halvings: int
+    """How many times the white noise that grain is made of is halved, 0..3."""
 
 
 def model_of(grain: Grain) -> Model:

@@ -17,17 +17,18 @@ _SENSELESS = "HDR10 metadata that makes no sense"
 
 @dataclass(frozen=True, slots=True)
 class Hdr:
-    """SMPTE ST 2086 mastering display and CTA-861.3 light levels; parts may be missing.
-
-    ``primaries`` are red, green, blue in CIE 1931 xy; ``luminance`` is the darkest and the
-    brightest in cd/m2; ``max_cll`` and ``max_fall`` are in cd/m2.
-    """
+    """SMPTE ST 2086 mastering display and CTA-861.3 light levels; parts may be missing."""
 
     primaries: tuple[Point, Point, Point] | None
+    """Red, green and blue of the mastering display in CIE 1931 xy; ``None`` where unknown."""
     white: Point | None
+    """Its white point in CIE 1931 xy; ``None`` where unknown."""
     luminance: tuple[Fraction, Fraction] | None
+    """Its darkest and its brightest luminance in cd/m2; ``None`` where unknown."""
     max_cll: int | None
+    """Light level of the brightest pixel of all frames in cd/m2; ``None`` where unknown."""
     max_fall: int | None
+    """Mean light level of the brightest frame in cd/m2; ``None`` where unknown."""
 
 
 def read_hdr(found: Mapping[Type, bytes]) -> tuple[Hdr | None, tuple[str, ...]]:

@@ -30,16 +30,20 @@ from vsr.system import discard, replace_file, scheduling_kept, sha256_of, sync_p
 class Segment:
     """Consecutive encoded frames in a file of their own.
 
-    ``coded`` are their presentation times in the source's time base, in the order of the file's
-    packets: with B-frames not the order shown. They, and not the file's own times, are what counts;
-    the file begins at zero. ``last_duration`` is the last frame's, 0 where unknown.
+    The file begins at zero; the times in ``coded`` are what counts, not those of the file.
     """
 
     index: int
+    """The number of the segment in its run, from 0."""
     path: Path
+    """The finished file."""
     coded: tuple[int, ...]
+    """Presentation times in units of :attr:`Timing.time_base`, in the order of the file's packets:
+    with B-frames not the order shown."""
     last_duration: int
+    """How long the last frame is shown, in the same units; 0 where unknown."""
     sha256: str
+    """Digest of the file, in hexadecimal."""
 
     @property
     def frames(self) -> int:
@@ -60,11 +64,14 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The time base, frame rate and pixel shape that an encoder is set up with."""
+    """The times and the shape of pixels that an encoder is set up with."""
 
     time_base: Fraction
+    """The unit of frames' times, in seconds: the source's, or that of its field plan."""
     frame_rate: Fraction
+    """Frames a second that rate control goes by; frames keep their own times."""
     sample_aspect: Fraction | None
+    """Width of a pixel for its height; ``None`` where unknown."""
 
 
 class SegmentWriter:

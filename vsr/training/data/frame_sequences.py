@@ -26,11 +26,14 @@ SHORT = 60
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameSequence:
-    """(t, h, w, 3) RGB of consecutive frames. ``scene`` names what must be held out together."""
+    """Consecutive frames of a video, or numbered pictures."""
 
     name: str
+    """The video's stem with the number of the stretch, or the first picture's."""
     scene: str
+    """What must be held out together: equal for all parts of one scene."""
     frames: Frames
+    """(t, h, w, 3) RGB 0..255."""
 
 
 def films_of(

@@ -38,12 +38,16 @@ BURST = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """``pictures`` and ``films`` to learn from, ``held`` to measure on, and what was left out."""
+    """What a run learns from and is measured on."""
 
     pictures: list[Picture]
+    """To learn from; of sequences those pictures that are no part of a film."""
     held: list[PicturePair]
+    """Pairs to measure on, never learnt from where there is enough."""
     left_out: list[LeftOut]
+    """Files that are not used."""
     films: list[FrameSequence] = field(default_factory=list[FrameSequence])
+    """To learn from; empty where pictures are learnt."""
 
 
 def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: TrainingSink) -> Material:

@@ -51,26 +51,32 @@ class TrainingBatch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How pairs are cut: ``patch`` in low pixels, ``shrink`` the bounds of a random extra shrink.
-
-    ``reuse`` steps in a row are cut from one damaged clip a sample, where damage is expensive;
-    ``slack`` are the low pixels that such a clip is wider than a patch, for other places in it.
-    Where targets are ``sharp``, the low ones are made of sharpened pictures, too. ``specks`` are
-    painted on some originals.
-    """
+    """How pairs are cut from pictures."""
 
     patch: int
+    """Side of a patch, in low-resolution pixels."""
     scale: int
+    """How many times larger the original is."""
     batch: int
+    """Samples a step, in this process."""
     shrink: tuple[float, float]
+    """Bounds of the random factor that crops are first shrunk by."""
     chain: tuple[Degradation, ...]
+    """The damage that makes low pictures, in order, the shrink included."""
     seed: int
+    """Seed of all random numbers, together with the numbers of group and sample."""
     reuse: int = 1
+    """Steps in a row that are cut from one damaged clip a sample, where damage is expensive."""
     slack: int = 0
+    """Low-resolution pixels that such a clip is wider than a patch, for other places in it."""
     sharp: bool = False
+    """Whether targets are sharpened, and low pictures made of sharpened ones, too."""
     specks: Specks = NO_SPECKS
+    """Painted on some originals."""
     offset: int = 0
+    """The number of this process's first sample within a step."""
     stride: int | None = None
+    """Samples of one step over all processes; ``None`` where this is the only one."""
 
     @property
     def total(self) -> int:
@@ -80,12 +86,16 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """Which square of a picture is taken: ``window`` pixels wide, then shrunk to ``side``."""
+    """Which square of a picture is taken."""
 
     top: int
+    """Its first row, in pixels of the picture."""
     left: int
+    """Its first column, in pixels of the picture."""
     window: int
+    """Its side, in pixels of the picture."""
     side: int
+    """The side that it is then shrunk to, in pixels of the original of a pair."""
 
 
 class PatchSource:

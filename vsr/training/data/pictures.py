@@ -18,11 +18,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture that can be trained on. ``next`` are the film's frames right after it."""
+    """One picture that can be trained on."""
 
     path: Path
+    """The file."""
     size: Size
+    """In pixels, as its header says."""
     next: tuple[Path, ...] = ()
+    """The film's frames right after it, in order; mostly none."""
 
     @property
     def bytes(self) -> int:
@@ -32,10 +35,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A file that is not trained on, and why."""
+    """A file that is not trained on."""
 
     path: Path
+    """The file."""
     reason: str
+    """Why, for people."""
 
 
 def scan(paths: Iterable[Path], least: int) -> tuple[list[Picture], list[LeftOut]]:

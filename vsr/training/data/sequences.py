@@ -33,22 +33,30 @@ RGB = ColorSpec(layout="rgb", shift=(0, 0))
 
 @dataclass(frozen=True, slots=True)
 class SequenceSampling:
-    """How sequences are cut: ``patch`` in low pixels, ``lengths`` in frames, from a step on each.
-
-    ``natural`` is the share of films, where there are both films and pictures.
-    """
+    """How sequences are cut from films, and made from pictures."""
 
     patch: int
+    """Side of a patch, in low-resolution pixels."""
     scale: int
+    """How many times larger the original is."""
     batch: int
+    """Sequences a step, in this process."""
     chain: tuple[Degradation, ...]
+    """The damage that makes low frames, in order, the shrink included."""
     lengths: tuple[tuple[int, int], ...]
+    """(step, frames) pairs: how long sequences are from that step on, the first from 0."""
     seed: int
+    """Seed of all random numbers, together with the numbers of step and sample."""
     natural: float = 0.5
+    """Share of sequences from films, 0..1, where there are both films and pictures."""
     specks: Specks = SPECKS
+    """Painted on some originals."""
     offset: int = 0
+    """The number of this process's first sequence within a step."""
     stride: int | None = None
+    """Sequences of one step over all processes; nothing reads it."""
     reuse: int = 1
+    """Steps in a row that are cut from one clip, always 1."""
 
     def length(self, step: int) -> int:
         """Frames of each sequence at a step."""

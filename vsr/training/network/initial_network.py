@@ -19,10 +19,12 @@ from vsr.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InitialNetwork:
-    """A module that takes and gives 0..1, with batch norms as they train, and what built it."""
+    """The network that a training begins with."""
 
     module: SRModule
+    """Takes and gives 0..1, with batch norms as they train."""
     hparams: Mapping[str, Hyper]
+    """Every hyper-parameter that it was built with."""
 
 
 def initial_network(recipe: Recipe, options: TrainOptions) -> InitialNetwork:

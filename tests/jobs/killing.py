@@ -123,18 +123,21 @@ def is_over(target: Path) -> bool:
     return target.exists() and not (folder.is_dir() and any(folder.iterdir()))
 
 
-def at_every_step(source: Path, calm: Path, folder: Path) -> int:
-    """A run killed at its first step on the disk, at its second, and so on; each then goes on."""
-    step = 0
+def at_steps(source: Path, calm: Path, folder: Path, each: int) -> int:
+    """A run killed at its first step on the disk, at the ``each``-th behind it, and so on.
+
+    Each then goes on. Returns the number of the last step.
+    """
+    step = 1 - each
     while True:
-        step += 1
+        step += each
         target = folder / f"step{step}" / "out.mp4"
         target.parent.mkdir()
         code = wait(run(source, target, die_at=step))
         before = journalled(target)
         if code == 0:
             check_same(target, calm)
-            return step - 1
+            return step - each
         assert code == -signal.SIGKILL, code
         expected = 1 if is_over(target) else 0
         assert wait(run(source, target)) == expected
@@ -176,6 +179,7 @@ def main() -> None:
     """Make a film, run it once in peace, then kill."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--each", type=int, default=1, help="of the steps on the disk")
     parser.add_argument("--frames", type=int, default=80)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
@@ -193,7 +197,7 @@ def main() -> None:
         assert wait(run(source, calm)) == 0
         whole = time.perf_counter() - begun
         assert wait(run(short, calm_short)) == 0
-        steps = at_every_step(short, calm_short, folder)
+        steps = at_steps(short, calm_short, folder, asked.each)
         runs = at_random(source, calm, folder, asked.kills, asked.seed, whole)
     print(json.dumps({"steps": steps, "kills": asked.kills, "finished_runs": runs}))  # noqa: T201  # a program of its own
 

@@ -23,6 +23,7 @@ from vsr.events import Event, SegmentDone
 from vsr.media.read.reader import Reader
 
 ROOT = Path(__file__).parent.parent.parent
+FRAMES = 120
 
 
 def command(source: Path, target: Path, *more: str) -> list[str]:
@@ -64,12 +65,15 @@ def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def source(make_clip: MakeClip) -> Path:
-    return make_clip(frames=240, size=(160, 120), sound=True)
+    return make_clip(frames=FRAMES, size=(96, 72), sound=True)
 
 
-def test_killed_at_every_step_and_at_random_it_ends_as_if_left_alone() -> None:
-    """Every call that changes the disk, from the first to the last, then twenty random instants."""
-    program = [sys.executable, "-m", "tests.jobs.killing", "--kills", "20"]
+@pytest.mark.parametrize(
+    ("each", "kills"), [(4, 5), pytest.param(1, 20, marks=pytest.mark.extended)]
+)
+def test_killed_at_its_steps_and_at_random_it_ends_as_if_left_alone(each: int, kills: int) -> None:
+    """Every fourth call that changes the disk, or every one, and then some random instants."""
+    program = [sys.executable, "-m", "tests.jobs.killing", f"--each={each}", f"--kills={kills}"]
     done = fork_server.run(program, cwd=ROOT, timeout=900)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["steps"] > 20
@@ -101,7 +105,7 @@ def test_ctrl_c_finishes_the_segment_twice_does_not_and_sigterm_stops(
     last = run(command(source, target))
     assert last.returncode == 0, last.stderr
     assert last.stderr.count("finished by an earlier run") > first
-    assert len(times_of(target)) == 240
+    assert len(times_of(target)) == FRAMES
     assert not debris(tmp_path)
 
 
@@ -165,7 +169,7 @@ def test_a_damaged_segment_is_made_again(source: Path, tmp_path: Path) -> None:
     assert last.returncode == 0, last.stderr
     assert noted > 2
     assert last.stderr.count("earlier run") == noted - 1  # those behind it are as good as before
-    assert len(times_of(target)) == 240
+    assert len(times_of(target)) == FRAMES
 
 
 def test_a_second_run_on_one_target_is_refused(source: Path, tmp_path: Path) -> None:
@@ -191,10 +195,10 @@ def test_a_call_that_is_asked_to_stop_can_be_made_again(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Generator[Path]:
-    """A file system of two megabytes, where this process may mount one."""
+    """A file system of a megabyte, where this process may mount one."""
     place = tmp_path / "disk"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting is not possible here; the limit on files' sizes is tested elsewhere")
     yield place
@@ -215,7 +219,7 @@ def test_a_full_disk_keeps_what_is_finished_and_more_room_lets_it_go_on(
     rest = run(command(source, target, "--crf", "2", "--force"))
     assert rest.returncode == 0, rest.stderr
     assert "earlier run" in rest.stderr
-    assert len(times_of(target)) == 240
+    assert len(times_of(target)) == FRAMES
     assert not debris(small_disk)
 
 

@@ -63,6 +63,19 @@ def telecined(
     return frames, pairs
 
 
+def titled(film: Sequence[Picture]) -> list[Picture]:
+    """Telecined film, before which letters move with every field in frames 40 to 59."""
+    _, pairs = telecined(film)
+    frames: list[Picture] = []
+    for number, pair in enumerate(pairs):
+        fields = [film[place].copy() for place in pair]
+        for late, field in enumerate(fields if 40 <= number < 60 else ()):
+            at = (192 - 4 * (2 * (number - 40) + late), 130)
+            cv2.putText(field, "Tonight at ten", at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 235, 2)
+        frames.append(woven(fields[0], fields[1]))
+    return frames
+
+
 def colourless(luma: Picture) -> av.VideoFrame:
     """A frame of this luma, and no colour."""
     grey = np.full((luma.shape[0] // 2, luma.shape[1]), 128, np.uint8)

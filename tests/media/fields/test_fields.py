@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
@@ -22,7 +21,7 @@ from tests.media.fields.footage import (
     pictures,
     psnr,
     telecined,
-    woven,
+    titled,
     write,
     write_soft,
 )
@@ -159,19 +158,6 @@ def test_cuts_in_the_cadence_lose_no_picture_and_double_none(tmp_path: Path, see
     }
     for time, picture in zip(times, nearest(lumas, film), strict=True):
         assert abs(time - times[0] - first[picture]) <= Fraction(3, 2) / (2 * NTSC)
-
-
-def titled(film: Sequence[Picture]) -> list[Picture]:
-    """Telecined film, before which letters move with every field in frames 40 to 59."""
-    _, pairs = telecined(film)
-    frames: list[Picture] = []
-    for number, pair in enumerate(pairs):
-        fields = [film[place].copy() for place in pair]
-        for late, field in enumerate(fields if 40 <= number < 60 else ()):
-            at = (192 - 4 * (2 * (number - 40) + late), 130)
-            cv2.putText(field, "Tonight at ten", at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 235, 2)
-        frames.append(woven(fields[0], fields[1]))
-    return frames
 
 
 def combed(lumas: Sequence[Picture]) -> int:

@@ -4,8 +4,8 @@ What is written takes (n, 3, h, w) float32 RGB 0..1 of any size as ``pixels`` an
 h * scale, w * scale) float32 as ``enlarged``, whatever precision it computes in. Tiling, colour and
 batches are the other program's work. Recurrent networks also take ``before``, the frame before;
 ``motion``, (n, 2, h, w) in pixels, x then y, from each pixel to its place there; and ``state``, (n,
-memory, h, w), which is the ``next_state`` that came with the frame before. At the first frame, and
-after a cut, ``before`` is the frame itself, and motion and state are zeros.
+state_channels, h, w), which is the ``next_state`` that came with the frame before. At the first
+frame, and after a cut, ``before`` is the frame itself, and motion and state are zeros.
 """
 
 from __future__ import annotations

@@ -30,11 +30,7 @@ from vsr.weights.third_party import third_party
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One table of ``weights/index.toml``: shipped weights, with what they are good at.
-
-    ``psnr`` is luma PSNR on Set5, Set14 and BSD100 as `vsr eval` measures it; ``milliseconds`` are
-    for 160x90 on two cores of a CPU with AMX.
-    """
+    """One table of ``weights/index.toml``: shipped weights, with what they are good at."""
 
     name: str
     """The table's name: what ``--model`` takes."""

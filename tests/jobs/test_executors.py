@@ -178,6 +178,27 @@ def test_a_worker_that_is_killed_is_replaced(source: Path, tmp_path: Path, calm:
     assert not debris(tmp_path)
 
 
+def test_who_takes_over_from_a_dead_worker_sees_the_frames_before(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network with a memory, and a container that does not tell its times: one open task."""
+    monkeypatch.setattr(planning, "SEGMENT_SECONDS", Fraction(8, 25))  # as in `command`
+    source = make_clip("in.ts", frames=60, time_base=Fraction(1, 90000), step=3600)
+    asked = ("--model", "video-tiny")
+    (tmp_path / "calm").mkdir()
+    calm = tmp_path / "calm" / "out.mp4"
+    vsr.upscale(source, calm, options(model="video-tiny"))
+    with at_work(tmp_path, parallel(source, tmp_path / "out.mp4", 2, *asked)) as process:
+        victims = workers_of(process)
+        assert victims, "it was over before anything could be killed"
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        code, said = ended(process)
+    assert code == 0, said
+    assert (tmp_path / "out.mp4").read_bytes() == calm.read_bytes()
+    assert not debris(tmp_path)
+
+
 def test_a_worker_that_is_stopped_is_replaced(source: Path, tmp_path: Path, calm: bytes) -> None:
     """It is not dead, and had been waited for for ever."""
     arguments = parallel(source, tmp_path / "out.mp4")

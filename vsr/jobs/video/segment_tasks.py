@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vsr.jobs.video.plan import Plan
-from vsr.jobs.video.segments import Task
+from vsr.jobs.video.segments import Task, lead_in_of
 from vsr.media.read.images import pictures_in
 from vsr.media.read.index import frame_times
 from vsr.media.write.writer import Segment
@@ -23,21 +23,24 @@ def segment_tasks(plan: Plan, folder: Path, engine: EngineOptions) -> tuple[Task
     times = _times(plan)
     if not times:
         return None
-    size = plan.segment_frames
-    return tuple(
-        Task(
-            plan=plan,
-            folder=folder,
-            engine=engine,
-            index=low // size,
-            after=times[low - 1] if low else None,
-            before=times[low + size] if low + size < len(times) else None,
-            times=times[low : low + size],
-            lead_in=times[max(0, low - plan.lead_frames) : low],
-            lead_after=times[low - plan.lead_frames - 1] if low > plan.lead_frames else None,
+    size, tasks = plan.segment_frames, list[Task]()
+    for low in range(0, len(times), size):
+        begun = times[max(0, low - plan.lead_frames - 1) : low]
+        lead_in, lead_after = lead_in_of(begun, plan.lead_frames)
+        tasks.append(
+            Task(
+                plan=plan,
+                folder=folder,
+                engine=engine,
+                index=low // size,
+                after=times[low - 1] if low else None,
+                before=times[low + size] if low + size < len(times) else None,
+                times=times[low : low + size],
+                lead_in=lead_in,
+                lead_after=lead_after,
+            )
         )
-        for low in range(0, len(times), size)
-    )
+    return tuple(tasks)
 
 
 def open_task(
@@ -45,15 +48,15 @@ def open_task(
 ) -> Task:
     """All that follows the finished segments, whatever comes."""
     shown = [time for segment in finished for time in segment.shown]
-    lead = plan.lead_frames
+    lead_in, lead_after = lead_in_of(shown, plan.lead_frames)
     return Task(
         plan=plan,
         folder=folder,
         engine=engine,
         index=len(finished),
         after=shown[-1] if shown else None,
-        lead_in=tuple(shown[max(0, len(shown) - lead) :]) if lead else (),
-        lead_after=shown[-lead - 1] if lead and len(shown) > lead else None,
+        lead_in=lead_in,
+        lead_after=lead_after,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -56,6 +56,21 @@ class Task:
     lead_after: int | None = None
     """Time of the last frame before the lead-in; ``None`` where that begins the stretch."""
 
+    def behind(self, segment: Segment) -> Task:
+        """What is left of the task behind its first segment, which is finished."""
+        before = () if self.lead_after is None else (self.lead_after,)
+        lead_in, lead_after = lead_in_of(
+            (*before, *self.lead_in, *segment.shown), self.plan.lead_frames
+        )
+        return replace(
+            self,
+            index=segment.index + 1,
+            after=segment.shown[-1],
+            times=None if self.times is None else self.times[segment.frames :],
+            lead_in=lead_in,
+            lead_after=lead_after,
+        )
+
     def segment_path(self, index: int) -> Path:
         """Where a segment is written."""
         return self.folder / f"{index:06d}{self.mark}.{self.plan.encoding.entry.segment}"
@@ -65,6 +80,17 @@ class Task:
         size = self.plan.segment_frames
         low = (index - self.index) * size
         return None if self.times is None else self.times[low : low + size]
+
+
+def lead_in_of(times: Sequence[int], lead_frames: int) -> tuple[tuple[int, ...], int | None]:
+    """``lead_in`` and ``lead_after`` of a task behind frames of these times, in order.
+
+    At least the last ``lead_frames`` + 1 of them are needed, or all from the stretch's first on.
+    """
+    if not lead_frames:
+        return (), None
+    after = times[-lead_frames - 1] if len(times) > lead_frames else None
+    return tuple(times[-lead_frames:]), after
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,5 @@ class Assignment:
         """Move the task's beginning behind a finished segment: another worker would go on there."""
         self.segments += 1
         self.frames += segment.frames
-        task, self.repeated_frames = self.task, 0
-        times = None if task.times is None else task.times[segment.frames :]
-        self.task = replace(task, index=segment.index + 1, after=segment.shown[-1], times=times)
+        self.repeated_frames = 0
+        self.task = self.task.behind(segment)

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,22 @@ def test_files_are_small_and_say_what_they_are(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 400
     assert ast.get_docstring(ast.parse(text)), f"{path} does not open with a sentence"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_field_of_a_public_dataclass_says_what_it_is(path: Path) -> None:
+    """Under the field, or in the sentence of an option."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ClassDef) or node.name.startswith("_"):
+            continue
+        if not any("dataclass" in ast.unparse(each) for each in node.decorator_list):
+            continue
+        for line, below in zip_longest(node.body, node.body[1:]):
+            if not isinstance(line, ast.AnnAssign) or ast.unparse(line.target).startswith("_"):
+                continue
+            told = line.value is not None and ast.unparse(line.value).startswith("option(")
+            told |= isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+            assert told, f"{node.name}.{ast.unparse(line.target)} in {path} has no docstring"
 
 
 def test_the_page_on_architecture_draws_these_floors() -> None:

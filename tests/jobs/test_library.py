@@ -72,7 +72,7 @@ def test_a_real_folder_is_counted_and_priced(make_clip: MakeClip, tmp_path: Path
     assert (made.files, made.left_out, made.frames) == (2, 1, 64)
     assert made.hours * 3600 == pytest.approx(64 / 25)
     assert made.target_bytes > 0
-    for row in made.staffings:
+    for row in made.scenarios:
         assert row.cost == pytest.approx(row.workers * row.seconds)
         assert 0 < row.utilisation <= 1
     assert sorted(path.name for path in folder.iterdir()) == before
@@ -100,4 +100,4 @@ def test_the_command_tells_it_in_json(make_clip: MakeClip) -> None:
     assert done.returncode == 0, done.stderr
     row = json.loads(done.stdout)
     assert row["files"] == 1
-    assert [staffing["workers"] for staffing in row["staffings"]] == [3]
+    assert [scenario["workers"] for scenario in row["scenarios"]] == [3]

@@ -150,7 +150,7 @@ def library_text(plan: LibraryPlan) -> str:
     if plan.left_out:
         lines.append(f"{plan.left_out} files left out: pictures, or not to be planned")
     lines += ["", "workers        time  speed-up  at work        cost"]
-    for row in plan.staffings:
+    for row in plan.scenarios:
         cost = "-" if row.cost is None else f"{row.cost:.2f}"
         lines.append(
             f"{row.workers:7}  {clock(row.seconds):>10}  {row.speedup:8.2f}  "

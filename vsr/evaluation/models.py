@@ -296,6 +296,7 @@ def _settings(
     options: CompareOptions, scale: int, engines: Sequence[Engine], footage: Footage, wanted: int
 ) -> dict[str, str]:
     frames, info = footage.frames, footage.info
+    burst = RECURRENT_BURST if any(engine.upscaler.state_channels for engine in engines) else BURST
     coded = "" if options.crf is None else f", then x264 at crf {options.crf:g}"
     how = f"the input shrunk by {scale} (bicubic){coded}" if options.shrink else "the input"
     crop = options.crop
@@ -310,7 +311,7 @@ def _settings(
         "border left out": f"{options.border} px (PSNR, SSIM, MS-SSIM)",
         "frames": "all"
         if frames is not None and frames <= wanted
-        else f"{wanted}, spread over the film in threes"
+        else f"{wanted}, spread over the film in runs of {burst}"
         if spread
         else f"the first {wanted}",
         "device": ", ".join(sorted({str(engine.placement) for engine in engines})),

@@ -95,7 +95,7 @@ class SanityResult:
     def __str__(self) -> str:
         bicubic = "lossless" if self.bicubic == float("inf") else f"{self.bicubic:.1f} dB"
         if self.mended:
-            return f"it makes no picture of {self.mended} of {self.crops} crops of it"
+            return f"it makes no picture of {self.mended} of its frames in {self.crops} crops"
         return (
             f"{self.psnr:.1f} dB, bicubic {bicubic} (PSNR on {self.crops} crops of it, shrunk "
             "and enlarged again)"

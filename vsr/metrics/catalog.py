@@ -13,21 +13,16 @@ from vsr.metrics.picture import psnr, ssim
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number for two pictures."""
+    """A number for two pictures; more is better."""
 
     name: str
     """The key in a training's log and in the cards of weights."""
-    unit: str
-    """Such as "dB"; empty for a number without one."""
-    higher: bool
-    """Whether more is better."""
     measure: Callable[[Tensor, Tensor], float]
     """From two (3, h, w) RGB pictures 0..1: what was made, and the original."""
 
 
 METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (Metric("psnr", "dB", True, psnr), Metric("ssim", "", True, ssim))
+    metric.name: metric for metric in (Metric("psnr", psnr), Metric("ssim", ssim))
 }
 
 

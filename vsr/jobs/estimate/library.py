@@ -144,7 +144,7 @@ class LibraryPlan:
     """Estimated bytes of all targets."""
     work_bytes: int
     """Bytes that are needed beside the targets, for the one file that needs most."""
-    staffings: tuple[WorkerScenario, ...]
+    scenarios: tuple[WorkerScenario, ...]
     """The library on each number of workers that was asked for."""
 
 
@@ -217,11 +217,11 @@ def _planned(
 ) -> LibraryPlan:
     work = [video for _, video in videos]
     one_worker = simulate(work, 1, conditions).seconds
-    staffings: list[WorkerScenario] = []
+    scenarios: list[WorkerScenario] = []
     for count in workers:
         simulated = simulate(work, count, conditions)
         cost = None if price is None else count * simulated.seconds / 3600 * price
-        staffings.append(
+        scenarios.append(
             WorkerScenario(
                 count,
                 simulated.seconds,
@@ -243,5 +243,5 @@ def _planned(
         source_bytes=sum(estimate.source.stat().st_size for estimate, _ in videos),
         target_bytes=sum(made),
         work_bytes=max(0, *beside),
-        staffings=tuple(staffings),
+        scenarios=tuple(scenarios),
     )

@@ -95,12 +95,13 @@ def extract(
             f"is worth learning from ({reasons or 'none could be read'})",
             hint="give longer, sharper or brighter videos, or a smaller --size",
         )
-    if options.most is not None and count < options.most:
+    taken = sum(not choice.left for film in films for choice in film.chosen)
+    if options.most is not None and taken < options.most:
         reasons = ", ".join(f"{number} {reason}" for reason, number in left.most_common())
         each = "of each scene" if options.every is None else f"for {options.every:g} s of a scene"
         on_event(
             Warned(
-                f"{count} pictures, and up to {options.most} were asked for: one {each} was looked "
+                f"{taken} frames, and up to {options.most} were asked for: one {each} was looked "
                 f"for, and left out were {reasons or 'none'}"
             )
         )

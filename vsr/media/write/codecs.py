@@ -24,8 +24,6 @@ class Codec:
     """Containers that can hold it, by FFmpeg's names of their muxers."""
     alpha: bool = False
     """Whether it keeps transparency."""
-    intra: bool = False
-    """Whether each of its frames is a key frame."""
     segment: str = "nut"
     """Container that segments are kept in. NUT keeps any time base exactly, but not every codec."""
     aspect: bool = True
@@ -68,7 +66,6 @@ CODECS: dict[str, Codec] = {
         None,
         ("mov", "matroska"),
         alpha=True,
-        intra=True,
         segment="mov",
         full_range=False,
     ),
@@ -78,7 +75,6 @@ CODECS: dict[str, Codec] = {
         None,
         ("matroska", "mp4"),
         alpha=True,
-        intra=True,
         aspect=False,
         fixed=(("level", "3"), ("slices", "4")),
     ),

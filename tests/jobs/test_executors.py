@@ -78,7 +78,7 @@ def at_work(folder: Path, arguments: list[str], lines: int = 2) -> Generator[for
 
 @pytest.fixture
 def source(make_clip: MakeClip) -> Path:
-    return make_clip(frames=160, size=(160, 120), sound=True, options={"g": "10"})
+    return make_clip(frames=160, size=(96, 72), sound=True, options={"g": "10"})
 
 
 @pytest.fixture

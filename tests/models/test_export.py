@@ -57,12 +57,12 @@ def test_onnx_runtime_computes_the_same_at_any_size(name: str, tmp_path: Path) -
 def test_a_network_with_a_memory_takes_and_gives_its_state(tmp_path: Path) -> None:
     """Ten frames of a moving picture through ONNX Runtime, with motion as it is at run time."""
     target = tmp_path / "video.onnx"
-    made = export("video", "onnx", target)
+    made = export("video-tiny", "onnx", target)
     assert made.difference is not None
     assert made.difference < 1e-4
     session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
     assert [one.name for one in session.get_inputs()] == ["pixels", "before", "motion", "state"]
-    upscaler = weights.load("video")
+    upscaler = weights.load("video-tiny")
     engine = Engine(upscaler, EngineOptions(device="cpu", dtype="fp32"))
     estimator, spec = MotionEstimator(), ColorSpec(layout="rgb", depth=16, shift=(0, 0))
     before, state = None, np.zeros((1, upscaler.state_channels, 40, 56), np.float32)
@@ -105,7 +105,9 @@ def test_torchscript_computes_the_same_at_any_size(name: str, tmp_path: Path) ->
             torch.testing.assert_close(loaded(pixels), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["onnx", "torchscript", "safetensors"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("onnx", marks=pytest.mark.extended), "torchscript", "safetensors"]
+)
 def test_half_precision_keeps_float32_at_both_ends(kind: Any, tmp_path: Path) -> None:
     source = model("srvgg", tmp_path)
     exact, half = (

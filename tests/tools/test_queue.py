@@ -26,6 +26,7 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.extended
 def test_it_stops_and_goes_on_and_the_second_begins_from_the_first(
     pictures: Path, tmp_path: Path
 ) -> None:

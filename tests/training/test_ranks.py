@@ -77,7 +77,13 @@ def test_two_processes_equal_one_with_the_doubled_batch(
     assert steps == sorted(steps)  # one process speaks, not two
 
 
-@pytest.mark.parametrize("recipe", ["compact-gan", "real-esrgan --arch compact"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "compact-gan",
+        pytest.param("real-esrgan --arch compact", marks=pytest.mark.extended),
+    ],
+)
 def test_the_command_runs_a_gan_in_two_processes(recipe: str, frames: Path, tmp_path: Path) -> None:
     command = (
         f"-m vsr train --recipe {recipe} --net features=8,layers=2 --steps 10 --batch 2 "

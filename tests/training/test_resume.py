@@ -154,7 +154,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(frames: Path, tmp_path: Path)
         {"recipe": "srgan", "net": (("features", 8), ("blocks", 1))},
         {"recipe": "real-esrgan", "arch": "compact", "pixel_first": 0.5},
         {"recipe": "real-esrgan", "arch": "compact", "pixel_first": 0.25},
-        {"recipe": "video-gan"},
+        pytest.param({"recipe": "video-gan"}, marks=pytest.mark.extended),
     ],
     ids=["compact", "srgan", "in the first stage", "in the second stage", "video-gan"],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ import pytest
 import torch
 from av.error import InvalidDataError
 
+from vsr.jobs.workers import process as worker_process
 from vsr.system import scheduling_kept
 
 # Shells start what runs in the background with Ctrl-C ignored, and so would everything it starts.
@@ -48,6 +50,18 @@ def samples() -> Path:
 def one_thread() -> None:
     """Small tensors are faster on one thread, and encoders have their own."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of runs in this process are forks of one that has imported everything.
+
+    Each would need two seconds to import it. Those of commands start as they do for users.
+    """
+    if sys.platform != "win32":
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["vsr.api", "vsr.jobs.workers.process"])
+        monkeypatch.setattr(worker_process, "_SPAWN", context)
 
 
 @pytest.fixture(autouse=True)

@@ -300,6 +300,6 @@ def test_a_log_line_has_a_time(run: Path, make_clip: MakeClip) -> None:
 def test_fewer_pictures_than_asked_for_are_explained(run: Path) -> None:
     done = vsr("extract", str(SAMPLES / "harbour.mkv"), str(run / "frames"), "--max", "50")
     assert done.exit_code == 0, done.stderr
-    assert "1 pictures, and up to 50 were asked for: one of each scene" in done.stderr
+    assert "1 frames, and up to 50 were asked for: one of each scene" in done.stderr
     again = vsr("extract", str(SAMPLES / "harbour.mkv"), "other", "--max", "1")
     assert "were asked for" not in again.stderr

@@ -29,7 +29,7 @@ from vsr.models.module import SRModule
 from vsr.options import DtypeName, EngineOptions
 from vsr.weights import store
 
-LOW = Size(36, 30)
+LOW = Size(28, 24)
 SPECS = [
     ColorSpec(matrix=SMPTE170M, siting=1),
     ColorSpec(matrix=BT709, range=2, shift=(1, 0)),

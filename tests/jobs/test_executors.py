@@ -203,7 +203,7 @@ def test_a_worker_that_is_stopped_is_replaced(source: Path, tmp_path: Path, calm
     """It is not dead, and had been waited for for ever."""
     arguments = parallel(source, tmp_path / "out.mp4")
     arguments[2] = (
-        "from vsr.jobs.workers import scheduler\nscheduler.SILENCE_SECONDS = 8.0\n" + arguments[2]
+        "from vsr.jobs.workers import scheduler\nscheduler.SILENCE_SECONDS = 5.0\n" + arguments[2]
     )
     with at_work(tmp_path, arguments) as process:
         victims = workers_of(process)
@@ -237,7 +237,7 @@ def test_a_segment_that_kills_whoever_takes_it_is_one_error(source: Path, tmp_pa
     assert not debris(tmp_path)
 
 
-@pytest.mark.parametrize("first", ["several", "one"])
+@pytest.mark.parametrize("first", ["several", pytest.param("one", marks=pytest.mark.extended)])
 def test_a_driver_that_is_killed_is_gone_on_with_by_another_kind(
     source: Path, tmp_path: Path, calm: bytes, first: str
 ) -> None:

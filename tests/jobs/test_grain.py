@@ -28,7 +28,10 @@ def source(tmp_path: Path) -> Path:
     return video(tmp_path / "in.mkv", frames, grey_of(frames), "ffv1")
 
 
-@pytest.mark.parametrize(("codec", "preset"), [("h264", "ultrafast"), ("av1", "12")])
+@pytest.mark.parametrize(
+    ("codec", "preset"),
+    [pytest.param("h264", "ultrafast", marks=pytest.mark.extended), ("av1", "12")],
+)
 def test_the_bytes_are_the_same_whoever_made_them_and_when(
     codec: str, preset: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,7 +66,9 @@ def spread(path: Path) -> float:
     return float(np.std([late[still] - early[still] for early, late in pairwise(frames)]))
 
 
-@pytest.mark.parametrize(("codec", "preset"), [("ffv1", None), ("av1", "12")])
+@pytest.mark.parametrize(
+    ("codec", "preset"), [("ffv1", None), pytest.param("av1", "12", marks=pytest.mark.extended)]
+)
 def test_as_much_is_given_back_as_was_taken(
     codec: str, preset: str | None, source: Path, tmp_path: Path
 ) -> None:

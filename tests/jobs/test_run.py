@@ -215,6 +215,7 @@ def test_a_full_disk_is_one_error_and_leaves_nothing(make_clip: MakeClip, tmp_pa
     assert not debris(tmp_path)
 
 
+@pytest.mark.extended
 def test_memory_does_not_grow_with_length(make_clip: MakeClip, tmp_path: Path) -> None:
     """Peak memory of 100 and of 1,000 frames, each in a process of its own."""
     program = (

@@ -256,7 +256,7 @@ def test_a_source_that_stops_answering_leaves_no_folder_of_frames(
     before = sorted(tmp_path.iterdir())
     blocked.packets(number)
     with pytest.raises(StorageError, match="does not answer"):
-        vsr.upscale(source, tmp_path / "frames", replace(FAST, stall=1.0))
+        vsr.upscale(source, tmp_path / "frames", replace(FAST, stall=0.5))
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -270,7 +270,7 @@ def test_a_folder_of_pictures_that_stops_answering_leaves_none(
         cv2.imwrite(str(folder / f"{place:03d}.png"), np.full((48, 64, 3), place, np.uint8))
     blocked.pictures(number)
     with pytest.raises(StorageError, match="does not answer"):
-        vsr.upscale(folder, tmp_path / "large", replace(FAST, stall=1.0))
+        vsr.upscale(folder, tmp_path / "large", replace(FAST, stall=0.5))
     assert list(tmp_path.iterdir()) == [folder]
 
 
@@ -281,7 +281,7 @@ def test_an_extraction_ends_where_the_source_stops_answering(
     source = make_clip(frames=40)
     blocked.packets(number)
     with pytest.raises(StorageError, match="does not answer"):
-        extract(ExtractOptions((source,), tmp_path / "frames", stall=1.0))
+        extract(ExtractOptions((source,), tmp_path / "frames", stall=0.5))
 
 
 def test_a_description_ends_where_the_source_does_not_answer(
@@ -291,6 +291,6 @@ def test_a_description_ends_where_the_source_does_not_answer(
     info = vsr.probe(source)
     blocked.first_byte()
     with pytest.raises(StorageError, match="does not answer"):
-        vsr.probe(source, stall=1.0)
+        vsr.probe(source, stall=0.5)
     with pytest.raises(StorageError, match="does not answer"):
-        vsr.api.survey(info, stall=1.0)
+        vsr.api.survey(info, stall=0.5)

@@ -92,7 +92,13 @@ class Poisoned(CropSchedule):
         return poisoned
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.extended) if name.endswith("x8") else name
+        for name in NETWORKS
+    ],
+)
 @torch.inference_mode()
 def test_no_layer_gets_less_than_it_needs(name: str) -> None:
     module = upscaler(name).module.float()

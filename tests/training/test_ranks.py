@@ -77,11 +77,12 @@ def test_two_processes_equal_one_with_the_doubled_batch(
     assert steps == sorted(steps)  # one process speaks, not two
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "recipe",
     [
         "compact-gan",
-        pytest.param("real-esrgan --arch compact", marks=pytest.mark.extended),
+        "real-esrgan --arch compact",
     ],
 )
 def test_the_command_runs_a_gan_in_two_processes(recipe: str, frames: Path, tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ class Scheduler:
             if now - looked < LOOK_SECONDS:
                 return
             self._looked = now
-            if now - looked > SILENCE_SECONDS / 4:
+            if now - looked > max(SILENCE_SECONDS / 4, 3 * LOOK_SECONDS):
                 for slot in self.slots:
                     slot.heard = now
             late = now - SILENCE_SECONDS

@@ -14,7 +14,10 @@ import pytest
 
 from tests import fork_server
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are new ones")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are new ones"),
+    pytest.mark.extended,
+]
 LOOK = """
 import json, os, random, signal, sys, threading
 import torch

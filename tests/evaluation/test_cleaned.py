@@ -46,6 +46,7 @@ def test_a_page_shows_both_and_the_cleaned_is_softer(tmp_path: Path) -> None:
     assert after < 0.95 * before
 
 
+@pytest.mark.extended
 def test_the_shift_of_chroma_is_undone_in_what_is_shown(tmp_path: Path) -> None:
     plain, moved = (
         vsr.compare(tape(tmp_path / f"{by[0]}.mkv", *by), (), ASKED, models=("nearest",))

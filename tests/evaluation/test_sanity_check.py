@@ -67,6 +67,7 @@ def test_a_stranger_s_weights_are_looked_at_before_the_night_is_spent(
     assert any("rrdb-x1 does worse than bicubic on this footage" in note for note in notes)
 
 
+@pytest.mark.extended
 def test_the_look_can_be_asked_for_and_left_out(samples: Path, tmp_path: Path) -> None:
     path, out = untrained(tmp_path)["rrdb-x1"], tmp_path / "out.mkv"
     options = UpscaleOptions(

@@ -58,7 +58,10 @@ def test_a_finished_file_that_cannot_be_given_its_name_lies_beside(
     assert outcome.segments == 3
 
 
-@pytest.mark.parametrize("share", [0, 0.1, 0.6, 1])
+@pytest.mark.parametrize(
+    "share",
+    [0, *(pytest.param(share, marks=pytest.mark.extended) for share in (0.1, 0.3, 0.6, 0.9)), 1],
+)
 def test_a_read_that_never_comes_back_is_an_error(
     share: float, film: tuple[ForkServer, Path, bytes]
 ) -> None:

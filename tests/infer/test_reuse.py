@@ -87,8 +87,16 @@ def assert_same(one: list[Planes], other: list[Planes]) -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.layout}{spec.depth}{spec.shift}")
-@pytest.mark.parametrize("size", [LOW.scaled(4), Size(480, 352)], ids=str)
-@pytest.mark.parametrize("tile", [None, 66], ids=["whole", "tiled"])
+@pytest.mark.parametrize(
+    ("size", "tile"),
+    [
+        (LOW.scaled(4), None),
+        (Size(480, 352), 66),
+        pytest.param(LOW.scaled(4), 66, marks=pytest.mark.extended),
+        pytest.param(Size(480, 352), None, marks=pytest.mark.extended),
+    ],
+    ids=["whole", "tiled and resized", "tiled", "whole and resized"],
+)
 def test_the_result_is_the_same_to_the_bit(spec: ColorSpec, size: Size, tile: int | None) -> None:
     clips = footage(spec)
     whole = Counted(upscaler("compact"), reuse=None, tile=tile)

@@ -167,6 +167,7 @@ def test_a_stretch_and_a_folder_of_pictures_are_divided_too(
         assert names in ({"cpu:0", "cpu:1"}, {"cpu:0"}, {"cpu:1"}), "it was not divided"
 
 
+@pytest.mark.extended
 def test_a_worker_that_is_killed_is_replaced(source: Path, tmp_path: Path, calm: bytes) -> None:
     with at_work(tmp_path, parallel(source, tmp_path / "out.mp4")) as process:
         victims = workers_of(process)

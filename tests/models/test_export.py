@@ -57,6 +57,7 @@ def test_onnx_runtime_computes_the_same_at_any_size(name: str, tmp_path: Path) -
             torch.testing.assert_close(found, network.module(pixels), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.extended
 def test_a_network_with_a_memory_takes_and_gives_its_state(tmp_path: Path) -> None:
     """Ten frames of a moving picture through ONNX Runtime, with motion as it is at run time."""
     target = tmp_path / "video.onnx"

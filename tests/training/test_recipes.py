@@ -40,6 +40,8 @@ NETS: Mapping[str, tuple[tuple[str, int], ...]] = {
     "video-tiny": (("features", 8), ("layers", 2)),
 }
 ALL = {**RECIPES, **PRESETS}
+USUAL = ("psnr", "srgan", "video", "real-esrgan")
+"""One of each kind."""
 SMALL = {name: NETS[recipe.generator] for name, recipe in ALL.items()}
 FULL = {"srcnn": 20_099, "srresnet": 1_549_462, "compact": 621_424}
 
@@ -68,7 +70,10 @@ def options(frames: Path, out: Path, recipe: str = "compact", **changes: Any) ->
     return TrainOptions((frames,), out, **{**values, **changes})
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in USUAL else pytest.param(name, marks=pytest.mark.extended) for name in ALL],
+)
 def test_every_recipe_learns_exports_and_reports(
     name: str, frames: Path, tmp_path: Path, vgg: str
 ) -> None:

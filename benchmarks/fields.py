@@ -1,4 +1,4 @@
-"""Processor time of sorting fields and of cleaning, a frame of 720x576, beside that of `compact`.
+"""Processor time of fields, cleaning and grain, a frame of 720x576, beside that of `compact`.
 
     python benchmarks/fields.py
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from statistics import median
 
@@ -17,12 +18,15 @@ import cv2
 import numpy as np
 import torch
 
+from vsr.color import ColorSpec
+from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.media.clean import Cleaner, chain
 from vsr.media.fields.cadence import STATES, likeliest
 from vsr.media.fields.measure import measured
 from vsr.media.fields.plan import make_plan
 from vsr.media.fields.render import rendered
+from vsr.media.grain import PLAIN, GrainMaker, removal
 from vsr.options import EngineOptions
 from vsr.restoration import Clean, CleanPreset
 from vsr.weights import load
@@ -94,6 +98,21 @@ def main() -> None:
     for preset in PRESETS:
         cleaner = Cleaner(chain(Clean(preset)), "yuv420p")
         rows.append((f"clean {preset}", lambda c=cleaner: len([c.clean(f) for f in frames])))
+    grain = PLAIN.of_strength(4.0)
+    for depth, pix in ((8, "yuv420p"), (10, "yuv420p10le")):
+        taken = Cleaner(removal(replace(grain, removed=4.0), depth), pix)
+        same = [frame.reformat(format=pix) for frame in frames]
+        rows.append((f"grain out, {depth} bit", lambda t=taken, s=same: len(list(map(t.clean, s)))))
+    low, high = Size(WIDTH, HEIGHT), Size(4 * WIDTH, 4 * HEIGHT)
+    maker = GrainMaker(grain.enlarged(low, high), ColorSpec())
+    large = [np.full((high.height, high.width), 128, np.uint8) for _ in range(2)]
+
+    def grain_in() -> int:
+        for number, luma in enumerate(large):
+            maker.add([luma], number)
+        return len(large)
+
+    rows.append(("grain in, at 4x", grain_in))
     for name, work in rows:
         spent = _milliseconds(work)
         print(f"{name:16} {spent:8.2f} ms  {spent / whole:6.1%}")

@@ -21,7 +21,7 @@ from vsr.geometry import Size
 from vsr.infer.device import has_fast_bfloat16
 from vsr.infer.engine import Engine
 from vsr.infer.network import MAX_DEVIATION
-from vsr.jobs.video.plan import reader_for
+from vsr.jobs.video.source import reader_for
 from vsr.media.read.probe import probe
 from vsr.media.streams.packets import Cut
 from vsr.models.arch import Upscaler, make_upscaler

@@ -17,7 +17,7 @@ from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.infer.footprint import Conversion
 from vsr.jobs.enlarge import FrameObserver, Made, enlarger
-from vsr.jobs.video.plan import crop_of, cut_of, fields_of, filters_of, reader_for
+from vsr.jobs.video.source import crop_of, cut_of, fields_of, filters_of, reader_for
 from vsr.jobs.work_folder import held, replaced_folder
 from vsr.media.clip import Clip, ClipReader
 from vsr.media.files import check_unchanged

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from vsr.infer.engine import Engine
 from vsr.jobs.enlarge import enlarger
-from vsr.jobs.video.plan import Plan, reader_for
+from vsr.jobs.video.plan import Plan
+from vsr.jobs.video.source import reader_for
 from vsr.media.clip import Clip
 from vsr.media.files import opened
 from vsr.media.write.writer import SegmentWriter

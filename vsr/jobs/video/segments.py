@@ -13,7 +13,8 @@ from vsr.events import Advanced, EventSink
 from vsr.infer.engine import Engine
 from vsr.infer.reuse import FrameComparison
 from vsr.jobs.enlarge import FrameObserver, enlarger
-from vsr.jobs.video.plan import Plan, reader_for
+from vsr.jobs.video.plan import Plan
+from vsr.jobs.video.source import reader_for
 from vsr.media.clip import Clip, ClipReader
 from vsr.media.read.lead_in import LeadIn
 from vsr.media.write.writer import Segment, SegmentWriter

@@ -14,6 +14,7 @@ from tests.media.test_chroma_shift import coloured, scene
 from vsr.errors import OptionsError, Stopped
 from vsr.events import Event, SegmentDone
 from vsr.jobs.video import plan as planning
+from vsr.jobs.video import source as reading
 
 
 def test_the_bytes_are_the_same_whoever_made_them_and_when(
@@ -31,7 +32,7 @@ def test_the_bytes_are_the_same_whoever_made_them_and_when(
     with pytest.raises(Stopped):
         vsr.upscale(source, again, asked, done.append, lambda: segment_in(done))
     with monkeypatch.context() as other:
-        other.setattr(planning, "measure_shift", unshifted)
+        other.setattr(reading, "measure_shift", unshifted)
         with pytest.raises(OptionsError):  # measured otherwise, it is another run
             vsr.upscale(source, again, asked)
     vsr.upscale(source, again, asked)

@@ -19,6 +19,7 @@ from vsr.errors import MediaError, VerificationFailed
 from vsr.events import Event, SegmentDone, Started
 from vsr.jobs.video import plan as planning
 from vsr.jobs.video import run as running
+from vsr.jobs.video import source as reading
 from vsr.media.read.index import frame_times
 from vsr.media.read.reader import Reader
 
@@ -153,7 +154,7 @@ def test_hidden_packets_do_not_count_as_frames_of_a_target(
     def nothing(*_: Any, **__: Any) -> Fraction:
         return Fraction(0)
 
-    monkeypatch.setattr(planning, "_begin", nothing)
+    monkeypatch.setattr(reading, "_begin", nothing)
     monkeypatch.setattr("vsr.media.read.probe.MediaInfo.hides_early", False)
     source = hiding(tmp_path / "in.mp4", fragmented=True)
     target = tmp_path / "out.mp4"

@@ -19,7 +19,7 @@ import pytest
 import vsr
 import vsr.api
 from tests.conftest import MakeClip, times_of
-from vsr.errors import MediaError, StorageError
+from vsr.errors import MediaError, OptionsError, StorageError
 from vsr.events import Advanced, Event
 from vsr.jobs.extraction import extract
 from vsr.jobs.video import plan as planning
@@ -294,3 +294,11 @@ def test_a_description_ends_where_the_source_does_not_answer(
         vsr.probe(source, stall=0.5)
     with pytest.raises(StorageError, match="does not answer"):
         vsr.api.survey(info, stall=0.5)
+
+
+def test_a_negative_wait_is_refused(make_clip: MakeClip, tmp_path: Path) -> None:
+    source = make_clip()
+    with pytest.raises(OptionsError, match="stall"):
+        vsr.probe(source, stall=-1.0)
+    with pytest.raises(OptionsError, match="stall"):
+        ExtractOptions((source,), tmp_path / "frames", stall=-1.0)

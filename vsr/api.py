@@ -165,7 +165,7 @@ def survey(info: MediaInfo, *, stall: float = STALL_SECONDS) -> Survey:
     Raises :class:`~vsr.errors.MediaError`; ``stall`` is that of :func:`probe`.
     """
     not_negative("stall", stall)
-    return watched(info.path, stall, lambda: survey_file(info))
+    return watched(info.path, stall, lambda: survey_file(info), locked=False)
 
 
 def evaluate(

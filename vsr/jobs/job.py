@@ -113,6 +113,9 @@ class Job:
         """Size and number of the source's frames; pictures are read for it."""
         if self.plan is not None:
             return self.plan.info.size, self.plan.frames
+        return watched(self.source, self.options.stall, self._described)
+
+    def _described(self) -> tuple[Size, int | None]:
         if self.kind == "frames":
             info = probe(self.source, allow_huge=self.options.allow_huge)
             return info.size, info.frames

@@ -24,7 +24,7 @@ from vsr.media.files import check_unchanged
 from vsr.media.limits import check_target_size
 from vsr.media.read.images import pictures_in, read_picture, spec_for, write_picture
 from vsr.media.read.probe import MediaInfo, probe
-from vsr.media.stall import ReadTimer, timed_by, watched
+from vsr.media.stall import ReadTimer, watched
 from vsr.media.suffixes import is_picture
 from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
@@ -100,7 +100,7 @@ def upscale_folder(
 
     def clips() -> Iterator[Clip]:
         for number, path in enumerate(paths):
-            with timed_by(timer):
+            with timer.reading(path):
                 clip = _read(path, number, options)
             yield clip
 

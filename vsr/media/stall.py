@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar, copy_context
 from pathlib import Path
 from time import monotonic
@@ -31,19 +31,25 @@ class ReadTimer:
     @contextmanager
     def reading(self, path: Path | None = None) -> Generator[None]:
         """Around each read that may block; ``path`` where it is not the source's."""
+        self.end_if_given_up()
+        outer = self._path, self._since
         self._path, self._since = path, monotonic()
         try:
             yield
         finally:
-            self._since = None
-        if self._is_given_up:
-            raise _GivenUp
+            self._path, self._since = outer
+        self.end_if_given_up()
 
     def check(self, path: Path, limit_seconds: float) -> None:
         """Raise :class:`StorageError` where a read has taken longer; for any thread. 0: never."""
         since = self._since
         if limit_seconds and since is not None and monotonic() - since > limit_seconds:
             raise stalled(self._path or path, limit_seconds)
+
+    def end_if_given_up(self) -> None:
+        """End the thread that reads, where nobody waits for it any more."""
+        if self._is_given_up:
+            raise _GivenUp
 
     def give_up(self) -> None:
         """Have the thread that reads end behind its read, if that comes back."""
@@ -97,12 +103,15 @@ def timed(items: Iterable[Item]) -> Iterator[Item]:
         yield cast("Item", item)
 
 
-def watched(path: Path, limit_seconds: float, call: Callable[[], Result]) -> Result:
+def watched(
+    path: Path, limit_seconds: float, call: Callable[[], Result], *, locked: bool = True
+) -> Result:
     """What a call returns that reads ``path``, with :func:`reading` around its reads.
 
     Raises :class:`StorageError` where one of them takes longer than ``limit_seconds``. The call is
     made in a thread, which is then left to the system: a read that blocks cannot be ended. 0: no
-    limit, and no thread.
+    limit, and no thread. With ``locked`` the thread has :data:`ffmpeg_lock`, which others wait for:
+    not for calls that take long.
     """
     if not limit_seconds:
         return call()
@@ -120,7 +129,8 @@ def watched(path: Path, limit_seconds: float, call: Callable[[], Result]) -> Res
         finally:
             ended.set()
 
-    with ffmpeg_lock:  # for the thread, which may never come back to release it
+    # Taken for the thread, which may never come back to release it.
+    with ffmpeg_lock if locked else nullcontext():
         context = copy_context()
         threading.Thread(target=context.run, args=(run,), name="vsr-watched", daemon=True).start()
         try:
@@ -136,7 +146,7 @@ def watched(path: Path, limit_seconds: float, call: Callable[[], Result]) -> Res
 
 
 def _first_byte(path: Path) -> None:
-    """Wait for the first byte of a file, before whatever may not be timed asks for more of it."""
+    """Read the first byte of a file: a dead disk is noticed here, whatever is called next."""
     with suppress(OSError), reading():  # whoever opens it next says what is wrong
         if path.is_file():
             with path.open("rb", buffering=0) as file:

@@ -61,7 +61,7 @@ def residual_trunk(
     radius: int,
     radius_after: int,
 ) -> Tensor:
-    """Blocks with a residual around them, ``x + join(blocks(x))``: (n, c, h, w) to the same, or cropped by ``crop``.
+    """Blocks with a residual around them: (n, c, h, w) to the same, or cropped by ``crop``.
 
     Radii: each block ``radius``, the join one pixel, all that follows ``radius_after``.
     """

@@ -29,9 +29,9 @@ from vsr.bench.clips import generate
 from vsr.geometry import Size
 from vsr.media.fields import look
 from vsr.media.fields import plan as planning
-from vsr.media.fields.look import plan_fields
+from vsr.media.fields.look import plan_fields, stretches_of
+from vsr.media.fields.measure import MIN_LINES, measured
 from vsr.media.fields.plan import FieldPlan
-from vsr.media.fields.titles import Tiles
 from vsr.media.read.probe import probe
 from vsr.media.read.reader import Reader
 
@@ -182,7 +182,7 @@ def test_titles_in_video_over_film_cost_no_picture_and_no_time_and_do_not_comb(
     assert nearest([luma[:100] for luma in lumas], upper) == list(range(80))
     assert steps(times[1:-1]) == {1 / FILM}
 
-    def none(*_: object) -> dict[int, Tiles]:
+    def none(*_: object) -> dict[int, bytes]:
         return {}
 
     monkeypatch.setattr(planning, "titles_of", none)
@@ -303,3 +303,23 @@ def test_a_recording_of_a_screen_is_left_alone(kind: str, tmp_path: Path) -> Non
     path = tmp_path / "in.mkv"
     generate(kind, path, Size(160, 96), 48)
     assert plan_fields(probe(path)) == (None, ())
+
+
+@pytest.mark.parametrize("height", [2, 4, 6, 8, 14, 16, 20, 22, 24])
+def test_few_lines_are_looked_at_or_left_alone(height: int, tmp_path: Path) -> None:
+    """There are fewer lines than tiles; of fewer than six nothing is told."""
+    frames = [np.ascontiguousarray(frame[:height]) for frame in in_fields(pictures(40))]
+    lumas = list(measured(frames)) if height >= MIN_LINES else []
+    assert all(0 <= one.inner <= 1 for one in lumas)
+    path = write(tmp_path / "in.mkv", frames, codec="ffv1")
+    plan, _ = plan_fields(probe(path), deinterlace="fields")
+    assert (plan is None) == (height < MIN_LINES)
+    assert sum(stretch.frames for stretch in stretches_of(probe(path))) in (0, 20)
+
+
+def test_titles_are_left_where_fields_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "in.mp4", titled(pictures(80)), codec="libx264")
+    plan, _ = plan_fields(probe(path), deinterlace="off", ivtc="on")
+    assert plan is not None
+    assert not plan.titles
+    assert not (plan.kinds & planning.MENDED).any()

@@ -30,7 +30,7 @@ from vsr.media.fields.look import plan_fields
 from vsr.media.fields.plan import FieldPlan
 from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.read.reader import Reader
-from vsr.media.stall import watched
+from vsr.media.stall import current_timer, watched
 from vsr.system import replace_file
 from vsr.unexpected import as_failure
 
@@ -59,9 +59,9 @@ def extract(
     """Write pictures, ``frames.jsonl`` and a contact sheet to ``options.out``.
 
     Raises :class:`MediaError` for a video that cannot be read, if it is the only one; of several,
-    it is told and left out, whatever went wrong with it. Raises :class:`DataError` when no frame is
-    worth learning from. All is written to ``folder``, where one is given, which is to become
-    ``options.out``.
+    it is told and left out, whatever goes wrong while it is looked at. Raises :class:`DataError`
+    when no frame is worth learning from. All is written to ``folder``, where one is given, which is
+    to become ``options.out``.
     """
     if folder is None:
         _prepare(options.out)
@@ -70,7 +70,7 @@ def extract(
     for number, path in enumerate(options.videos):
         try:
             look = partial(_looked_at, path, number, films, options, on_event)
-            films.append(watched(path, options.stall, look))
+            films.append(watched(path, options.stall, look, locked=False))
         except Exception as error:  # what is wrong with one of several films is no other's concern
             if len(options.videos) == 1:
                 raise
@@ -80,7 +80,7 @@ def extract(
     thumbs: list[Pixels] = []
     for film in films:
         write = partial(_written, film, options, into, thumbs, on_event)
-        lines += watched(film.info.path, options.stall, write)
+        lines += watched(film.info.path, options.stall, write, locked=False)
     count = sum("file" in line for line in lines)
     left = Counter(
         "like another" if choice.left.startswith("like") else choice.left
@@ -197,6 +197,7 @@ def _written(
                     if options.size is None
                     else picture[y : y + options.size, x : x + options.size]
                 )
+                current_timer().end_if_given_up()
                 write_png(path, crop)
                 lines.append(_line(film, choice, path, crop, pts))
         on_event(Advanced(len(clip.pts), "write"))

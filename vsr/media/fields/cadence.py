@@ -119,7 +119,8 @@ def costs(combing: Sequence[Combing], unlike: float = UNLIKE) -> tuple[Costs, Co
         near, far = (top, bottom) if state.first == 0 else (bottom, top)
         # Where it does not join, the frame before is one picture away for both of its fields: they
         # comb alike, but that vertical motion may put the lines of one in the other's place.
-        less = (np.minimum(near, far) - least) / np.maximum(np.maximum(near, far) - least, 1e-6)
+        own = least if state.name == "video" else least / (1 + lone)
+        less = (np.minimum(near, far) - own) / np.maximum(np.maximum(near, far) - own, 1e-6)
         odd = 4 * np.maximum(0, 1 - less / unlike) ** 2
         if state.name == "video":  # two pairs that are one field apart, however fast it moves
             cost = _combed(far) + _clean(np.maximum(np.maximum(inner, near) - far, 0))

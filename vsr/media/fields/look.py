@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from vsr.errors import MediaError
 from vsr.media.fields.cadence import STATES, State, likeliest
-from vsr.media.fields.measure import Combing, Luma, measured
+from vsr.media.fields.measure import MIN_LINES, Combing, Luma, measured
 from vsr.media.fields.plan import Counts, FieldPlan, Form, make_plan
 from vsr.media.files import opened
 from vsr.media.pixels import layout_of
@@ -64,6 +64,8 @@ def plan_fields(
     looks so in places.
     """
     forced = deinterlace in ("frames", "fields")
+    if info.full_size.height < MIN_LINES:
+        return None, ()
     if info.is_folder or (deinterlace == "off" and ivtc != "on"):
         return None, ()
     if not forced and ivtc != "on" and not info.flagged_interlaced and not _suspicious(info):
@@ -107,6 +109,8 @@ class Stretch:
 
 def stretches_of(info: MediaInfo) -> tuple[Stretch, ...]:
     """A whole video by what its frames are; every one of them is decoded."""
+    if info.full_size.height < MIN_LINES:
+        return (Stretch("progressive", 0.0, info.frames or 0),)
     seen = _seen(info, None, None)
     states = likeliest(seen.combing, flagged=info.flagged_interlaced)
     names = ["telecined" if s.is_film else s.name.replace("video", "interlaced") for s in states]

@@ -8,7 +8,7 @@ nothing moved, all pairs of a tile comb alike, and the tile tells nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import cv2
@@ -25,6 +25,15 @@ MIN_ENERGY = 0.15
 """Code values, mean over a tile: differences below tell nothing."""
 MIN_SHARE = 0.15
 """Of a tile's largest combing: differences below are noise and compression."""
+UNLIKE = 6.5
+"""Code values by which a field must differ from the one before, mean over a tile, to be no repeated
+one. Hard compression of five telecined clips came to 5.8, once; large letters to 10 to 40."""
+UNLIKE_NOISE = 3.0
+"""The same in parts of the frame's median tile."""
+UNLIKE_SHARE = 0.5
+"""The same in parts of the other field's difference: what moves is compressed less well."""
+MIN_LINES = 6
+"""Of a frame; fewer cannot be looked at."""
 SMALL = (16, 12)
 ALIKE, FLAT, BRIGHTER = 0.6, 9.0, 24.0
 """Correlation of small pictures below which a scene is another one; their variance below which
@@ -40,7 +49,7 @@ class Combing:
 
     inner: float = 0.0
     """Combing of its own two fields, from 0 to 1. The worst of ``inner``, ``top`` and ``bottom`` is
-    1; one that is the cleanest everywhere is 0; all are 0 where nothing can be told."""
+    1; one that is the cleanest everywhere is ``least``; all are 0 where nothing can be told."""
     top: float = 0.0
     """Combing of its top field with the bottom field of the frame before, from 0 to 1."""
     bottom: float = 0.0
@@ -61,16 +70,16 @@ class Combing:
     least: float = 0.0
     """How much even the cleanest pair combs beyond the vertical detail of single fields, tile by
     tile, in the units of ``inner``: above 0 where something moves with every field."""
-    differences: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
-    """(2, rows, columns): how far the top and the bottom field are from those of the frame before,
-    mean of each tile, in quarters of a code value. ``None`` for the first frame of a scene."""
+    unrepeated: tuple[bytes, bytes] | None = None
+    """For the top and the bottom field, the tiles in which it cannot be that of the frame before
+    once more: a bit each, by rows, as numpy packs them. ``None`` at a cut, and in small frames."""
 
     def of_film(self, value: float) -> float:
         """``inner``, ``top`` or ``bottom``, from 0 for the cleanest pair of all with a field of it.
 
         Every field of film has a clean pair; of video, none has.
         """
-        return (value + self.lone) / (1 + self.lone)
+        return (max(0.0, value - self.least) + self.lone) / (1 + self.lone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +105,7 @@ class _Pairs:
     cut: bool
     detail: NDArray[np.float32]  # (rows, columns): combing of the lines of single fields
     moved: NDArray[np.float32]  # (rows, columns): how far both fields are from those before
-    differences: NDArray[np.uint8]  # (2, rows, columns)
+    unrepeated: tuple[bytes, bytes] | None
 
 
 def measured(lumas: Iterable[Luma]) -> Iterator[Combing]:
@@ -119,18 +128,19 @@ def measured(lumas: Iterable[Luma]) -> Iterator[Combing]:
 
 def _compared(fields: _Fields, last: _Fields) -> _Pairs:
     maps = [_combs(fields, fields), _combs(fields, last), _combs(last, fields)]
-    tops = _tiled(cast(Luma, cv2.absdiff(fields.top, last.top)))
-    bottoms = _tiled(cast(Luma, cv2.absdiff(fields.bottom, last.bottom)))
+    rows = max(1, min(TILES[1], len(fields.top) - 2))
+    tops = _tiled(cast(Luma, cv2.absdiff(fields.top, last.top)), rows)
+    bottoms = _tiled(cast(Luma, cv2.absdiff(fields.bottom, last.bottom)), rows)
     squares = float((tops**2).sum()), float((bottoms**2).sum())
     both = sum(squares)
     return _Pairs(
-        np.stack([_tiled(comb) for comb in maps]),
+        np.stack([_tiled(comb, rows) for comb in maps]),
         (squares[0] - squares[1]) / both if both else 0.0,
         min(1.0, float(np.maximum(tops, bottoms).max()) / 4),
         _another_scene(fields.small, last.small),
-        np.maximum(_tiled(_detail(fields)), _tiled(_detail(last))),
+        np.maximum(_tiled(_detail(fields), rows), _tiled(_detail(last), rows)),
         np.minimum(tops, bottoms),
-        np.minimum(np.rint(4 * np.stack([tops, bottoms])), 255).astype(np.uint8),
+        _unrepeated(tops, bottoms),
     )
 
 
@@ -165,7 +175,7 @@ def _told(pairs: _Pairs | None, following: _Pairs | None) -> Combing:
         cut=pairs.cut,
         lone=lone,
         least=float(((least - clean) * telling).sum()) / worst,
-        differences=None if pairs.cut else pairs.differences,
+        unrepeated=None if pairs.cut else pairs.unrepeated,
     )
 
 
@@ -217,11 +227,28 @@ def _detail(fields: _Fields) -> Luma:
     return np.maximum(np.maximum(*made), NOISE) - NOISE
 
 
-def _tiled(values: Luma) -> NDArray[np.float32]:
-    """The mean of each tile."""
+def _unrepeated(
+    tops: NDArray[np.float32], bottoms: NDArray[np.float32]
+) -> tuple[bytes, bytes] | None:
+    """:attr:`Combing.unrepeated`, by how far each field is from the one before, mean of each tile.
+
+    Compression leaves more of a difference where there is motion, and noise leaves some everywhere.
+    """
+    if tops.shape != TILES[::-1]:
+        return None
+    limits = (
+        np.maximum(max(UNLIKE, UNLIKE_NOISE * float(np.median(again))), UNLIKE_SHARE * other)
+        for again, other in ((tops, bottoms), (bottoms, tops))
+    )
+    top, bottom = (np.packbits(d > limit) for d, limit in zip((tops, bottoms), limits, strict=True))
+    return top.tobytes(), bottom.tobytes()
+
+
+def _tiled(values: Luma, rows: int) -> NDArray[np.float32]:
+    """The mean of each tile: (rows, columns)."""
     height, width = values.shape
-    rows = np.linspace(0, height, min(TILES[1], height), endpoint=False, dtype=np.intp)
+    lines = np.linspace(0, height, rows, endpoint=False, dtype=np.intp)
     columns = np.linspace(0, width, min(TILES[0], width), endpoint=False, dtype=np.intp)
-    sums = np.add.reduceat(values, rows, axis=0, dtype=np.uint32)
-    areas = np.outer(np.diff([*rows, height]), np.diff([*columns, width]))
+    sums = np.add.reduceat(values, lines, axis=0, dtype=np.uint32)
+    areas = np.outer(np.diff([*lines, height]), np.diff([*columns, width]))
     return (np.add.reduceat(sums, columns, axis=1) / areas).astype(np.float32)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vsr.media.fields.cadence import State, follows
 from vsr.media.fields.measure import Combing
 from vsr.media.fields.times import Ticks, even_out
-from vsr.media.fields.titles import Tiles, titles_of
+from vsr.media.fields.titles import titles_of
 
 Form = Literal["fields", "frames", "keep"]
 """What video becomes: a frame for each field, one for each frame, or it is left combed."""
@@ -47,7 +47,7 @@ class Counts:
     """Pictures that lasted 2 and 3 fields in turn and were given even times; those of soft telecine
     too, which are ``progressive`` here."""
     titled: int = 0
-    """Source frames of film with titles before it that move with every field."""
+    """Source frames of film with titles in front of it that move with every field."""
     cadences: tuple[str, ...] = ()
     """Names of the film states met (:attr:`State.name`), each once, in order of appearance."""
     top_first: bool = True
@@ -81,8 +81,8 @@ class FieldPlan:
     field is the bottom one, plus :data:`MENDED` where both are kept but for what combs."""
     counts: Counts
     """What was found and made, in numbers."""
-    titles: Mapping[int, Tiles] = field(default_factory=dict[int, Tiles])
-    """Of some of the source's frames, the tiles in which what moves is no film."""
+    titles: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
+    """Of some of the source's frames, the tiles in which what moves is no film, packed."""
 
     def between(self, first: int | None, last: int | None, after: int | None) -> tuple[int, int]:
         """The frames from ``first`` on, behind ``after`` and before ``last``: (low, high)."""
@@ -154,7 +154,7 @@ def make_plan(
     ]
     times, retimed = even_out(starts, end, film, ticks.field)
     shown = np.array(times, np.int64)
-    titles = titles_of(states, combing)
+    titles = {} if form == "keep" else titles_of(states, combing)
     return FieldPlan(
         time_base=ticks.time_base,
         ticks=ticks.per_tick,
@@ -215,7 +215,7 @@ def _source(picture: _Picture, parity: int) -> int:
     return min(whole) if whole else (of[parity] or of[1 - parity])[0]
 
 
-def _kind(picture: _Picture, titles: Mapping[int, Tiles]) -> int:
+def _kind(picture: _Picture, titles: Mapping[int, bytes]) -> int:
     parities = {parity for _, parity in picture.fields}
     top, bottom = _source(picture, 0), _source(picture, 1)
     woven = len(parities) == 2
@@ -231,7 +231,7 @@ def _counted(
     states: Sequence[State],
     pictures: Sequence[_Picture],
     retimed: int,
-    titles: Mapping[int, Tiles],
+    titles: Mapping[int, bytes],
 ) -> Counts:
     names = [state.name for state in states]
     film = [state for state in states if state.is_film]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from vsr.errors import MediaError
 from vsr.media.fields.plan import BOTTOM, BOTTOM_FIRST, MENDED, TOP, WOVEN, FieldPlan
-from vsr.media.fields.titles import Tiles, combed
+from vsr.media.fields.titles import Bits, combed, unpacked
 
 UNIT = Fraction(1, 1000)
 """Of the times that bwdif is given, which count frames."""
@@ -90,7 +90,7 @@ class _Maker:
         field = self._interpolated(top if side == TOP else bottom, side, kind & BOTTOM_FIRST)
         if not kind & MENDED:
             return field
-        tiles = [plan.titles[place] for place in {top, bottom} if place in plan.titles]
+        tiles = [unpacked(plan.titles[place]) for place in (top, bottom) if place in plan.titles]
         return self._mended(self._woven(top, bottom), field, np.logical_or.reduce(tiles))
 
     def _woven(self, top: int, bottom: int) -> av.VideoFrame:
@@ -103,7 +103,7 @@ class _Maker:
         early, late = self._bob.both(self._frames, place)
         return early if side == (BOTTOM if order else TOP) else late
 
-    def _mended(self, frame: av.VideoFrame, field: av.VideoFrame, tiles: Tiles) -> av.VideoFrame:
+    def _mended(self, frame: av.VideoFrame, field: av.VideoFrame, tiles: Bits) -> av.VideoFrame:
         """A woven frame with what combs in some tiles taken from an interpolated field."""
         if frame.format.name != self._pix:
             frame = self._reformatter.reformat(frame, format=self._pix)

@@ -15,17 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsr.media.fields.cadence import State, follows
-from vsr.media.fields.measure import Combing, Luma
+from vsr.media.fields.measure import TILES, Combing, Luma
 
-Tiles = NDArray[np.bool_]
-"""(rows, columns) of a frame."""
-LEAST = 6.5
-"""Code values by which a repeated field must differ, mean over a tile. Hard compression of five
-telecined clips came to 5.8, once; large letters to between 10 and 40."""
-ABOVE_NOISE = 3.0
-"""The same in parts of the median tile of the frame, which is film's noise and compression."""
-SHARE = 0.5
-"""The same in parts of the other field's difference: what moves is compressed less well."""
+Bits = NDArray[np.bool_]
+"""(rows, columns) of a frame's tiles."""
 AROUND = 5
 """Frames on both sides in which repeated fields are asked: a cadence repeats two in five frames."""
 COMBS = 8
@@ -35,11 +28,11 @@ REACH = (9, 5)
 SMALL_TILES = np.ones((3, 3), np.uint8)
 
 
-def titles_of(states: Sequence[State], combing: Sequence[Combing]) -> dict[int, Tiles]:
+def titles_of(states: Sequence[State], combing: Sequence[Combing]) -> dict[int, bytes]:
     """The tiles of each frame of film in which something moves with every field; of most, none.
 
-    A tile counts where repeated fields of two frames contradict the film there, or next to there:
-    one alone may be a fault of the tape.
+    They are packed: :func:`unpacked`. A tile counts where repeated fields of two frames contradict
+    the film there, or next to there: one alone may be a fault of the tape.
     """
     seen = dict(_contradictions(states, combing))
     starts = [0]  # of the stretches of film without a cut
@@ -47,7 +40,7 @@ def titles_of(states: Sequence[State], combing: Sequence[Combing]) -> dict[int, 
         if combing[frame].cut or before.is_film != state.is_film:
             starts.append(frame)
     starts.append(len(states))
-    found: dict[int, Tiles] = {}
+    found: dict[int, Bits] = {}
     for start, end in pairwise(starts):
         for frame in (frame for frame in range(start, end) if frame in seen):
             around = range(max(start, frame - AROUND), min(end, frame + AROUND + 1))
@@ -57,27 +50,33 @@ def titles_of(states: Sequence[State], combing: Sequence[Combing]) -> dict[int, 
             tiles = seen[frame] & np.logical_or.reduce(others)
             for near in around:
                 found[near] = found.get(near, np.zeros_like(tiles)) | tiles
-    return {frame: tiles for frame, tiles in found.items() if tiles.any()}
+    same: dict[bytes, bytes] = {}  # one object for equal ones, which pickle then writes once
+    packed = {frame: np.packbits(tiles).tobytes() for frame, tiles in found.items() if tiles.any()}
+    return {frame: same.setdefault(bits, bits) for frame, bits in packed.items()}
 
 
-def _contradictions(states: Sequence[State], combing: Sequence[Combing]) -> list[tuple[int, Tiles]]:
+def unpacked(bits: bytes) -> Bits:
+    """Tiles as (rows, columns)."""
+    columns, rows = TILES
+    flat = np.unpackbits(np.frombuffer(bits, np.uint8), count=rows * columns)
+    return flat.reshape(rows, columns).astype(np.bool_)
+
+
+def _contradictions(states: Sequence[State], combing: Sequence[Combing]) -> list[tuple[int, Bits]]:
     """Frames that should repeat a field, and the tiles around those in which they do not."""
-    found: list[tuple[int, Tiles]] = []
+    found: list[tuple[int, Bits]] = []
     for frame, (before, state) in enumerate(pairwise(states), start=1):
-        quarters = combing[frame].differences
-        if not state.repeats or quarters is None or not follows(state, before):
+        unrepeated = combing[frame].unrepeated
+        if not state.repeats or unrepeated is None or not follows(state, before):
             continue
-        top, bottom = quarters.astype(np.float32) / 4
-        again, other = (top, bottom) if state.repeats < 0 else (bottom, top)
-        least = max(LEAST, ABOVE_NOISE * float(np.median(again)))
-        tiles = again > np.maximum(least, SHARE * other)
-        if tiles.any():
-            grown = cv2.dilate(tiles.astype(np.uint8), SMALL_TILES)
+        bits = unrepeated[0 if state.repeats < 0 else 1]
+        if any(bits):
+            grown = cv2.dilate(unpacked(bits).astype(np.uint8), SMALL_TILES)
             found.append((frame, grown.astype(np.bool_)))
     return found
 
 
-def combed(luma: Luma | NDArray[np.uint16], depth: int, tiles: Tiles) -> NDArray[np.uint8]:
+def combed(luma: Luma | NDArray[np.uint16], depth: int, tiles: Bits) -> NDArray[np.uint8]:
     """1 where a woven frame (h, w) combs inside of the tiles, and around that, else 0."""
     middle, above, below = luma[1:-1], luma[:-2], luma[2:]
     low, high = np.minimum(above, below), np.maximum(above, below)

@@ -34,7 +34,8 @@ _SAVE: dict[str, list[int]] = {
 
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures of a folder, in the order of their names with numbers counted as numbers."""
-    found = [path for path in folder.iterdir() if is_picture(path) and path.is_file()]
+    with reading(folder):
+        found = [path for path in folder.iterdir() if is_picture(path) and path.is_file()]
     if not found:
         raise MediaError(
             f"{folder} holds no pictures", hint=f"they end in {', '.join(PICTURE_SUFFIXES)}"
@@ -71,7 +72,8 @@ def read_picture(path: Path, *, allow_huge: bool = False) -> tuple[tuple[Tensor,
 
 def _checked_bytes(path: Path, *, allow_huge: bool) -> bytes:
     """Returns a picture file's bytes, if the size that its header claims is within limits."""
-    check_regular(path)
+    with reading(path):
+        check_regular(path)
     with translated(path, "read"):
         if path.stat().st_size > PICTURE_BYTES and not allow_huge:
             raise MediaError(f"{path} has more than {PICTURE_BYTES >> 20} MB", hint=HINT)

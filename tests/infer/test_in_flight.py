@@ -23,6 +23,7 @@ from vsr.geometry import Size
 from vsr.infer import device as devices
 from vsr.infer.engine import Engine
 from vsr.infer.footprint import Conversion
+from vsr.infer.host_transfer import ClipInFlight, InFlight, PendingFrames
 from vsr.infer.reuse import FrameComparison, Planes
 from vsr.models.arch import Upscaler, make_upscaler
 from vsr.models.module import SRModule
@@ -164,6 +165,36 @@ def test_from_other_threads_while_more_is_asked_for() -> None:
         in_order, in_flight = (engine("half", [], waits=waits) for waits in (True, False))
         expected = played(in_order, clips, ahead=0)
         assert same(played(in_flight, clips, ahead=2, threads=True), expected)
+
+
+def test_a_clip_that_another_thread_settles_meanwhile_is_waited_for() -> None:
+    """It settles between the look at the clip and the look at the list, which is empty then."""
+
+    class Meanwhile:
+        def __init__(self) -> None:
+            self.lock, self.armed = threading.Lock(), False
+
+        def __enter__(self) -> None:
+            if self.armed:
+                self.armed = False
+                other = threading.Thread(target=wait)
+                other.start()
+                other.join()
+            self.lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self.lock.release()
+
+    in_flight, listed = InFlight(threading.RLock()), Meanwhile()
+    in_flight._list = listed  # pyright: ignore
+    planes = torch.arange(4), torch.tensor(True)
+
+    def never() -> Planes:
+        raise AssertionError
+
+    wait = in_flight.add(ClipInFlight(PendingFrames(planes), lambda: None, never))
+    listed.armed = True
+    assert torch.equal(wait()[0], planes[0])
 
 
 def test_planes_may_be_waited_for_in_any_order_and_often() -> None:

@@ -113,6 +113,8 @@ class InFlight:
         clip.pending.wait()  # those before it have copied then, too
         while clip.settled is None:
             with self._list:
+                if clip.settled is not None:  # by another thread, which took it from the list
+                    break
                 first = self._clips[0]
             *planes, valid = first.pending.wait()
             if not bool(valid):

@@ -14,11 +14,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from tests import fork_server, guide_tables
 from tests.cli.test_doctor import altered_copy
 from tests.conftest import MakeClip
 from vsr import errors
+from vsr.cli.app import VsrGroup
+from vsr.errors import Stopped
 
 ROOT = Path(__file__).parents[2]
 Run = subprocess.CompletedProcess[str]
@@ -112,6 +116,28 @@ def test_each_exit_code_is_reached(code: int, make_clip: MakeClip, tmp_path: Pat
     assert "Traceback" not in run.stderr
     if 2 <= code <= 9:
         assert len(re.findall(r"^error: ", run.stderr, re.MULTILINE)) == 1
+
+
+def test_a_stop_inside_of_a_library_that_then_fails_is_a_stop() -> None:
+    """tqdm releases a lock that it did not get where a signal comes while it waits for that."""
+    command = typer.Typer(cls=VsrGroup)
+
+    @command.command()
+    def stopped() -> None:
+        try:
+            raise Stopped("stopped at once", exit_code=143)
+        finally:
+            raise AttributeError("_lock")
+
+    @command.command()
+    def broken() -> None:
+        raise AttributeError("_lock")
+
+    del stopped, broken
+    ended = CliRunner().invoke(command, ["stopped"])
+    assert ended.exit_code == 143
+    assert ended.stderr == "\nstopped at once\n"
+    assert isinstance(CliRunner().invoke(command, ["broken"]).exception, AttributeError)
 
 
 def test_the_guide_has_every_code_and_no_other() -> None:

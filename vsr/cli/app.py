@@ -51,11 +51,25 @@ class VsrGroup(TyperGroup):
                 print(f"hint: {one_line(error.hint)}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
         except Stopped as stop:
-            print(f"\n{stop.message}", file=sys.stderr)
-            raise typer.Exit(stop.exit_code) from None
+            raise _ended(stop) from None
         except KeyboardInterrupt:
             print("\ninterrupted: give the same command again to go on", file=sys.stderr)
             raise typer.Exit(130) from None
+        except typer.Exit:
+            raise
+        except Exception as error:
+            # A signal may come inside of a library's own clean-up, which then fails on top of it.
+            context: BaseException | None = error
+            while context is not None and not isinstance(context, Stopped):
+                context = context.__context__
+            if context is None:
+                raise
+            raise _ended(context) from None
+
+
+def _ended(stop: Stopped) -> typer.Exit:
+    print(f"\n{stop.message}", file=sys.stderr)
+    return typer.Exit(stop.exit_code)
 
 
 app = typer.Typer(

@@ -33,7 +33,6 @@ from vsr.media.survey import survey as survey_file
 from vsr.media.write.codecs import CONTAINERS
 from vsr.models.arch import Upscaler
 from vsr.models.catalog import ARCHS
-from vsr.option_fields import not_negative
 from vsr.options import STALL_SECONDS, EngineOptions, UpscaleOptions
 from vsr.perceptual.lpips import load_lpips
 from vsr.perceptual.vgg import load_vgg
@@ -155,7 +154,6 @@ def probe(path: PathLike, *, allow_huge: bool = False, stall: float = STALL_SECO
     A read that takes more than ``stall`` seconds is a :class:`~vsr.errors.StorageError`; 0: never.
     """
     place = Path(path)
-    not_negative("stall", stall)
     return watched(place, stall, lambda: probe_file(place, allow_huge=allow_huge))
 
 
@@ -164,7 +162,6 @@ def survey(info: MediaInfo, *, stall: float = STALL_SECONDS) -> Survey:
 
     Raises :class:`~vsr.errors.MediaError`; ``stall`` is that of :func:`probe`.
     """
-    not_negative("stall", stall)
     return watched(info.path, stall, lambda: survey_file(info), locked=False)
 
 

@@ -71,4 +71,4 @@ def as_tensors(frames: Frames) -> Tensor:
 
 def as_tensor(pixels: Pixels) -> Tensor:
     """(h, w, 3) uint8 to (1, 3, h, w) 0..1."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 255
+    return as_tensors(pixels[None])

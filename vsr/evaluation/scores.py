@@ -29,7 +29,7 @@ from vsr.media.read.reader import Reader
 from vsr.media.read.rgb import read_rgb
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from vsr.metrics.picture import luma, psnr, rounded, sharpness, ssim
-from vsr.metrics.temporal import MIN_SIDE, motion, warping_error
+from vsr.metrics.temporal import MIN_SIDE, flicker
 from vsr.pairs import PicturePair, as_tensor, follows, is_pairs, pairs_in
 from vsr.perceptual.lpips import Lpips
 from vsr.perceptual.vgg import Vgg, vgg_distance
@@ -155,7 +155,7 @@ def _score(
                 psnr(*both),
                 ssim(*both),
                 vgg_distance(made, pair.high, vgg) if vgg is not None else None,
-                flicker(before, both) if data.film and before is not None else None,
+                _flicker(before, both) if data.film and before is not None else None,
                 lpips(*both) if lpips is not None else None,
             )
         )
@@ -185,13 +185,11 @@ def _score(
     )
 
 
-def flicker(before: tuple[Tensor, Tensor], now: tuple[Tensor, Tensor]) -> float | None:
-    """Warping error of what was made above that of the original; ``None`` where it is too small."""
+def _flicker(before: tuple[Tensor, Tensor], now: tuple[Tensor, Tensor]) -> float | None:
+    """Of what was made and the original; ``None`` where it is too small for motion to be seen."""
     if before[1].shape != now[1].shape or min(now[1].shape[-2:]) < MIN_SIDE:
         return None
-    moved = motion(before[1], now[1])
-    mine, theirs = (warping_error(*pair, moved) for pair in zip(before, now, strict=True))
-    return mine - theirs
+    return flicker((before[0], now[0]), (before[1], now[1]))
 
 
 def cell_steps(picture: Tensor, scale: int) -> float:

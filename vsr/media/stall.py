@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 
 from vsr.errors import StorageError
 from vsr.media.ffmpeg_lock import ffmpeg_lock
+from vsr.option_fields import not_negative
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -113,6 +114,7 @@ def watched(
     limit, and no thread. With ``locked`` the thread has :data:`ffmpeg_lock`, which others wait for:
     not for calls that take long.
     """
+    not_negative("stall", limit_seconds)
     if not limit_seconds:
         return call()
     timer, ended = ReadTimer(), threading.Event()

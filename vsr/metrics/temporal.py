@@ -69,6 +69,15 @@ def warping_error(before: Tensor, after: Tensor, moved: FlowField) -> float:
     return unexplained(luma(rounded(before)), luma(rounded(after)), moved)
 
 
+def flicker(made: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]) -> float:
+    """:func:`warping_error` of two frames that follow each other, above that of the reference's.
+
+    Both along the reference's motion; below 0 where the frames are steadier than it.
+    """
+    moved = motion(*reference)
+    return warping_error(*made, moved) - warping_error(*reference, moved)
+
+
 def unexplained(before: Tensor, after: Tensor, moved: FlowField) -> float:
     """:func:`warping_error` of two (h, w) planes of 8-bit code values."""
     one, two = (plane.float().cpu().numpy() for plane in (before, after))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from vsr.media.extract.sheet import Pixels, sheet
 from vsr.media.read.rgb import files_in, read_rgb
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
 from vsr.metrics.catalog import METRICS
-from vsr.metrics.temporal import motion, warping_error
+from vsr.metrics.temporal import flicker
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions
 from vsr.pairs import PicturePair, as_tensor, as_tensors, is_pairs, pairs_in
@@ -120,13 +121,9 @@ def validate(
 
 
 def _flicker(made: Tensor, high: Tensor) -> float:
-    """Of (t, 3, H, W) frames that follow each other, along the original's motion."""
-    found: list[float] = []
-    for frame in range(1, len(made)):
-        before, now = high[frame - 1], high[frame]
-        moved = motion(before, now)
-        mine = warping_error(made[frame - 1], made[frame], moved)
-        found.append(mine - warping_error(before, now, moved))
+    """Of (t, 3, H, W) frames that follow each other."""
+    both = (pairwise(frames) for frames in (made, high))
+    found = [flicker(mine, theirs) for mine, theirs in zip(*both, strict=True)]
     return math.fsum(found) / len(found)
 
 

@@ -30,12 +30,12 @@ from vsr.media.fields.look import plan_fields
 from vsr.media.fields.plan import FieldPlan
 from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.read.reader import Reader
+from vsr.media.read.rgb import SHEET
 from vsr.media.stall import current_timer, watched
 from vsr.system import replace_file
 from vsr.unexpected import as_failure
 
 INDEX = "frames.jsonl"
-SHEET = "sheet.png"
 SHEET_COLUMNS, SHEET_ROWS, SHEET_WIDTH = 6, 8, 192
 
 

@@ -93,8 +93,17 @@ def _before(place: int) -> int:
 
 
 _PLACE = {state: place for place, state in enumerate(STATES)}
-ORDER = np.array([-1 if state.name == "progressive" else state.first for state in STATES])
-"""Of each state, the earlier field: 0 top, 1 bottom, -1 either."""
+CHANGES = np.array(
+    [
+        [
+            2 if "progressive" not in (before.name, now.name) and before.first != now.first else 1
+            for now in STATES
+        ]
+        for before in STATES
+    ],
+    np.float32,
+)
+"""What a change costs, (before, now): twice as much where the order of the fields changes."""
 BEFORE = np.array([_before(place) for place in range(len(STATES))])
 
 
@@ -164,8 +173,9 @@ def likeliest(
     from_: list[NDArray[np.int8]] = []
     for row, new, seen in zip(table, begun, combing, strict=True):
         change = CHANGE_AT_CUT if seen.cut else CHANGE
-        best, least = _changed_from(total, change)
-        stayed, changed = total[BEFORE] + row, least + new
+        coming = total[:, None] + change * CHANGES  # (before, now)
+        best = coming.argmin(axis=0)
+        stayed, changed = total[BEFORE] + row, coming.min(axis=0) + new
         came = np.where(stayed <= changed, BEFORE, best).astype(np.int8)
         total = (np.minimum(stayed, changed) + closed).astype(np.float32)
         total -= np.min(total)  # else hours of it lose their digits
@@ -174,20 +184,6 @@ def likeliest(
     for came in reversed(from_[1:]):
         path.append(int(came[path[-1]]))
     return tuple(STATES[place] for place in reversed(path))
-
-
-def _changed_from(total: NDArray[np.float32], change: float) -> tuple[NDArray[np.intp], Costs]:
-    """For each state, the one to come from by a change at the least cost, and that cost.
-
-    A change of the field order costs twice as much.
-    """
-    best = np.empty(len(STATES), np.intp)
-    for first in (0, 1):
-        cost = total + change * (1 + (1 - first == ORDER))
-        best[first == ORDER] = int(cost.argmin())
-    best[ORDER < 0] = int(total.argmin())
-    other = (ORDER >= 0) & (ORDER[best] >= 0) & (ORDER[best] != ORDER)
-    return best, (total[best] + change * (1 + other)).astype(np.float32)
 
 
 def follows(state: State, before: State) -> bool:

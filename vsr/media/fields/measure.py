@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Luma = NDArray[np.uint8]  # (h, w)
+Plane = NDArray[Any]  # (h, w), uint8 or uint16
 COLUMNS = 360
 """Frames are narrowed to about so many columns: fields differ by lines."""
 TILES = (12, 9)  # columns, rows
@@ -84,8 +85,9 @@ class Combing:
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    """Both fields, the range between neighbouring lines of each, and a small picture."""
+    """Both fields, the range between neighbouring lines of each, their detail, a small picture."""
 
+    detail: NDArray[np.float32]  # (rows, columns): combing of the lines of single fields
     small: Luma
     top: Luma
     bottom: Luma
@@ -103,7 +105,7 @@ class _Pairs:
     repeats: float
     moving: float
     cut: bool
-    detail: NDArray[np.float32]  # (rows, columns): combing of the lines of single fields
+    detail: NDArray[np.float32]  # (rows, columns): the more of both frames
     moved: NDArray[np.float32]  # (rows, columns): how far both fields are from those before
     unrepeated: tuple[bytes, bytes] | None
 
@@ -128,7 +130,7 @@ def measured(lumas: Iterable[Luma]) -> Iterator[Combing]:
 
 def _compared(fields: _Fields, last: _Fields) -> _Pairs:
     maps = [_combs(fields, fields), _combs(fields, last), _combs(last, fields)]
-    rows = max(1, min(TILES[1], len(fields.top) - 2))
+    rows = len(fields.detail)
     tops = _tiled(cast(Luma, cv2.absdiff(fields.top, last.top)), rows)
     bottoms = _tiled(cast(Luma, cv2.absdiff(fields.bottom, last.bottom)), rows)
     squares = float((tops**2).sum()), float((bottoms**2).sum())
@@ -138,7 +140,7 @@ def _compared(fields: _Fields, last: _Fields) -> _Pairs:
         (squares[0] - squares[1]) / both if both else 0.0,
         min(1.0, float(np.maximum(tops, bottoms).max()) / 4),
         _another_scene(fields.small, last.small),
-        np.maximum(_tiled(_detail(fields), rows), _tiled(_detail(last), rows)),
+        np.maximum(fields.detail, last.detail),
         np.minimum(tops, bottoms),
         _unrepeated(tops, bottoms),
     )
@@ -201,30 +203,35 @@ def _split(luma: Luma) -> _Fields:
         for bound in (cv2.min, cv2.max)
     ]
     thumb = cast(Luma, cv2.resize(top, SMALL, interpolation=cv2.INTER_AREA))
-    return _Fields(thumb, top, bottom, *ranges)
+    detail = _tiled(_detail(top, bottom), max(1, min(TILES[1], len(top) - 2)))
+    return _Fields(detail, thumb, top, bottom, *ranges)
 
 
 def _combs(one: _Fields, other: _Fields) -> Luma:
     """How far lines of ``one``'s top field and ``other``'s bottom field lie outside, (h/2-1, w)."""
-    bottom, top = other.bottom[:-1], one.top[1:]
-    out = cv2.max(cv2.subtract(one.top_low, bottom), cv2.subtract(bottom, one.top_high))
-    back = cv2.max(cv2.subtract(other.bottom_low, top), cv2.subtract(top, other.bottom_high))
-    worst = cast(Luma, cv2.max(out, back))
-    return np.maximum(worst, NOISE) - NOISE
+    out = outside(one.top_low, other.bottom[:-1], one.top_high)
+    back = outside(other.bottom_low, one.top[1:], other.bottom_high)
+    return np.maximum(np.maximum(out, back), NOISE) - NOISE
 
 
-def _detail(fields: _Fields) -> Luma:
+def _detail(top: Luma, bottom: Luma) -> Luma:
     """How far lines of each field lie outside of its own two neighbours, the worse of both fields.
 
     What is of one moment combs less than that, as its lines are half as far from each other.
     """
-    made: list[Luma] = []
-    for lines in (fields.top, fields.bottom):
-        middle, above, below = lines[1:-1], lines[:-2], lines[2:]
-        low, high = cv2.min(above, below), cv2.max(above, below)
-        out = cv2.max(cv2.subtract(low, middle), cv2.subtract(middle, high))
-        made.append(np.asarray(out, np.uint8))
-    return np.maximum(np.maximum(*made), NOISE) - NOISE
+    worst = np.maximum(*(beyond_neighbours(field) for field in (top, bottom)))
+    return np.maximum(worst, NOISE) - NOISE
+
+
+def outside(low: Plane, lines: Plane, high: Plane) -> Plane:
+    """How far lines lie outside of a range, 0 inside: all (h, w) of one type."""
+    return np.maximum(cv2.subtract(low, lines), cv2.subtract(lines, high))
+
+
+def beyond_neighbours(plane: Plane) -> Plane:
+    """How far the inner lines of a plane lie outside of the two beside each: (h - 2, w)."""
+    above, below = plane[:-2], plane[2:]
+    return outside(np.minimum(above, below), plane[1:-1], np.maximum(above, below))
 
 
 def _unrepeated(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsr.media.fields.cadence import State, follows
-from vsr.media.fields.measure import TILES, Combing, Luma
+from vsr.media.fields.measure import TILES, Combing, Luma, beyond_neighbours
 
 Bits = NDArray[np.bool_]
 """(rows, columns) of a frame's tiles."""
@@ -34,7 +34,7 @@ def titles_of(states: Sequence[State], combing: Sequence[Combing]) -> dict[int, 
     They are packed: :func:`unpacked`. A tile counts where repeated fields of two frames contradict
     the film there, or next to there: one alone may be a fault of the tape.
     """
-    seen = dict(_contradictions(states, combing))
+    seen = _contradictions(states, combing)
     starts = [0]  # of the stretches of film without a cut
     for frame, (before, state) in enumerate(pairwise(states), start=1):
         if combing[frame].cut or before.is_film != state.is_film:
@@ -62,9 +62,9 @@ def unpacked(bits: bytes) -> Bits:
     return flat.reshape(rows, columns).astype(np.bool_)
 
 
-def _contradictions(states: Sequence[State], combing: Sequence[Combing]) -> list[tuple[int, Bits]]:
+def _contradictions(states: Sequence[State], combing: Sequence[Combing]) -> dict[int, Bits]:
     """Frames that should repeat a field, and the tiles around those in which they do not."""
-    found: list[tuple[int, Bits]] = []
+    found: dict[int, Bits] = {}
     for frame, (before, state) in enumerate(pairwise(states), start=1):
         unrepeated = combing[frame].unrepeated
         if not state.repeats or unrepeated is None or not follows(state, before):
@@ -72,17 +72,14 @@ def _contradictions(states: Sequence[State], combing: Sequence[Combing]) -> list
         bits = unrepeated[0 if state.repeats < 0 else 1]
         if any(bits):
             grown = cv2.dilate(unpacked(bits).astype(np.uint8), SMALL_TILES)
-            found.append((frame, grown.astype(np.bool_)))
+            found[frame] = grown.astype(np.bool_)
     return found
 
 
 def combed(luma: Luma | NDArray[np.uint16], depth: int, tiles: Bits) -> NDArray[np.uint8]:
     """1 where a woven frame (h, w) combs inside of the tiles, and around that, else 0."""
-    middle, above, below = luma[1:-1], luma[:-2], luma[2:]
-    low, high = np.minimum(above, below), np.maximum(above, below)
-    out = np.maximum(cv2.subtract(low, middle), cv2.subtract(middle, high))
     found = np.zeros(luma.shape, np.uint8)
-    found[1:-1] = out > COMBS << (depth - 8)
+    found[1:-1] = beyond_neighbours(luma) > COMBS << (depth - 8)
     found = cv2.dilate(found, np.ones(REACH[::-1], np.uint8))
     area = cv2.resize(tiles.astype(np.uint8), luma.shape[::-1], interpolation=cv2.INTER_NEAREST)
     return np.bitwise_and(found.astype(np.uint8), area.astype(np.uint8))

@@ -72,13 +72,11 @@ def read_picture(path: Path, *, allow_huge: bool = False) -> tuple[tuple[Tensor,
 
 def _checked_bytes(path: Path, *, allow_huge: bool) -> bytes:
     """Returns a picture file's bytes, if the size that its header claims is within limits."""
-    with reading(path):
+    with reading(path), translated(path, "read"):
         check_regular(path)
-    with translated(path, "read"):
         if path.stat().st_size > PICTURE_BYTES and not allow_huge:
             raise MediaError(f"{path} has more than {PICTURE_BYTES >> 20} MB", hint=HINT)
-        with reading(path):
-            data = path.read_bytes()
+        data = path.read_bytes()
     size = claimed_size(data)
     if size is None:
         raise MediaError(

@@ -116,6 +116,8 @@ def test_weights_of_another_architecture_or_size(frames: Path, tmp_path: Path) -
         ({"arch": "vgg"}, "no network 'vgg' to train"),
         ({"recipe": "srresnet", "arch": "rrdb"}, "srresnet trains srresnet, not rrdb"),
         ({"pixel_first": 0.5}, "nothing that could come after"),
+        ({"content": "unit"}, "psnr compares no features"),
+        ({"content": "cosine"}, "there is no content 'cosine'"),
         ({"recipe": "real-esrgan", "arch": "tiny", "pixel_first": 2.0}, "from 0 to 1, got 2"),
         ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"minutes": 0.0}, "minutes must be above 0"),

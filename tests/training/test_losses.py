@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vsr.perceptual.vgg import Vgg, conv_names, feature_index, from_state
+from vsr.perceptual.vgg import Vgg, conv_names, feature_index, from_state, vgg_distance
 from vsr.training.losses import ADVERSARIAL_LOSSES, PIXEL_LOSSES, ContentLoss, tone
 from vsr.training.recipes import RECIPES
 
@@ -117,6 +117,18 @@ def test_content_loss_is_the_weighted_mean_square_of_feature_differences() -> No
     assert float(made.grad.abs().sum()) > 0
     assert all(parameter.grad is None for parameter in vgg.parameters())
     assert float(content(real, real)) == 0
+
+
+def test_content_of_unit_length_is_the_distance_that_is_measured() -> None:
+    vgg: Vgg = from_state(published(), "a test")
+    content = ContentLoss(vgg, (("2_2", 0.5),), "unit")
+    made, real = torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)
+    assert float(content(made, real)) == pytest.approx(vgg_distance(made, real, vgg), rel=1e-5)
+    assert float(content(made * 0.5, made)) < float(content(real, made))  # light is no texture
+    black = torch.zeros(1, 3, 64, 64, requires_grad=True)
+    content(black, real).backward()
+    assert black.grad is not None
+    assert bool(black.grad.isfinite().all())
 
 
 def test_content_before_activation_by_l1_is_esrgans() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vsr.options import DtypeName
-from vsr.training.options import Adversarial, Degrade, Head, PixelLoss
+from vsr.training.options import Adversarial, Content, Degrade, Head, PixelLoss
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 """A step is short: whichever comes first, it is finished and saved."""
@@ -65,6 +65,9 @@ PixelFirst = Annotated[
         help="Share of the run before an adversary comes, 0 to 1. [default: by the recipe]"
     ),
 ]
+ContentChoice = Annotated[
+    Content | None, typer.Option("--content", help="Content loss. [default: by the recipe]")
+]
 Loss = Annotated[Adversarial | None, typer.Option(help="Adversarial loss.")]
 HeadChoice = Annotated[
     Head | None, typer.Option(help="Discriminator: one answer, a map, or each pixel.")
@@ -103,6 +106,7 @@ def train(
     pixel: Pixel = None,
     pixel_weight: PixelWeight = None,
     pixel_first: PixelFirst = None,
+    content: ContentChoice = None,
     adversarial: Loss = None,
     head: HeadChoice = None,
     net: Net = None,
@@ -126,8 +130,9 @@ def train(
         minutes=minutes, pause_minutes=pause_minutes, batch=batch, patch=patch, lr=lr, seed=seed,
         device=device, dtype=dtype, workers=workers, val=val, validate_every=validate_every,
         resume=resume, degrade=degrade, vgg=vgg, pixel=pixel, pixel_weight=pixel_weight,
-        pixel_first=pixel_first, adversarial=adversarial, head=head, net=parse_net(net),
-        branches=branches, compile=compile, cache=parse_bytes(cache), tensorboard=tensorboard,
+        pixel_first=pixel_first, content=content, adversarial=adversarial, head=head,
+        net=parse_net(net), branches=branches, compile=compile, cache=parse_bytes(cache),
+        tensorboard=tensorboard,
     )  # fmt: skip
     with TrainConsole() as console, stop_on_signals(patient=ENDING) as stop:
         report = run(options, console.show, stop)

@@ -22,9 +22,16 @@ def perceptual_distance(first: Tensor, second: Tensor, features: Features) -> fl
     """0 for equal (3, h, w) RGB pictures 0..1, at most 4 a layer; smaller looks more alike."""
     same_shape(first, second)
     pairs = zip(features(first[None]), features(second[None]), strict=True)
-    return float(sum((_unit(one) - _unit(two)).square().sum(1).mean() for one, two in pairs))
+    return float(sum(unit_distance(one, two) for one, two in pairs))
+
+
+def unit_distance(first: Tensor, second: Tensor) -> Tensor:
+    """One layer of it: of two (n, c, h, w) maps a scalar, 0 to 4, through which gradients flow."""
+    return (_unit(first) - _unit(second)).square().sum(1).mean()
 
 
 def _unit(maps: Tensor) -> Tensor:
     maps = maps.float()
-    return maps / (maps.square().sum(1, keepdim=True).sqrt() + 1e-10)
+    # Inside of the root: behind a ReLU a place may be zero in every channel, where its slope is
+    # infinite.
+    return maps / (maps.square().sum(1, keepdim=True) + 1e-12).sqrt()

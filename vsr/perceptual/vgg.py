@@ -112,10 +112,15 @@ def load_vgg(choice: str) -> Vgg | None:
     return from_state(read_file(path)[1], str(path))
 
 
+def compared_layers(vgg: Vgg) -> list[str]:
+    """The layers that a perceptual distance compares: one a stage, of those that the net offers."""
+    return [name for name in vgg.layers if name in ("1_2", "2_2", "3_1", "4_1", "5_1")]
+
+
 def vgg_distance(made: Tensor, high: Tensor, vgg: Vgg) -> float:
     """The perceptual distance of two (1, 3, h, w) pictures by every layer the net offers."""
     device = next(vgg.parameters()).device
-    layers = [name for name in vgg.layers if name in ("1_2", "2_2", "3_1", "4_1", "5_1")]
+    layers = compared_layers(vgg)
     return perceptual_distance(
         made[0].to(device), high[0].to(device), lambda pixels: vgg(pixels, layers)
     )

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.functional import relu, softplus
 
+from vsr.metrics.perceptual import unit_distance
 from vsr.models.recurrent import warped
-from vsr.perceptual.vgg import Vgg
-from vsr.training.options import PixelLoss
+from vsr.perceptual.vgg import Vgg, compared_layers
+from vsr.training.options import Content
 from vsr.training.recipe import Layers
 
 EPSILON = 1e-3
@@ -62,15 +63,20 @@ PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 class ContentLoss(nn.Module):
     """sum over layers of weight * loss(phi(made), phi(real)), for RGB 0..1 (n, 3, h, w).
 
-    ``loss`` is one of the pixel losses: the mean square in SRGAN, L1 in ESRGAN.
+    ``loss`` is a pixel loss (the mean square in SRGAN, L1 in ESRGAN) or ``unit``: the perceptual
+    distance itself, :func:`vsr.metrics.perceptual.unit_distance`, each layer counting once. It
+    sees a texture in the dark as it sees an edge in the light, whose maps are many times larger.
 
     The paper divides by width times height alone and so sums over channels; the mean over channels
     too, as most implementations take it, differs by a constant that the weights hold.
     """
 
-    def __init__(self, vgg: Vgg, layers: Layers, loss: PixelLoss = "mse") -> None:
+    def __init__(self, vgg: Vgg, layers: Layers, loss: Content = "mse") -> None:
         super().__init__()
-        self.vgg, self.layers, self._loss = vgg, layers, PIXEL_LOSSES[loss]
+        self.vgg, self.layers = vgg, layers
+        self._loss = PIXEL_LOSSES[loss] if loss != "unit" else unit_distance
+        if loss == "unit":
+            self.layers = tuple((name, 1.0) for name in compared_layers(vgg))
 
     def forward(self, made: Tensor, real: Tensor) -> Tensor:
         """A scalar; no gradient flows to ``real``."""

@@ -14,6 +14,7 @@ from vsr.options import DtypeName
 
 Degrade = Literal["clean", "video", "real", "stream", "footage"]
 PixelLoss = Literal["mse", "l1", "charbonnier"]
+Content = Literal["mse", "l1", "charbonnier", "unit"]
 Adversarial = Literal["standard", "relativistic", "hinge"]
 Head = Literal["global", "local", "unet"]
 
@@ -87,6 +88,9 @@ class TrainOptions:
     """Its weight, at least 0."""
     pixel_first: float | None = None
     """Share of the run, 0..1, that learns from pixels alone before an adversary comes."""
+    content: Content | None = None
+    """The loss that VGG features are compared by: one of the pixel losses, or unit, which is the
+    perceptual distance that is measured."""
     adversarial: Adversarial | None = None
     """The adversary's loss: standard, relativistic or hinge."""
     head: Head | None = None
@@ -114,6 +118,7 @@ class TrainOptions:
             ("dtype", DtypeName),
             ("degrade", Degrade),
             ("pixel", PixelLoss),
+            ("content", Content),
             ("adversarial", Adversarial),
             ("head", Head),
         ):

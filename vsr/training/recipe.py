@@ -8,7 +8,7 @@ from typing import Literal
 
 from vsr.models.arch import Hyper
 from vsr.models.catalog import ARCHS
-from vsr.training.options import Adversarial, Degrade, Head, PixelLoss
+from vsr.training.options import Adversarial, Content, Degrade, Head, PixelLoss
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ class Recipe:
     """Weight of that loss."""
     content: Mapping[str, Layers] = field(default_factory=dict[str, Layers])
     """For each layout of VGG weights its layers and their weights; empty without a content loss."""
-    content_loss: PixelLoss = "mse"
-    """The loss that VGG features are compared by."""
+    content_loss: Content = "mse"
+    """The loss that VGG features are compared by; ``unit`` has layers and weights of its own."""
     content_weight: float = 0.0
     """Weight of the content loss; 0 for none."""
     tone_weight: float = 0.0

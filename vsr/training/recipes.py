@@ -248,6 +248,13 @@ def resolve(options: TrainOptions) -> Recipe:
         )
         if getattr(options, name) is not None
     }  # fmt: skip
+    if options.content is not None:
+        if not recipe.content_weight:
+            raise OptionsError(
+                f"{recipe.name} compares no features",
+                hint="leave --content away, or choose an adversarial recipe",
+            )
+        given["content_loss"] = options.content
     if given.get("pixel_first") and not recipe.is_gan:
         raise OptionsError(
             f"{recipe.name} learns from pixels alone: there is nothing that could come after them",

@@ -17,6 +17,7 @@ import pytest
 import torch
 from av.error import InvalidDataError
 
+from tests import fork_server
 from vsr.jobs.workers import process as worker_process
 from vsr.system import scheduling_kept
 
@@ -29,6 +30,11 @@ if sys.platform == "win32":
         "faults", "jobs/test_cluster.py", "jobs/test_crashes.py", "jobs/test_executors.py",
         "jobs/test_memory.py", "test_untrusted.py", "training/test_ranks.py",
     ]  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """`make test` spares its commands the second half of their end; `make test-all` does not."""
+    fork_server.QUICK_ENDS = config.option.markexpr == "not extended"
 
 
 @pytest.fixture(scope="session")

@@ -55,13 +55,18 @@ def test_a_fork_sees_what_a_new_process_sees(session: bool, tmp_path: Path) -> N
     assert seen == wanted
 
 
-def test_ends_are_those_of_processes() -> None:
+@pytest.mark.parametrize("quick", [False, True])
+def test_ends_are_those_of_processes(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_server, "QUICK_ENDS", quick)
+
     def code(program: str) -> int:
         return fork_server.run([sys.executable, "-c", program]).returncode
 
     assert code("pass") == 0
     assert code("raise SystemExit(7)") == 7
     assert code("import atexit, os; atexit.register(os._exit, 9)") == 9
+    late = "import threading; threading.Timer(0.1, lambda: print('late', end='')).start()"
+    assert fork_server.run([sys.executable, "-c", late]).stdout == "late"
     assert code("import os; os.abort()") == -signal.SIGABRT
     wrong = fork_server.run([sys.executable, "-c", "1 / 0"])
     assert wrong.returncode == 1

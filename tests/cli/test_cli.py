@@ -136,19 +136,18 @@ def test_a_dry_run_of_pictures_says_their_sizes(folder: Path) -> None:
     }
     run = vsr("upscale", "in.mp4", "frames", "--dry-run", "--json", "-q", folder=folder)
     assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout.splitlines()[-1])["plan"]["target_size"] == {
-        "width": 320,
-        "height": 240,
-    }
+    chosen, row = map(json.loads, run.stdout.splitlines())
+    assert chosen["message"].startswith("model video: a video")
+    assert row["plan"]["target_size"] == {"width": 320, "height": 240}
     assert not (folder / "large.png").exists()
 
 
 def test_a_dry_run_and_a_probe_say_what_is_kept_and_write_nothing(
     samples: Path, tmp_path: Path
 ) -> None:
-    run = vsr("upscale", samples / "harbour.mkv", tmp_path / "o.mp4", "--dry-run", "--json", "-q")
-    chosen, row = map(json.loads, run.stdout.splitlines())
-    assert chosen["message"].startswith("model video: a video")
+    source, target = samples / "harbour.mkv", tmp_path / "o.mp4"
+    run = vsr("upscale", source, target, "--dry-run", "--json", "-q", "--model", "video-tiny")
+    (row,) = map(json.loads, run.stdout.splitlines())
     assert row["event"] == "planned"
     plan = row["plan"]
     assert plan["target_size"] == {"width": 1280, "height": 720}

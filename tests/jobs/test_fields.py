@@ -26,7 +26,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         "video": in_fields(made),
         "film": telecined(made)[0],
         "titles": titled(made)[:50],
-        "mixed": [*telecined(made[:20])[0], *in_fields(made[36:])],
+        "mixed": [*telecined(made[:16])[0], *in_fields(made[40:])],
     }
     frames = kinds[request.param]
     return write(tmp_path / f"{request.param}.mp4", frames, codec="libx264", sound=True)

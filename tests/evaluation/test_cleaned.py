@@ -32,13 +32,17 @@ def shown(found: Comparison, film: int) -> np.ndarray:
     return picture[64:-64, 64:-64].astype(float)  # an edge is repeated where chroma was moved
 
 
-def test_a_page_shows_both_and_the_cleaned_is_softer(tmp_path: Path) -> None:
+@pytest.mark.extended
+def test_a_page_shows_both(tmp_path: Path) -> None:
     source, page = tape(tmp_path / "tape.mkv"), tmp_path / "look.html"
     asked = ("--models", "nearest", "--clean", "vhs:0.7", "--frames", "3", "--device", "cpu")
     made = run("compare", *asked, str(source), "--html", str(page), folder=tmp_path)
     assert made.returncode == 0, made.stderr
     assert tuple(data_of(page)["films"]) == FILMS
-    found = vsr.compare(source, (), ASKED, models=("nearest",))
+
+
+def test_both_are_shown_and_the_cleaned_is_softer(tmp_path: Path) -> None:
+    found = vsr.compare(tape(tmp_path / "tape.mkv"), (), ASKED, models=("nearest",))
     assert found.films == FILMS
     sharpness = [np.mean(track.values["sharpness"]) for track in found.tracks]
     assert sharpness[1] < 0.9 * sharpness[0]

@@ -37,13 +37,13 @@ def film(make_clip: MakeClip) -> Path:
     return make_clip(frames=270, options={"g": "40", "preset": "ultrafast"})
 
 
-@pytest.mark.parametrize("model", ["bicubic", "tiny"])
+@pytest.mark.parametrize(("model", "counts"), [("bicubic", "123"), ("tiny", "13")])
 def test_bytes_do_not_depend_on_how_many_there_are(
-    model: str, make_clip: MakeClip, tmp_path: Path
+    model: str, counts: str, make_clip: MakeClip, tmp_path: Path
 ) -> None:
     source = film(make_clip)
     made: list[bytes] = []
-    for count in ("1", "2", "3"):
+    for count in counts:
         target = tmp_path / f"{count}.mp4"
         told: list[Event] = []
         options = replace(OPTIONS, model=model, encoders=count)
@@ -51,7 +51,7 @@ def test_bytes_do_not_depend_on_how_many_there_are(
         assert report.frames == 270
         assert sorted(e.index for e in told if isinstance(e, SegmentDone)) == [0, 1, 2]
         made.append(target.read_bytes())
-    assert made[0] == made[1] == made[2]
+    assert set(made) == {made[0]}
     assert not [t for t in threading.enumerate() if t.name.startswith("vsr-")]
 
 

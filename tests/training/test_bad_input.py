@@ -125,8 +125,10 @@ def test_weights_of_another_architecture_or_size(frames: Path, tmp_path: Path) -
         ({"device": "gpu"}, "no device 'gpu'"),
         ({"degrade": "vhs"}, "no degrade 'vhs'"),
         ({"head": "none"}, "no head 'none'"),
-        ({"pixel_weight": -1.0}, "pixel_weight must not be negative"),
-        ({"pixel_weight": 0.0}, "nothing is left to learn from"),
+        ({"loss_weights": (("pixel", -1.0),)}, "weight of pixel must not be negative, got -1"),
+        ({"loss_weights": (("pixels", 1.0),)}, "there is no loss 'pixels'"),
+        ({"loss_weights": (("tone", 1.0),)}, "psnr has no tone loss that could be weighed"),
+        ({"loss_weights": (("pixel", 0.0),)}, "nothing is left to learn from"),
         ({"patch": 4}, "patch must be at least 8"),
     ],
 )

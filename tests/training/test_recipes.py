@@ -26,7 +26,7 @@ from vsr.perceptual.vgg import conv_names, feature_index
 from vsr.training.events import TrainingEvent, TrainingStarted, TrainReport, Validated
 from vsr.training.loop import train
 from vsr.training.network.export import parameters_of
-from vsr.training.options import TrainOptions, parse_net
+from vsr.training.options import TrainOptions, parse_loss_weights, parse_net
 from vsr.training.recipe import GENERATORS
 from vsr.training.recipes import PRESETS, RECIPES, resolve
 from vsr.training.setup import Training
@@ -279,6 +279,18 @@ def test_sizes_are_parsed_and_checked() -> None:
         parse_net("features:32")
     with pytest.raises(OptionsError, match="no hyper-parameter blocks"):
         resolve(TrainOptions((Path(),), Path(), net=(("blocks", 2),)))
+
+
+def test_weights_of_losses_are_parsed_and_taken() -> None:
+    weights = parse_loss_weights("pixel=1, adversarial=3e-3")
+    assert weights == (("pixel", 1.0), ("adversarial", 3e-3))
+    recipe = resolve(TrainOptions((Path(),), Path(), recipe="srgan", loss_weights=weights))
+    assert (recipe.pixel_weight, recipe.adversarial_weight) == (1.0, 3e-3)
+    assert recipe.tone_weight == RECIPES["srgan"].tone_weight
+    assert parse_loss_weights(None) is None
+    for wrong in ("pixel", "pixel=much", ""):
+        with pytest.raises(OptionsError, match="not a weight of a loss"):
+            parse_loss_weights(wrong)
 
 
 def test_summaries_are_one_line_each() -> None:

@@ -58,7 +58,6 @@ Damage = Annotated[
 ]
 VggChoice = Annotated[str, typer.Option("--vgg", help="VGG19 for the content: auto, none or PATH.")]
 Pixel = Annotated[PixelLoss | None, typer.Option(help="Pixel loss. [default: by the recipe]")]
-PixelWeight = Annotated[float | None, typer.Option(help="Weight of the pixel loss.")]
 PixelFirst = Annotated[
     float | None,
     typer.Option(
@@ -69,6 +68,13 @@ ContentChoice = Annotated[
     Content | None, typer.Option("--content", help="Content loss. [default: by the recipe]")
 ]
 Loss = Annotated[Adversarial | None, typer.Option(help="Adversarial loss.")]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--loss-weights",
+        help="Weights of losses, such as pixel=1,adversarial=0.003. [default: by the recipe]",
+    ),
+]
 HeadChoice = Annotated[
     Head | None, typer.Option(help="Discriminator: one answer, a map, or each pixel.")
 ]
@@ -104,10 +110,10 @@ def train(
     degrade: Damage = None,
     vgg: VggChoice = "auto",
     pixel: Pixel = None,
-    pixel_weight: PixelWeight = None,
     pixel_first: PixelFirst = None,
     content: ContentChoice = None,
     adversarial: Loss = None,
+    loss_weights: Weights = None,
     head: HeadChoice = None,
     net: Net = None,
     branches: Branches = False,
@@ -122,16 +128,16 @@ def train(
     from vsr.cli.signals import stop_on_signals
     from vsr.cli.train_console import TrainConsole
     from vsr.training.loop import train as run
-    from vsr.training.options import TrainOptions, parse_net
+    from vsr.training.options import TrainOptions, parse_loss_weights, parse_net
     from vsr.units import parse_bytes
 
     options = TrainOptions(
         frames=tuple(expanded(frames)), out=out, recipe=recipe, arch=arch, init=init, steps=steps,
         minutes=minutes, pause_minutes=pause_minutes, batch=batch, patch=patch, lr=lr, seed=seed,
         device=device, dtype=dtype, workers=workers, val=val, validate_every=validate_every,
-        resume=resume, degrade=degrade, vgg=vgg, pixel=pixel, pixel_weight=pixel_weight,
-        pixel_first=pixel_first, content=content, adversarial=adversarial, head=head,
-        net=parse_net(net), branches=branches, compile=compile, cache=parse_bytes(cache),
+        resume=resume, degrade=degrade, vgg=vgg, pixel=pixel, pixel_first=pixel_first,
+        content=content, adversarial=adversarial, loss_weights=parse_loss_weights(loss_weights),
+        head=head, net=parse_net(net), branches=branches, compile=compile, cache=parse_bytes(cache),
         tensorboard=tensorboard,
     )  # fmt: skip
     with TrainConsole() as console, stop_on_signals(patient=ENDING) as stop:

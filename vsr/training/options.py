@@ -17,6 +17,8 @@ PixelLoss = Literal["mse", "l1", "charbonnier"]
 Content = Literal["mse", "l1", "charbonnier", "unit"]
 Adversarial = Literal["standard", "relativistic", "hinge"]
 Head = Literal["global", "local", "unet"]
+LOSSES = ("pixel", "content", "tone", "adversarial", "temporal", "flicker")
+"""What a total can be made of, by the names of :mod:`vsr.training.task`."""
 
 _RUNTIME: tuple[str, ...] = (
     "device",
@@ -84,8 +86,6 @@ class TrainOptions:
     """VGG19 for the content loss: auto (torchvision's, downloaded once), none, or a path."""
     pixel: PixelLoss | None = None
     """The loss that pixels are compared by: mse, l1 or charbonnier."""
-    pixel_weight: float | None = None
-    """Its weight, at least 0."""
     pixel_first: float | None = None
     """Share of the run, 0..1, that learns from pixels alone before an adversary comes."""
     content: Content | None = None
@@ -93,6 +93,9 @@ class TrainOptions:
     perceptual distance that is measured."""
     adversarial: Adversarial | None = None
     """The adversary's loss: standard, relativistic or hinge."""
+    loss_weights: tuple[tuple[str, float], ...] | None = None
+    """Weights of losses, at least 0, by name, in place of the recipe's: pixel, content, tone,
+    adversarial, temporal, flicker."""
     head: Head | None = None
     """What the discriminator answers for: the patch (global), each place of it (local), or each
     pixel (unet)."""
@@ -143,8 +146,11 @@ class TrainOptions:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise OptionsError(f"{name} must be above 0, got {value:g}")
-        if self.pixel_weight is not None and not 0 <= self.pixel_weight < math.inf:
-            raise OptionsError(f"pixel_weight must not be negative, got {self.pixel_weight:g}")
+        for name, weight in self.loss_weights or ():
+            if name not in LOSSES:
+                raise OptionsError(f"there is no loss {name!r}", hint=f"one of {', '.join(LOSSES)}")
+            if not 0 <= weight < math.inf:
+                raise OptionsError(f"the weight of {name} must not be negative, got {weight:g}")
         if self.pixel_first is not None and not 0 <= self.pixel_first <= 1:
             raise OptionsError(f"pixel_first must be from 0 to 1, got {self.pixel_first:g}")
         for place in (*self.frames, *(() if self.val is None else (self.val,))):
@@ -181,4 +187,20 @@ def parse_net(text: str | None) -> tuple[tuple[str, int], ...]:
             found.append((match[1], int(match[2])))
         elif part.strip():
             raise OptionsError(f"not a size of a network: {part!r}", hint="features=32,layers=8")
+    return tuple(found)
+
+
+def parse_loss_weights(text: str | None) -> tuple[tuple[str, float], ...] | None:
+    """ "pixel=1,adversarial=0.003"."""
+    if text is None:
+        return None
+    found: list[tuple[str, float]] = []
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        try:
+            found.append((name.strip(), float(value)))
+        except ValueError:
+            raise OptionsError(
+                f"not a weight of a loss: {part!r}", hint="pixel=1,adversarial=0.003"
+            ) from None
     return tuple(found)

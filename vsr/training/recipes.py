@@ -243,7 +243,7 @@ def resolve(options: TrainOptions) -> Recipe:
     given = {
         name: getattr(options, name)
         for name in (
-            "steps", "batch", "patch", "lr", "pixel", "pixel_weight", "pixel_first",
+            "steps", "batch", "patch", "lr", "pixel", "pixel_first",
             "adversarial", "head", "degrade", "validate_every",
         )
         if getattr(options, name) is not None
@@ -255,6 +255,13 @@ def resolve(options: TrainOptions) -> Recipe:
                 hint="leave --content away, or choose an adversarial recipe",
             )
         given["content_loss"] = options.content
+    for name, weight in options.loss_weights or ():
+        if not getattr(recipe, f"{name}_weight"):
+            raise OptionsError(
+                f"{recipe.name} has no {name} loss that could be weighed",
+                hint="leave its weight away, or choose another recipe",
+            )
+        given[f"{name}_weight"] = weight
     if given.get("pixel_first") and not recipe.is_gan:
         raise OptionsError(
             f"{recipe.name} learns from pixels alone: there is nothing that could come after them",

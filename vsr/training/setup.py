@@ -129,12 +129,12 @@ def earlier_run(options: TrainOptions) -> Checkpoint | None:
 
 
 def changes(before: Checkpoint, options: TrainOptions) -> list[str]:
-    """Options that changed since; one that did not exist then counts as not given."""
+    """Options that changed since; one that does not exist in both counts as not given."""
     theirs, mine = json.loads(before.identity), json.loads(options.identity())
     return [
-        f"{name} {theirs.get(name)} -> {value}"
-        for name, value in mine.items()
-        if theirs.get(name) != value
+        f"{name} {theirs.get(name)} -> {mine.get(name)}"
+        for name in (*mine, *sorted(theirs.keys() - mine.keys()))
+        if theirs.get(name) != mine.get(name)
     ]
 
 

@@ -38,6 +38,12 @@ def test_contents_are_told_with_their_stretches(tmp_path: Path) -> None:
     assert abs(found.stretches[1].start_seconds - 40 * 1001 / 30000) < 0.04
 
 
+def test_the_first_stretch_begins_at_zero(tmp_path: Path) -> None:
+    """By the microseconds of its container this one began before the video: "-0.0 s"."""
+    path = write(tmp_path / "in.ts", telecined(pictures(24))[0], codec="mpeg2video")
+    assert [str(stretch.start_seconds) for stretch in survey(probe(path)).stretches] == ["0.0"]
+
+
 def test_black_bars_are_found_to_the_line(tmp_path: Path) -> None:
     made = pictures(30)
     for picture in made:

@@ -120,8 +120,9 @@ def stretches_of(info: MediaInfo) -> tuple[Stretch, ...]:
     place = 0
     for kind, group in groupby(names):
         count = len(list(group))
+        # A container tells its start in microseconds, which may lie behind the first frame's time.
         seconds = float(seen.times[place] * info.time_base) - info.start_seconds
-        made.append(Stretch(kind, seconds, count))
+        made.append(Stretch(kind, max(0.0, seconds), count))
         place += count
     return tuple(made)
 

@@ -189,10 +189,10 @@ def test_headers_that_end_early_claim_nothing(kind: str, cut: int) -> None:
 
 
 def test_a_jpeg_of_markers_without_end_takes_no_time() -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     assert claimed_size(b"\xff\xd8\xff" + b"\xff" * (1 << 20)) is None
     assert claimed_size(b"\xff\xd8\xff" + b"\0" * (1 << 26)) is None
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def huge_videos(make_clip: MakeClip) -> dict[str, tuple[bytes, str]]:

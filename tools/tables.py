@@ -4,7 +4,7 @@
     python -m tools.tables                           # writes the tables from what was measured
 
 DIR holds ``data/bench`` with the test sets and ``media/clips``. FILE is the VGG19 that judges: one
-that no shipped network learnt from. A model is measured again when its weights have changed.
+that few of them learnt from. A model is measured again when its weights have changed.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def main(given: Sequence[str] | None = None) -> int:
         known: list[Row] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         if options.media is not None:
             if options.vgg is None:
-                raise OptionsError("--media needs --vgg", hint="one that no network learnt from")
+                raise OptionsError("--media needs --vgg", hint="one that few networks learnt from")
             rows: list[Row] = []
             for row in measured(options.media, options.vgg, known, options.only or ()):
                 rows.append(row)

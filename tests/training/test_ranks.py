@@ -17,6 +17,7 @@ from vsr.training.training_log import read
 from vsr.weights import read_file
 
 SCRIPT = """
+import os
 import sys
 from pathlib import Path
 from vsr.training import loop
@@ -27,6 +28,7 @@ loop.train(TrainOptions(
     (Path(sys.argv[1]),), Path(sys.argv[2]), recipe=recipe, steps=8, batch=batch, patch=12,
     device="cpu", dtype="fp32", net=net, validate_every=4, workers=1, vgg="none",
 ))
+os._exit(0)  # as the command ends among torchrun's processes: gloo's threads outlive its group
 """
 
 

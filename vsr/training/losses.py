@@ -58,6 +58,7 @@ PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": l1,
     "charbonnier": charbonnier,
 }
+CONTENT_LOSSES = {**PIXEL_LOSSES, "unit": unit_distance}
 
 
 class ContentLoss(nn.Module):
@@ -73,8 +74,7 @@ class ContentLoss(nn.Module):
 
     def __init__(self, vgg: Vgg, layers: Layers, loss: Content = "mse") -> None:
         super().__init__()
-        self.vgg, self.layers = vgg, layers
-        self._loss = PIXEL_LOSSES[loss] if loss != "unit" else unit_distance
+        self.vgg, self.layers, self._loss = vgg, layers, CONTENT_LOSSES[loss]
         if loss == "unit":
             self.layers = tuple((name, 1.0) for name in compared_layers(vgg))
 

@@ -14,11 +14,11 @@ from vsr.options import DtypeName
 
 Degrade = Literal["clean", "video", "real", "stream", "footage"]
 PixelLoss = Literal["mse", "l1", "charbonnier"]
-Content = Literal["mse", "l1", "charbonnier", "unit"]
+Content = Literal[PixelLoss, "unit"]
 Adversarial = Literal["standard", "relativistic", "hinge"]
 Head = Literal["global", "local", "unet"]
-LOSSES = ("pixel", "content", "tone", "adversarial", "temporal", "flicker")
-"""What a total can be made of, by the names of :mod:`vsr.training.task`."""
+LOSSES = ("pixel", "tone", "adversarial", "content", "temporal", "flicker")
+"""What a total is made of, in the order of its sum; a recipe weighs each by its ``NAME_weight``."""
 
 _RUNTIME: tuple[str, ...] = (
     "device",

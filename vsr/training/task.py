@@ -18,6 +18,7 @@ from vsr.training.data.patches import TrainingBatch
 from vsr.training.guard import Guard
 from vsr.training.losses import ADVERSARIAL_LOSSES, PIXEL_LOSSES, ContentLoss, tone
 from vsr.training.network.ema import Ema
+from vsr.training.options import LOSSES
 from vsr.training.recipe import Recipe
 from vsr.training.updater import State, TrainingDevice, Updater
 
@@ -168,15 +169,7 @@ class GanTask(PixelTask):
 
     def learn(self, losses: Mapping[str, Tensor], factor: float) -> Losses:
         """One update of the generator from losses by the recipe's weights."""
-        recipe = self.recipe
-        weights = {
-            "pixel": recipe.pixel_weight,
-            "tone": recipe.tone_weight,
-            "adversarial": recipe.adversarial_weight,
-            "content": recipe.content_weight,
-            "temporal": recipe.temporal_weight,
-            "flicker": recipe.flicker_weight,
-        }
+        weights: dict[str, float] = {n: getattr(self.recipe, f"{n}_weight") for n in LOSSES}
         terms = [weight * losses[name] for name, weight in weights.items() if name in losses]
         total = sum(terms[1:], terms[0])
         if self._updater.update(total, factor, self.guard):

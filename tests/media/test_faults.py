@@ -22,6 +22,7 @@ from tests.conftest import MakeClip, times_of
 from vsr.errors import MediaError, OptionsError, StorageError
 from vsr.events import Advanced, Event
 from vsr.jobs.extraction import extract
+from vsr.jobs.job import plan_job
 from vsr.jobs.video import plan as planning
 from vsr.media.extract.selection import ExtractOptions
 from vsr.media.read.reader import Reader
@@ -229,6 +230,15 @@ class _Blocked:
 
         self._patch.setattr(Path, "read_bytes", read)
 
+    def folders(self) -> None:
+        real = os.walk
+
+        def walk(*args: Any, **options: Any) -> Iterator[Any]:
+            self.answers.wait(60)
+            yield from real(*args, **options)
+
+        self._patch.setattr(os, "walk", walk)
+
     def first_byte(self) -> None:
         real = Path.open
 
@@ -294,6 +304,26 @@ def test_a_description_ends_where_the_source_does_not_answer(
         vsr.probe(source, stall=0.5)
     with pytest.raises(StorageError, match="does not answer"):
         vsr.api.survey(info, stall=0.5)
+
+
+@pytest.mark.parametrize("number", [0, 20])
+def test_a_dry_run_ends_where_the_source_stops_answering(
+    make_clip: MakeClip, tmp_path: Path, blocked: _Blocked, number: int
+) -> None:
+    options = replace(FAST, stall=0.5)
+    job = plan_job(make_clip(frames=40), tmp_path / "out.mp4", options, vsr.load("nearest"))
+    engine = vsr.Engine(vsr.load("nearest"))
+    blocked.packets(number)
+    with pytest.raises(StorageError, match="does not answer"):
+        job.forecast(engine)
+
+
+def test_a_batch_ends_where_a_folder_stops_answering(tmp_path: Path, blocked: _Blocked) -> None:
+    (tmp_path / "films").mkdir()
+    blocked.folders()
+    with pytest.raises(StorageError, match="does not answer"):
+        vsr.upscale_batch([tmp_path / "films"], tmp_path / "large", replace(FAST, stall=0.5))
+    assert not (tmp_path / "large").exists()
 
 
 def test_a_negative_wait_is_refused(make_clip: MakeClip, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -69,7 +69,10 @@ class Job:
     def forecast(self, engine: Engine, measured: TrialResult | None = None) -> Forecast:
         """What a run would do, and take where it makes a video: pictures are not measured."""
         if self.plan is not None:
-            notes = (*self.plan.notes, *_suggested(self.plan))
+            suggested = watched(
+                self.source, self.options.stall, partial(_suggested, self.plan), locked=False
+            )
+            notes = (*self.plan.notes, *suggested)
             return forecast(replace(self.plan, notes=notes), engine, measured)
         low, frames = self._frames
         high = self.options.target_size(low, self.upscaler.scale)

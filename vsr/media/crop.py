@@ -18,6 +18,7 @@ from vsr.geometry import Box, Size
 from vsr.media.files import is_storage_fault, opened
 from vsr.media.read.probe import MediaInfo
 from vsr.media.read.reader import Reader
+from vsr.media.stall import timed
 
 Luma = NDArray[np.float32] | NDArray[np.uint8]  # (h, w), 0..255
 DARK, EVEN = 26.0, 3.0
@@ -108,7 +109,7 @@ def _key_frames(info: MediaInfo, first: int | None, last: int | None) -> Iterato
         stream = container.streams[info.video]
         assert isinstance(stream, VideoStream)
         stream.codec_context.skip_frame = "NONKEY"
-        for packet in container.demux(stream):
+        for packet in timed(container.demux(stream)):
             try:
                 frames = packet.decode()
             except FFmpegError as error:

@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from vsr.batch_options import BatchOptions
 from vsr.errors import MediaError, OptionsError
 from vsr.media.read.images import natural
+from vsr.media.stall import reading, timed, watched
 from vsr.media.suffixes import is_picture, is_video
 
 
@@ -44,28 +46,42 @@ def holds_videos(folder: Path) -> bool:
         raise MediaError(f"cannot read {folder}: {error.strerror or error}") from error
 
 
-def find(inputs: Sequence[Path], out: Path, options: BatchOptions) -> BatchInputs:
-    """Everything there is to do. A file that is named is taken whatever it is called."""
+def find(inputs: Sequence[Path], out: Path, options: BatchOptions, stall: float) -> BatchInputs:
+    """Everything there is to do. A file that is named is taken whatever it is called.
+
+    Raises :class:`~vsr.errors.StorageError` where an input does not answer for ``stall`` seconds.
+    """
     files: dict[BatchInput, None] = {}
     others, notes = 0, list[str]()
     for given in inputs:
-        if not given.exists():
-            raise MediaError(f"there is no file {given}", hint="check the path")
-        if not given.is_dir():
-            files[BatchInput(given, Path())] = None
-            continue
-        if given.resolve() == out.resolve():
-            raise OptionsError(
-                f"the output folder is the input: {out}", hint="give another folder to write to"
-            )
-        for path in _walk(given, out, options.recursive, notes):
-            relative = path.relative_to(given)
-            if _wanted(relative, options):
-                files[BatchInput(path, relative.parent)] = None
-            else:
-                others += 1
+        found = watched(given, stall, partial(_found_in, given, out, options), locked=False)
+        files |= dict.fromkeys(found.files)
+        others += found.others
+        notes += found.notes
     ordered = sorted(files, key=lambda found: [natural(part) for part in _parts(found)])
     return BatchInputs(tuple(ordered), others, tuple(notes))
+
+
+def _found_in(given: Path, out: Path, options: BatchOptions) -> BatchInputs:
+    """What there is to do of one input, a file or a folder."""
+    with reading():
+        exists, is_folder = given.exists(), given.is_dir()
+    if not exists:
+        raise MediaError(f"there is no file {given}", hint="check the path")
+    if not is_folder:
+        return BatchInputs((BatchInput(given, Path()),), 0, ())
+    if given.resolve() == out.resolve():
+        raise OptionsError(
+            f"the output folder is the input: {out}", hint="give another folder to write to"
+        )
+    files, others, notes = list[BatchInput](), 0, list[str]()
+    for path in _walk(given, out, options.recursive, notes):
+        relative = path.relative_to(given)
+        if _wanted(relative, options):
+            files.append(BatchInput(path, relative.parent))
+        else:
+            others += 1
+    return BatchInputs(tuple(files), others, tuple(notes))
 
 
 def _parts(found: BatchInput) -> tuple[str, ...]:
@@ -95,7 +111,7 @@ def _walk(folder: Path, out: Path, recursive: bool, notes: list[str]) -> Iterato
             raise MediaError(f"cannot read {folder}: {error.strerror}") from error
         notes.append(f"cannot read {error.filename}: {error.strerror}")
 
-    for root, folders, names in os.walk(folder, onerror=unreadable):
+    for root, folders, names in timed(os.walk(folder, onerror=unreadable)):
         here = Path(root)
         folders[:] = sorted(
             name

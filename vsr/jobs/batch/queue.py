@@ -131,7 +131,7 @@ def checked(
         raise OptionsError(
             "--preview is for one video", hint="vsr upscale VIDEO TARGET --preview 5"
         )
-    found = find(inputs, out, batch_options)
+    found = find(inputs, out, batch_options, options.stall)
     if not found.files and not batch_options.watch:
         raise OptionsError(
             f"nothing to do: no videos in {', '.join(map(str, inputs))} "

@@ -26,7 +26,7 @@ def watch(batch: BatchRun, inputs: Sequence[Path], options: BatchOptions) -> Non
     done: dict[Path, Shape] = {}
     announced = False
     while not batch.should_stop():
-        found = find(inputs, batch.out, options)
+        found = find(inputs, batch.out, options, batch.options.stall)
         batch.others = found.others
         shapes = {found: _shape(found.path) for found in found.files}
         ready = [

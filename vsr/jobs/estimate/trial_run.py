@@ -13,6 +13,7 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from vsr.infer.engine import Engine
@@ -21,6 +22,7 @@ from vsr.jobs.video.plan import Plan
 from vsr.jobs.video.source import reader_for
 from vsr.media.clip import Clip
 from vsr.media.files import opened
+from vsr.media.stall import watched
 from vsr.media.write.writer import SegmentWriter
 
 FRAMES, PLACES = 20, 3
@@ -82,6 +84,11 @@ class _StageTimes:
 
 def trial_run(plan: Plan, engine: Engine) -> TrialResult:
     """Run some frames of ``plan`` through all that a run does. Raises what a run would."""
+    measured = partial(_measured, plan, engine)
+    return watched(plan.info.path, plan.stall_seconds, measured, locked=False)
+
+
+def _measured(plan: Plan, engine: Engine) -> TrialResult:
     times, keys, others = _StageTimes(), list[int](), list[int]()
     places, begun = _places(plan), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="vsr-") as folder:

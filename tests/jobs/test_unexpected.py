@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from tests.conftest import MakeClip, times_of
 from tests.media.odd_files import multiview
 from vsr import api
 from vsr.batch_options import BatchOptions
+from vsr.errors import MediaError
 from vsr.events import BatchReport, Event, Warned
 from vsr.jobs.batch import batch_run as batches
+from vsr.media.clip import Clip
 from vsr.media.extract import extraction as extraction
 from vsr.media.extract.selection import ExtractOptions
+from vsr.media.read.probe import MediaInfo
 from vsr.unexpected import LOG, as_failure
 
 FAST: dict[str, Any] = {"model": "nearest", "preset": "ultrafast", "device": "cpu", "codec": "h264"}
@@ -134,3 +138,26 @@ def test_extraction_leaves_such_a_film_out(
     notes = [event.message for event in told if isinstance(event, Warned)]
     assert len(notes) == 1
     assert notes[0].startswith("left out: unexpected KeyError: 'odd'; its traceback is in ")
+
+
+def test_a_film_that_fails_when_it_is_written_ends_alone(
+    three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, opened = extraction.Reader, list[str]()
+
+    def clips(info: MediaInfo, **given: Any) -> Iterator[Clip]:
+        opened.append(info.path.name)
+        if info.path.name == "b.mp4" and opened.count("b.mp4") == 2:
+            raise MediaError("b.mp4 is damaged")
+        return iter(reader(info, **given))
+
+    monkeypatch.setattr(extraction, "Reader", clips)
+    told: list[Event] = []
+    films = tuple(sorted(three.iterdir()))
+    made = extraction.extract(ExtractOptions(films, tmp_path / "out"), told.append)
+    assert {path.name[0] for path in made.out.glob("*.png")} >= {"a", "c"}
+    notes = [event.message for event in told if isinstance(event, Warned)]
+    assert notes == ["the rest is left out: b.mp4 is damaged"]
+    opened.clear()
+    with pytest.raises(MediaError, match="damaged"):
+        extraction.extract(ExtractOptions((three / "b.mp4",), tmp_path / "alone"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -14,6 +15,7 @@ import numpy as np
 
 from vsr.errors import DataError, MediaError
 from vsr.events import Advanced, EventSink, Saved, Started, Warned, ignore
+from vsr.media.clip import Clip
 from vsr.media.extract.selection import (
     ExtractOptions,
     ExtractReport,
@@ -59,9 +61,10 @@ def extract(
     """Write pictures, ``frames.jsonl`` and a contact sheet to ``options.out``.
 
     Raises :class:`MediaError` for a video that cannot be read, if it is the only one; of several,
-    it is told and left out, whatever goes wrong while it is looked at. Raises :class:`DataError`
-    when no frame is worth learning from. All is written to ``folder``, where one is given, which is
-    to become ``options.out``.
+    it is told and left out, whatever goes wrong while it is looked at. One that cannot be read to
+    its end when its frames are written keeps those before. Raises :class:`DataError` when no frame
+    is worth learning from. All is written to ``folder``, where one is given, which is to become
+    ``options.out``.
     """
     if folder is None:
         _prepare(options.out)
@@ -79,7 +82,8 @@ def extract(
     lines: list[dict[str, object]] = []
     thumbs: list[Pixels] = []
     for film in films:
-        write = partial(_written, film, options, into, thumbs, on_event)
+        clips = _clips(film, options, on_event)
+        write = partial(_written, film, clips, options, into, thumbs, on_event)
         lines += watched(film.info.path, options.stall, write, locked=False)
     count = sum("file" in line for line in lines)
     left = Counter(
@@ -166,10 +170,26 @@ def _spread(films: list[_Film], most: int | None) -> list[_Film]:
     ]
 
 
+def _clips(film: _Film, options: ExtractOptions, on_event: EventSink) -> Iterator[Clip]:
+    """Decode again. Where several videos were given, what goes wrong ends this one alone."""
+    try:
+        yield from Reader(film.info, clip_frames=8, fields=film.fields)
+    except Exception as error:
+        if len(options.videos) == 1:
+            raise
+        failure = as_failure(error, film.info.path, options.out)
+        on_event(Warned(f"the rest is left out: {failure.message}"))
+
+
 def _written(
-    film: _Film, options: ExtractOptions, into: Path, thumbs: list[Pixels], on_event: EventSink
+    film: _Film,
+    clips: Iterable[Clip],
+    options: ExtractOptions,
+    into: Path,
+    thumbs: list[Pixels],
+    on_event: EventSink,
 ) -> list[dict[str, object]]:
-    """Decode again, write what was chosen; one line for each picture and each part left out."""
+    """Write what was chosen of the clips; one line for each picture and each part left out."""
     lines: list[dict[str, object]] = []
     taken = [choice for choice in film.chosen if not choice.left]
     wanted = {
@@ -179,7 +199,7 @@ def _written(
     }
     places: dict[int, list[tuple[int, int]]] = {}
     last = max(wanted, default=None)
-    for clip in Reader(film.info, clip_frames=8, fields=film.fields):
+    for clip in clips:
         if last is None or clip.pts[0] > last:
             break
         for place, pts in enumerate(clip.pts):

@@ -89,10 +89,10 @@ def test_weights_cost_no_memory_before_they_fit(tmp_path: Path) -> None:
 def test_a_claimed_depth_costs_no_time(tmp_path: Path) -> None:
     wide = {"body.0.bias": torch.zeros(4096)}
     claim = '{"blocks": 4096, "features": 4096, "growth": 4096}'
-    begun = time.monotonic()
+    begun = time.process_time()  # other processes may be busy
     with pytest.raises(WeightsError, match="tensors"):
         vsr.load(str(written(tmp_path / "w.safetensors", claim, arch="rrdb", changed=wide)))
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_weights_of_other_kinds_of_numbers_and_of_no_network_are_refused(tmp_path: Path) -> None:

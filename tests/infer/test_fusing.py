@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tests.infer.test_engine import upscaler
-from vsr.infer.device import Placement
+from vsr.infer.device import Placement, has_fast_bfloat16
 from vsr.infer.fusing import fused
 from vsr.infer.network import Network
 from vsr.models.compact import Compact
@@ -90,7 +90,8 @@ def test_an_engine_runs_it_and_leaves_the_upscaler_as_it_was(dtype: torch.dtype)
     network = Network(
         generator, Placement(torch.device("cpu"), dtype, channels_last=True), compiles=False
     )
-    assert "_Activated" in str(network.module)
+    quick = dtype == torch.float32 or has_fast_bfloat16()  # else oneDNN has no such thing
+    assert ("_Activated" in str(network.module)) == quick
     assert str(generator.module) == before
     pixels = torch.rand(1, 3, 32, 48)
     with torch.no_grad():

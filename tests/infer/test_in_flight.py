@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from itertools import product
 from typing import Any, Literal
 
 import pytest
@@ -17,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.infer.test_engine import upscaler
 from tests.infer.test_recurrent import network as remembering
+from tests.marks import usually
 from vsr.color import ColorSpec
 from vsr.events import BackedOff, Event, Warned
 from vsr.geometry import Size
@@ -141,9 +143,18 @@ def same(one: list[Planes], other: list[Planes]) -> bool:
     )
 
 
-@pytest.mark.parametrize("kind", ["half", "always", "memory"])
-@pytest.mark.parametrize("white", [set[int](), {0}, {2}, {3}, {5, 6}, {7}], ids=str)
-@pytest.mark.parametrize("ahead", [0, 2, 7])
+WHITE = (set[int](), {0}, {2}, {3}, {5, 6}, {7})
+USUAL = [
+    *product(("half", "always"), WHITE, (0, 2, 7)),
+    *(("memory", *case) for case in ((set[int](), 2), ({0}, 7), ({3}, 2), ({5, 6}, 7), ({7}, 0))),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "white", "ahead"),
+    usually(USUAL, product(("half", "always", "memory"), WHITE, (0, 2, 7))),
+    ids=str,
+)
 def test_what_is_made_again_is_as_in_order(kind: Kind, white: set[int], ahead: int) -> None:
     clips = footage(white)
     told: tuple[list[Event], list[Event]] = ([], [])

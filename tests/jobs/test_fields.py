@@ -11,6 +11,7 @@ import pytest
 import vsr
 from tests.conftest import packets_of, times_of
 from tests.jobs.test_run import debris, options
+from tests.marks import usually
 from tests.media.fields.footage import FILM, NTSC, in_fields, pictures, telecined, titled, write
 from vsr.errors import Stopped
 from vsr.events import Event, SegmentDone, Warned
@@ -19,7 +20,7 @@ from vsr.jobs.video import plan as planning
 SHORT = Fraction(1, 6)  # seconds a segment
 
 
-@pytest.fixture(params=["video", "film", "titles", "mixed"])
+@pytest.fixture(params=usually(["film", "mixed"], ["video", "film", "titles", "mixed"]))
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     made = pictures(60)
     kinds = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from itertools import product
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.marks import usually
 from vsr.geometry import Box, Size
 from vsr.infer.device import Placement
 from vsr.infer.network import Network
@@ -29,6 +31,13 @@ NETWORKS: dict[str, tuple[str, dict[str, int | str]]] = {
     "srresnet x4": ("srresnet", {"features": 32, "blocks": 4}),
     "srresnet x8": ("srresnet", {"features": 32, "blocks": 1, "scale": 8}),
 }
+
+DTYPES = (torch.float32, torch.bfloat16)
+USUAL = [  # sixteen bits take long where the processor has no arithmetic of its own for them
+    *((name, torch.float32) for name in NETWORKS if name != "srresnet x8"),
+    ("compact", torch.bfloat16),
+    ("srresnet x2", torch.bfloat16),
+]
 
 
 def upscaler(name: str) -> Upscaler:
@@ -54,8 +63,7 @@ def places(size: Size, count: int) -> list[Box]:
     return found
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("name", "dtype"), usually(USUAL, product(NETWORKS, DTYPES)))
 @torch.inference_mode()
 def test_the_wanted_part_is_the_same_to_the_bit(name: str, dtype: torch.dtype) -> None:
     network = Network(
@@ -92,13 +100,7 @@ class Poisoned(CropSchedule):
         return poisoned
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.extended) if name.endswith("x8") else name
-        for name in NETWORKS
-    ],
-)
+@pytest.mark.parametrize("name", usually(sorted(NETWORKS.keys() - {"srresnet x8"}), NETWORKS))
 @torch.inference_mode()
 def test_no_layer_gets_less_than_it_needs(name: str) -> None:
     module = upscaler(name).module.float()

@@ -13,6 +13,7 @@ import cv2
 import pytest
 import torch
 
+from tests.marks import usually
 from tests.models import published
 from vsr import weights
 from vsr.degrade.noise import Specks
@@ -74,7 +75,7 @@ def options(frames: Path, out: Path, recipe: str = "compact", **changes: Any) ->
 
 @pytest.mark.parametrize(
     "name",
-    [name if name in USUAL else pytest.param(name, marks=pytest.mark.extended) for name in ALL],
+    usually(USUAL, ALL),
 )
 def test_every_recipe_learns_exports_and_reports(
     name: str, frames: Path, tmp_path: Path, vgg: str

@@ -20,7 +20,7 @@ from vsr.jobs.video import plan as planning
 SHORT = Fraction(1, 6)  # seconds a segment
 
 
-@pytest.fixture(params=usually(["film", "mixed"], ["video", "film", "titles", "mixed"]))
+@pytest.fixture(params=usually(["film", "titles"], ["video", "film", "titles", "mixed"]))
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     made = pictures(60)
     kinds = {

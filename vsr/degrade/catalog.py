@@ -15,15 +15,16 @@ from vsr.degrade.video_codec import STREAMS, Jpeg, VideoCodec
 CLEAN: tuple[Degradation, ...] = (Shrink(), ChromaSubsample(chance=0.5))
 """Half of what is enlarged came through planes of 4:2:0: video and most JPEG."""
 VIDEO: tuple[Degradation, ...] = (
-    Blur(),
-    Shrink(detour=0.3),
-    Noise(),
+    Blur(chance=0.15),
+    Shrink(detour=0.2),
+    Noise(chance=0.2),
     Rescale(chance=0.15),
     Jpeg(chance=0.05),
     RangeError(chance=0.03),
     ChromaSubsample(chance=0.2),
     VideoCodec(),
 )
+"""Pictures as video has them: nearly all through a codec, at any rate that is still watched."""
 STREAM: tuple[Degradation, ...] = (
     Shrink(detour=0.1),
     ChromaSubsample(chance=0.5),

@@ -40,7 +40,7 @@ class Quality:
 
 
 QUALITIES = (
-    Quality("libx264", "h264", 16, 34, 0.5),
+    Quality("libx264", "h264", 16, 38, 0.5),
     Quality("libx265", "hevc", 16, 34, 0.1),
     Quality("mpeg2video", "mpeg2video", 2, 12, 0.15),
     Quality("mpeg4", "mpeg4", 2, 12, 0.15),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -308,14 +309,21 @@ def test_a_description_ends_where_the_source_does_not_answer(
 
 @pytest.mark.parametrize("number", [0, 20])
 def test_a_dry_run_ends_where_the_source_stops_answering(
-    make_clip: MakeClip, tmp_path: Path, blocked: _Blocked, number: int
+    make_clip: MakeClip,
+    tmp_path: Path,
+    blocked: _Blocked,
+    number: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     options = replace(FAST, stall=0.5)
     job = plan_job(make_clip(frames=40), tmp_path / "out.mp4", options, vsr.load("nearest"))
     engine = vsr.Engine(vsr.load("nearest"))
     blocked.packets(number)
     with pytest.raises(StorageError, match="does not answer"):
         job.forecast(engine)
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_a_batch_ends_where_a_folder_stops_answering(tmp_path: Path, blocked: _Blocked) -> None:

@@ -84,22 +84,23 @@ class _StageTimes:
 
 def trial_run(plan: Plan, engine: Engine) -> TrialResult:
     """Run some frames of ``plan`` through all that a run does. Raises what a run would."""
-    measured = partial(_measured, plan, engine)
-    return watched(plan.info.path, plan.stall_seconds, measured, locked=False)
+    # The folder goes even where a read never comes back, which leaves a thread behind.
+    with tempfile.TemporaryDirectory(prefix="vsr-", ignore_cleanup_errors=True) as folder:
+        measured = partial(_measured, plan, engine, Path(folder))
+        return watched(plan.info.path, plan.stall_seconds, measured, locked=False)
 
 
-def _measured(plan: Plan, engine: Engine) -> TrialResult:
+def _measured(plan: Plan, engine: Engine, folder: Path) -> TrialResult:
     times, keys, others = _StageTimes(), list[int](), list[int]()
     places, begun = _places(plan), time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="vsr-") as folder:
-        for number, place in enumerate(places):
-            if number and time.perf_counter() >= begun + BUDGET_SECONDS:
-                break
-            times.until = begun + BUDGET_SECONDS * (number + 1) / len(places)
-            count = FRAMES // len(places) + (number < FRAMES % len(places))
-            path = Path(folder) / f"{number}.{plan.encoding.entry.segment}"
-            if _make(plan, engine, place, count, path, times, warm=number > 0):
-                _weigh(path, keys, others)
+    for number, place in enumerate(places):
+        if number and time.perf_counter() >= begun + BUDGET_SECONDS:
+            break
+        times.until = begun + BUDGET_SECONDS * (number + 1) / len(places)
+        count = FRAMES // len(places) + (number < FRAMES % len(places))
+        path = folder / f"{number}.{plan.encoding.entry.segment}"
+        if _make(plan, engine, place, count, path, times, warm=number > 0):
+            _weigh(path, keys, others)
     frames = max(1, times.frames)
     mean = sum(keys) / max(1, len(keys))
     return TrialResult(

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from statistics import mean, median
@@ -27,6 +28,7 @@ import cv2
 import numpy as np
 import torch
 from av.codec.context import Flags2
+from av.packet import Packet
 from av.video.frame import PictureType
 from numpy.typing import NDArray
 
@@ -76,12 +78,13 @@ def _originals(path: Path, count: int) -> list[torch.Tensor]:
     """(3, h, w) RGB 0..1 from the middle of a video, or of a folder of pictures."""
     if path.is_dir():
         names = sorted(path.glob("*.png"))[:count]
-        pictures = [cv2.imread(str(name))[:, :, ::-1] for name in names]
+        read = [np.asarray(cv2.imread(str(name)), np.uint8) for name in names]
+        pictures = [np.asarray(picture[:, :, ::-1], np.uint8) for picture in read]
     else:
         with av.open(str(path)) as container:
             first = max(0, (container.streams.video[0].frames - count) // 2)
             frames = islice(container.decode(video=0), first, first + count)
-            pictures = [frame.to_ndarray(format="rgb24") for frame in frames]
+            pictures = [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in frames]
     height, width = (side // MARGIN * MARGIN for side in pictures[0].shape[:2])
     cut = [np.ascontiguousarray(picture[:height, :width]) for picture in pictures]
     return [torch.from_numpy(picture).permute(2, 0, 1).float() / 255 for picture in cut]
@@ -95,7 +98,7 @@ def _coded(
     encoder = av.CodecContext.create("libx264", "w")
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.height, encoder.width = lows[0].shape[:2]
-    encoder.pix_fmt, encoder.framerate, encoder.options = "yuv420p", 25, options
+    encoder.pix_fmt, encoder.framerate, encoder.options = "yuv420p", Fraction(25), options
     decoder = av.CodecContext.create("h264", "r")
     decoder.flags2 |= Flags2.export_mvs
     frames: list[av.VideoFrame] = []
@@ -104,11 +107,12 @@ def _coded(
         if low is not None:
             picture = av.VideoFrame.from_ndarray(low, format="rgb24").reformat(format="yuv420p")
             picture.pts = number
-        for packet in encoder.encode(picture):
+        packets: list[Packet[Any]] = encoder.encode(picture)
+        for packet in packets:
             frames += decoder.decode(packet)
     frames += decoder.decode(None)
     references = [place for place, frame in enumerate(frames) if frame.pict_type in REFERENCES]
-    pictures = [frame.to_ndarray(format="rgb24") for frame in frames]
+    pictures = [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in frames]
     return pictures, [_told(frame, n, references) for n, frame in enumerate(frames)]
 
 

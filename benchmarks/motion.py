@@ -107,7 +107,8 @@ def _coded(
         if low is not None:
             picture = av.VideoFrame.from_ndarray(low, format="rgb24").reformat(format="yuv420p")
             picture.pts = number
-        packets: list[Packet[Any]] = encoder.encode(picture)
+        packets: list[Packet[Any]] = []
+        packets += encoder.encode(picture)
         for packet in packets:
             frames += decoder.decode(packet)
     frames += decoder.decode(None)

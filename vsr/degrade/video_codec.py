@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from av import Packet, VideoFrame
 
 X265_BLOCK = 64
+TREE_CRF = 4.7
+"""How much more CRF makes the same error without x264's macroblock tree as with it.
+
+With it, x264 counts a CRF as (1 - 0.6) x 13.5 higher (its `ratecontrol.c`), and lowers it again
+where later frames use a block. On 24 sequences of 64x64 pixels: 4.5 to 4.95 at CRF 18 to 33."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,8 @@ class Quality:
     decoder: str
     """FFmpeg's name of the decoder."""
     best: float
-    """Least quantiser that is drawn: crf, or qscale for MPEG-2 and MPEG-4."""
+    """Least quantiser that is drawn: qscale for MPEG-2 and MPEG-4, else crf, of x264 as with its
+    macroblock tree."""
     worst: float
     """Largest quantiser that is drawn, in the same unit."""
     share: float
@@ -107,10 +113,11 @@ def _padded(frames: Frames, least: int) -> Frames:
 def _options(encoder: str, level: float, preset: str) -> Mapping[str, str]:
     if encoder == "libx264":
         # Of frames as small as a patch, x264's macroblock tree reads memory that nobody wrote: the
-        # same frames came out in two ways.
+        # same frames came out in two ways. Without it, quality is better at the same CRF.
         still = "mbtree=0"
         return {
-            "crf": f"{level:.1f}", "preset": preset, "threads": "1", "x264-params": still,
+            "crf": f"{level + TREE_CRF:.1f}", "preset": preset, "threads": "1",
+            "x264-params": still,
         }  # fmt: skip
     if encoder == "libx265":
         quiet = "log-level=none:pools=none:frame-threads=1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 import av
+import hypothesis  # noqa: F401  # pyright: ignore[reportUnusedImport]  looks for what a freeze hides
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,12 @@ if sys.platform == "win32":
 def pytest_configure(config: pytest.Config) -> None:
     """`make test` spares its commands the second half of their end; `make test-all` does not."""
     fork_server.QUICK_ENDS = config.option.markexpr == "not extended"
+
+
+def pytest_collection_finish() -> None:
+    """Modules and thousands of tests stay: no collection of garbage needs to visit them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,10 @@ one thread; it forks for each command. The fork gets arguments, environment, fol
 session and signals as a new process would have them, and runs at the top level, with an end like
 any other's. Elsewhere than on Linux a new process is started.
 
-Half of what such an end costs, and more than starting, is that libraries in C++ take down their
-tables. With :data:`QUICK_ENDS` a fork leaves that to the kernel, behind all that Python does; not
-where a library is preloaded, which may have to tell something at the end.
+Such an end costs more than starting: Python takes down its modules, and libraries in C++ their
+tables. With :data:`QUICK_ENDS` a fork leaves both to the kernel, after threads, handlers of exit
+and streams have ended as ever; not where a library is preloaded, which may have to tell something
+at the end.
 
 What is about imports themselves, entry points, other packages or a process's memory belongs in a
 new process.
@@ -19,7 +20,6 @@ from __future__ import annotations
 
 import array
 import atexit
-import ctypes
 import gc
 import importlib
 import json
@@ -309,10 +309,6 @@ def become(order: dict[str, Any]) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     if order["session"]:
         os.setsid()
-    if order["quick_end"]:
-        # With the exit code, and before the handlers that were there: the last comes first.
-        libc = ctypes.CDLL(None)
-        libc.on_exit(ctypes.cast(libc._exit, ctypes.c_void_p), None)
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["env"])
@@ -350,6 +346,21 @@ def run_as_main(args: list[str]) -> None:
     exec(compile(what, "<string>", "exec"), vars(module))
 
 
+def end_quickly(code: int) -> None:
+    """End as the interpreter does, up to where it would take down modules.
+
+    Returns where a stream cannot be written, which the interpreter is to tell.
+    """
+    threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
+    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            return
+    os._exit(code)
+
+
 def import_all() -> None:
     """Everything that commands import, but for what is run as a program."""
     import vsr
@@ -370,4 +381,11 @@ if __name__ == "__main__":
     order = serve(socket.socket(fileno=int(sys.argv[1])))
     if order is not None:
         become(order)
-        run_as_main(order["args"])
+        try:
+            run_as_main(order["args"])
+        except SystemExit as end:
+            if order["quick_end"] and isinstance(end.code, int | None):
+                end_quickly(end.code or 0)
+            raise
+        if order["quick_end"]:
+            end_quickly(0)

@@ -135,8 +135,11 @@ class ForkServer:
     def __init__(self, env: dict[str, str] | None = None) -> None:
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
-        # Their libraries' threads would not live on in a fork.
-        alone = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        # Threads of libraries would not live on in a fork; how OpenMP waits is read on import, and a
+        # command would have set it.
+        alone = {
+            "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": str(ROOT),
+        }  # fmt: skip
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())],
@@ -369,6 +372,7 @@ def import_all() -> None:
         if found.name != "vsr.__main__":
             with suppress(ImportError):  # an extra that is not installed
                 importlib.import_module(found.name)
+    importlib.import_module("torch._dynamo")  # which an optimiser imports when it is made
     threads = os.listdir("/proc/self/task")
     assert len(threads) == 1, f"{len(threads)} threads, which would not live on in a fork"
     gc.collect()

@@ -135,7 +135,7 @@ class ForkServer:
     def __init__(self, env: dict[str, str] | None = None) -> None:
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
-        # Threads of libraries would not live on in a fork; how OpenMP waits is read on import, and a
+        # Threads of libraries would not live on in a fork. How OpenMP waits is read on import: a
         # command would have set it.
         alone = {
             "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": str(ROOT),

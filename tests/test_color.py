@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.marks import usually
 from vsr.color import ColorSpec, from_rgb, part_to_rgb, to_rgb
 from vsr.geometry import Box, Size
 from vsr.media.pixels import name_of, pack
@@ -57,7 +58,11 @@ def test_a_part_is_cut_out_of_the_whole(size: Size, shift: tuple[int, int], siti
 @pytest.mark.parametrize("depth", [8, 10, 12])
 @pytest.mark.parametrize("shift", [(0, 0), (1, 0), (1, 1), (0, 1), (2, 0), (2, 2)])
 @pytest.mark.parametrize("siting", [0, 2, 3, 4])
-@pytest.mark.parametrize("size", [Size(64, 48), Size(33, 21), Size(1, 1), Size(3, 2)], ids=str)
+@pytest.mark.parametrize(
+    "size",
+    usually([Size(33, 21), Size(1, 1)], [Size(64, 48), Size(33, 21), Size(1, 1), Size(3, 2)]),
+    ids=str,
+)
 def test_round_trip_is_identity(
     depth: int, shift: tuple[int, int], siting: int, size: Size
 ) -> None:

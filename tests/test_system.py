@@ -43,6 +43,7 @@ def test_a_video_is_made_without_what_windows_lacks(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
 
 
+@pytest.mark.extended
 def test_a_training_runs_without_what_windows_lacks(tmp_path: Path) -> None:
     words = ("--arch", "tiny", "--steps", "2", "--batch", "2", "--patch", "16", "--out", tmp_path)
     done = bare("train", ROOT / "docs" / "images" / "harbour.png", *words)

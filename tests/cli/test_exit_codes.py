@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from tests import fork_server, guide_tables
 from tests.cli.test_doctor import altered_copy
 from tests.conftest import MakeClip
+from tests.marks import usually
 from vsr import errors
 from vsr.cli.app import VsrGroup
 from vsr.errors import Stopped
@@ -109,7 +110,7 @@ def codes_of_the_guide() -> dict[int, set[str]]:
     return {int(code): set(re.findall(r"`(\w+)`", names)) for code, names in found}
 
 
-@pytest.mark.parametrize("code", REACHED)
+@pytest.mark.parametrize("code", usually(REACHED.keys() - {1, 7}, REACHED))  # new processes
 def test_each_exit_code_is_reached(code: int, make_clip: MakeClip, tmp_path: Path) -> None:
     run = REACHED[code](make_clip, tmp_path)
     assert run.returncode == code, run.stderr

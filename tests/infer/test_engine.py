@@ -254,6 +254,7 @@ def test_memory_that_runs_out_costs_no_frame() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
+@pytest.mark.extended
 def test_memory_that_cannot_hold_the_smallest_tile_is_one_clear_error() -> None:
     run = exhausted(0)
     assert run.returncode == 5, run.stdout + run.stderr

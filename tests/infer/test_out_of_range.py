@@ -38,9 +38,9 @@ SPECS = [
     ColorSpec(matrix=BT709, depth=10, range=2, shift=(0, 0)),
     ColorSpec(layout="rgb", shift=(0, 0), alpha=True),
 ]
-NAMES = usually(sorted(store.index().keys() - {"srresnet"}), store.index())
+NAMES = usually(["compact", "video-tiny", "compact-video"], store.index())
 """Of two weights of one network `make test` takes one."""
-QUICK = usually(sorted(store.index().keys() - {"srresnet", "srgan"}), store.index())
+QUICK = NAMES
 DTYPES: tuple[DtypeName, ...] = ("fp32", "bf16") if has_fast_bfloat16() else ("fp32",)
 
 

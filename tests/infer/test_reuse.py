@@ -19,7 +19,7 @@ from vsr.models.arch import Upscaler
 from vsr.models.interpolation import Phases
 from vsr.options import EngineOptions
 
-LOW = Size(203, 149)
+LOW = Size(155, 117)
 YUV = ColorSpec("yuv", 8, (1, 1), matrix=6)
 SPECS = [
     YUV,
@@ -87,7 +87,9 @@ def assert_same(one: list[Planes], other: list[Planes]) -> None:
             assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.layout}{spec.depth}{spec.shift}")
+@pytest.mark.parametrize(
+    "spec", usually(SPECS[:3], SPECS), ids=lambda spec: f"{spec.layout}{spec.depth}{spec.shift}"
+)
 @pytest.mark.parametrize(
     ("size", "tile"),
     [
@@ -109,7 +111,7 @@ def test_the_result_is_the_same_to_the_bit(spec: ColorSpec, size: Size, tile: in
 @pytest.mark.parametrize(
     ("name", "dtype"),
     usually(
-        [("tiny", "fp32"), ("bicubic", "bf16"), ("srresnet", "fp32")],
+        [("tiny", "fp32"), ("bicubic", "bf16")],
         product(("tiny", "bicubic", "srresnet"), ("fp32", "bf16")),
     ),
 )

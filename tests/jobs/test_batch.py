@@ -299,6 +299,7 @@ def command(source: Path, out: Path) -> list[str]:
     return [sys.executable, "-c", program, *map(str, arguments)]
 
 
+@pytest.mark.extended
 def test_a_batch_of_thirty_killed_twice_ends_with_a_true_summary(
     make_clip: MakeClip, tmp_path: Path
 ) -> None:

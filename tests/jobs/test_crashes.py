@@ -18,6 +18,7 @@ import vsr
 from tests import fork_server
 from tests.conftest import MakeClip, times_of
 from tests.jobs.test_run import debris, options
+from tests.marks import usually
 from vsr.errors import MediaError, OptionsError, Stopped, StorageError
 from vsr.events import Event, SegmentDone
 from vsr.media.read.reader import Reader
@@ -68,11 +69,9 @@ def source(make_clip: MakeClip) -> Path:
     return make_clip(frames=FRAMES, size=(96, 72), sound=True)
 
 
-@pytest.mark.parametrize(
-    ("each", "kills"), [(4, 5), pytest.param(1, 20, marks=pytest.mark.extended)]
-)
+@pytest.mark.parametrize(("each", "kills"), usually([(9, 2)], [(9, 2), (1, 20)]))
 def test_killed_at_its_steps_and_at_random_it_ends_as_if_left_alone(each: int, kills: int) -> None:
-    """Every fourth call that changes the disk, or every one, and then some random instants."""
+    """Every ninth call that changes the disk, or every one, and then some random instants."""
     program = [sys.executable, "-m", "tests.jobs.killing", f"--each={each}", f"--kills={kills}"]
     done = fork_server.run(program, cwd=ROOT, timeout=900)
     assert done.returncode == 0, done.stderr

@@ -179,6 +179,7 @@ def test_a_worker_that_is_killed_is_replaced(source: Path, tmp_path: Path, calm:
     assert not debris(tmp_path)
 
 
+@pytest.mark.extended
 def test_who_takes_over_from_a_dead_worker_sees_the_frames_before(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,7 +205,7 @@ def test_a_worker_that_is_stopped_is_replaced(source: Path, tmp_path: Path, calm
     """It is not dead, and had been waited for for ever."""
     arguments = parallel(source, tmp_path / "out.mp4")
     arguments[2] = (
-        "from vsr.jobs.workers import scheduler\nscheduler.SILENCE_SECONDS = 5.0\n" + arguments[2]
+        "from vsr.jobs.workers import scheduler\nscheduler.SILENCE_SECONDS = 3.0\n" + arguments[2]
     )
     with at_work(tmp_path, arguments) as process:
         victims = workers_of(process)
@@ -260,6 +261,7 @@ def test_a_driver_that_is_killed_is_gone_on_with_by_another_kind(
     assert not debris(tmp_path)
 
 
+@pytest.mark.extended
 def test_ctrl_c_lets_workers_finish_and_twice_does_not(
     source: Path, tmp_path: Path, calm: bytes
 ) -> None:

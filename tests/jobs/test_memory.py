@@ -61,7 +61,7 @@ def test_stopped_anywhere_and_gone_on_with_it_is_the_same(
     source: Path, model: str, tmp_path: Path
 ) -> None:
     calm = made(source, tmp_path / "calm.mp4", model)
-    for stop in range(1, 5):
+    for stop in (1, 4):
         target = tmp_path / f"{stop}.mp4"
         events: list[Event] = []
         count = 0

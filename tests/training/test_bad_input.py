@@ -209,6 +209,7 @@ def test_tensorboard_is_an_extra(
     assert isinstance(caught.value, VsrError)
 
 
+@pytest.mark.extended
 def test_pictures_are_trained_on_without_pyav(frames: Path, tmp_path: Path) -> None:
     script = f"""
 import sys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import vsr
+from tests import fork_server
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions
 from vsr.training.training_log import read
@@ -21,50 +23,41 @@ import os
 import sys
 from pathlib import Path
 from vsr.training import loop
-from vsr.training.options import TrainOptions, parse_net
+from vsr.training.options import TrainOptions
 loop.LOG_STEPS = 2
-recipe, net, batch = sys.argv[3], parse_net(sys.argv[4]), int(sys.argv[5])
 loop.train(TrainOptions(
-    (Path(sys.argv[1]),), Path(sys.argv[2]), recipe=recipe, steps=8, batch=batch, patch=12,
-    device="cpu", dtype="fp32", net=net, validate_every=4, workers=1, vgg="none",
+    (Path(sys.argv[1]),), Path(sys.argv[2]), recipe="compact", steps=8, batch=int(sys.argv[3]),
+    patch=12, device="cpu", dtype="fp32", net=(("features", 8), ("layers", 2)), validate_every=4,
+    workers=1, vgg="none",
 ))
 os._exit(0)  # as the command ends among torchrun's processes: gloo's threads outlive its group
 """
+ALONE = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
 
 
-def launch(processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Python alone, or by torchrun."""
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    return subprocess.run(
-        [sys.executable, *(torchrun if processes > 1 else []), *arguments],
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "GLOO_SOCKET_IFNAME": "lo",
-            "PYTHONPATH": str(Path(vsr.__file__).parents[1]),
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def learn(frames: Path, out: Path, processes: int, batch: int) -> None:
+    """What ``torchrun`` starts: a process for each rank, which find each other at one port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    ranks = [
+        fork_server.start(
+            [sys.executable, "-c", SCRIPT, str(frames), str(out), str(batch)],
+            stderr=subprocess.PIPE,
+            env={
+                **os.environ, **ALONE, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+                "WORLD_SIZE": str(processes), "RANK": str(rank), "LOCAL_RANK": str(rank),
+            },
+        )
+        for rank in range(processes)
+    ]  # fmt: skip
+    for rank in ranks:
+        _, said = rank.communicate(timeout=120)
+        assert rank.wait() == 0, said
 
 
-@pytest.fixture
-def script(tmp_path: Path) -> Path:
-    path = tmp_path / "script.py"
-    path.write_text(SCRIPT, encoding="utf-8")
-    return path
-
-
-def test_two_processes_equal_one_with_the_doubled_batch(
-    frames: Path, tmp_path: Path, script: Path
-) -> None:
-    net = "features=8,layers=2"
-    for processes, batch in ((2, "2"), (1, "4")):
-        folder = str(tmp_path / str(processes))
-        result = launch(processes, str(script), str(frames), folder, "compact", net, batch)
-        assert result.returncode == 0, result.stderr
+def test_two_processes_equal_one_with_the_doubled_batch(frames: Path, tmp_path: Path) -> None:
+    for processes, batch in ((2, 2), (1, 4)):
+        learn(frames, tmp_path / str(processes), processes, batch)
     two, one = (
         [line["losses"]["pixel"] for line in read(tmp_path / name) if "losses" in line]
         for name in ("2", "1")
@@ -89,10 +82,18 @@ def test_two_processes_equal_one_with_the_doubled_batch(
 )
 def test_the_command_runs_a_gan_in_two_processes(recipe: str, frames: Path, tmp_path: Path) -> None:
     command = (
+        "-m torch.distributed.run --standalone --nproc-per-node=2 "
         f"-m vsr train --recipe {recipe} --net features=8,layers=2 --steps 10 --batch 2 "
         "--patch 12 --device cpu --dtype fp32 --workers 1 --vgg none --out"
     )
-    result = launch(2, *command.split(), str(tmp_path / "out"), str(frames))
+    result = subprocess.run(
+        [sys.executable, *command.split(), str(tmp_path / "out"), str(frames)],
+        env={**os.environ, **ALONE, "PYTHONPATH": str(Path(vsr.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert result.returncode == 0, result.stderr
     lines = [line for line in read(tmp_path / "out") if "losses" in line]
     assert lines[-1]["step"] == 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,8 @@ NETS: Mapping[str, tuple[tuple[str, int], ...]] = {
     "video-tiny": (("features", 8), ("layers", 2)),
 }
 ALL = {**RECIPES, **PRESETS}
-USUAL = ("psnr", "srgan", "video", "real-esrgan")
-"""One of each kind."""
+USUAL = ("srgan", "video")
+"""One of pictures and one of sequences."""
 SMALL = {name: NETS[recipe.generator] for name, recipe in ALL.items()}
 FULL = {"srcnn": 20_099, "srresnet": 1_549_462, "compact": 621_424}
 
@@ -131,16 +131,21 @@ def test_a_few_hundred_steps_beat_bicubic(
 ) -> None:
     monkeypatch.setattr("vsr.training.setup.SPECKS", Specks(chance=0))  # they make losses jump
     net = (("features", 16), ("layers", 3))
-    run = options(frames, tmp_path, steps=500, batch=4, lr=3e-3, validate_every=500, net=net)
+    run = options(frames, tmp_path, steps=250, batch=4, lr=3e-3, validate_every=250, net=net)
     report = train(run)
     assert report.start["psnr"] > 20  # a fresh compact is bicubic
-    assert report.metrics["psnr"] > report.start["psnr"] + 0.3
+    assert report.metrics["psnr"] > report.start["psnr"] + 0.2
     losses = [line["losses"]["pixel"] for line in read(report.out) if "losses" in line]
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("head", ["global", "local"])
-@pytest.mark.parametrize("kind", ["standard", "relativistic", "hinge"])
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    usually(
+        [("global", "standard"), ("local", "relativistic"), ("local", "hinge")],
+        product(("global", "local"), ("standard", "relativistic", "hinge")),
+    ),
+)
 def test_adversarial_variants(head: str, kind: str, frames: Path, tmp_path: Path, vgg: str) -> None:
     changes = {"head": head, "adversarial": kind, "steps": 2, "vgg": vgg}
     report = train(options(frames, tmp_path, "srgan", **changes))

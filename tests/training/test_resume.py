@@ -151,8 +151,14 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(frames: Path, tmp_path: Path)
     "changes",
     [
         {"recipe": "compact"},
-        {"recipe": "srgan", "net": (("features", 8), ("blocks", 1))},
-        {"recipe": "real-esrgan", "arch": "compact", "pixel_first": 0.5},
+        pytest.param(
+            {"recipe": "srgan", "net": (("features", 8), ("blocks", 1))},
+            marks=pytest.mark.extended,
+        ),
+        pytest.param(
+            {"recipe": "real-esrgan", "arch": "compact", "pixel_first": 0.5},
+            marks=pytest.mark.extended,
+        ),
         {"recipe": "real-esrgan", "arch": "compact", "pixel_first": 0.25},
         pytest.param({"recipe": "video-gan"}, marks=pytest.mark.extended),
     ],

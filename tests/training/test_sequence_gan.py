@@ -127,6 +127,7 @@ def test_two_frames_have_no_adversary_of_motion() -> None:
     assert torch.isfinite(losses["flicker"])
 
 
+@pytest.mark.extended
 def test_a_generator_without_flicker_is_what_the_loss_leads_to() -> None:
     """Weights that flicker become steadier by that loss alone."""
     steady = task()

@@ -24,6 +24,7 @@ import torch
 
 import vsr
 from fuzz.mutate import mutate
+from tests.marks import usually
 from tests.models import published
 from tests.weights.hubs import COMMIT, Hubs, serving
 from vsr import api, weights
@@ -479,7 +480,7 @@ def run(hubs: Hubs, *words: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", usually([signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]))
 def test_stopped_while_it_fetches(number: signal.Signals, hubs: Hubs, models: Path) -> None:
     hubs.publish("Some", network())
     hubs.stuck["/files/Some.pth"] = threading.Event()
@@ -513,6 +514,7 @@ def test_what_a_killed_process_left_is_removed(hubs: Hubs, models: Path) -> None
     assert here(models) == {".fetching-new", "Some.pth", "Some.json"}
 
 
+@pytest.mark.extended
 def test_the_commands(
     hubs: Hubs, models: Path, make_clip: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

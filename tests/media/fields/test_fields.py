@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.marks import usually
 from tests.media.fields.footage import (
     FILM,
     NTSC,
@@ -76,7 +77,13 @@ def test_every_field_of_video_becomes_a_frame_at_its_time(
 
 @pytest.mark.parametrize(
     ("lengths", "skip"),
-    [((2, 3, 2, 3), 0), ((2, 3, 2, 3), 3), ((2, 3, 2, 3), 6), ((2, 3, 3, 2), 0), ((2, 3, 3, 2), 4)],
+    usually(
+        [((2, 3, 2, 3), 3), ((2, 3, 3, 2), 4)],
+        [
+            *(((2, 3, 2, 3), skip) for skip in (0, 3, 6)),
+            *(((2, 3, 3, 2), skip) for skip in (0, 4)),
+        ],
+    ),
 )
 @pytest.mark.parametrize(
     ("suffix", "codec", "top_first", "flagged"),

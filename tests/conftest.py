@@ -34,11 +34,6 @@ if sys.platform == "win32":
     ]  # fmt: skip
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """`make test` spares its commands the second half of their end; `make test-all` does not."""
-    fork_server.QUICK_ENDS = config.option.markexpr == "not extended"
-
-
 def pytest_collection_finish() -> None:
     """Modules and thousands of tests stay: no collection of garbage needs to visit them."""
     gc.collect()
@@ -64,6 +59,13 @@ def samples() -> Path:
 def one_thread() -> None:
     """Small tensors are faster on one thread, and encoders have their own."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def quick_ends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of tests that are not extended are spared the second half of their end."""
+    is_extended = request.node.get_closest_marker("extended") is not None
+    monkeypatch.setattr(fork_server, "QUICK_ENDS", not is_extended)
 
 
 @pytest.fixture(autouse=True)

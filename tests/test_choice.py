@@ -10,6 +10,7 @@ import pytest
 
 import vsr
 from tests.conftest import MakeClip, picture
+from tests.marks import usually
 from vsr import api
 from vsr.batch_options import BatchOptions
 from vsr.choice import LARGE_PIXELS, Choice, choose
@@ -99,7 +100,7 @@ def test_a_run_says_what_it_chose_and_why(make_clip: MakeClip, tmp_path: Path) -
     assert next(e for e in told if isinstance(e, Finished)).report.model == "video"
 
 
-@pytest.mark.parametrize("devices", [None, "cpu:2"])
+@pytest.mark.parametrize("devices", usually([None], [None, "cpu:2"]))
 def test_each_file_of_a_folder_gets_its_own(
     make_clip: MakeClip, tmp_path: Path, devices: str | None
 ) -> None:

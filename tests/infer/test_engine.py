@@ -62,6 +62,7 @@ def test_tiled_equals_untiled(name: str, size: Size | None) -> None:
         assert difference == 0 if name == "nearest" and size is None else difference < 1e-5
 
 
+@pytest.mark.extended
 def test_tiled_equals_untiled_for_the_full_srresnet() -> None:
     network = upscaler("srresnet", {})
     pixels = pictures(1, 116, 60)

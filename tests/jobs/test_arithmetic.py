@@ -86,6 +86,7 @@ class VideoWork:
         return [latest[0].window.width, latest[0].window.height], latest[1]
 
 
+@pytest.mark.extended
 def test_tiles_are_those_that_the_run_began_with(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -218,6 +218,7 @@ def test_a_worker_that_is_stopped_is_replaced(source: Path, tmp_path: Path, calm
     assert not debris(tmp_path)
 
 
+@pytest.mark.extended
 def test_a_segment_that_kills_whoever_takes_it_is_one_error(source: Path, tmp_path: Path) -> None:
     """Whoever has begun to write a segment is killed, three times."""
     process, killed = begun(tmp_path, 1, parallel(source, tmp_path / "out.mp4", 1)), 0

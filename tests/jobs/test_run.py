@@ -195,6 +195,7 @@ def test_a_target_holds_what_it_held_or_a_verified_file(
     assert len(times_of(target)) == 6
 
 
+@pytest.mark.extended
 def test_a_full_disk_is_one_error_and_leaves_nothing(make_clip: MakeClip, tmp_path: Path) -> None:
     source = make_clip(frames=30, size=(160, 120))
     program = (

@@ -128,6 +128,7 @@ def test_a_network_of_factor_1_keeps_the_size(make_clip: MakeClip, tmp_path: Pat
     assert report.target_size == report.size
 
 
+@pytest.mark.extended
 def test_a_halo_beyond_reason_is_faded_and_told(make_clip: MakeClip, tmp_path: Path) -> None:
     """23 blocks see 349 px around each pixel: of a tile of 512 nothing would be kept."""
     path = saved(tmp_path / "deep.pth", published.rrdb("old", blocks=23, features=4, growth=2))

@@ -36,7 +36,7 @@ DTYPES = (torch.float32, torch.bfloat16)
 QUICK = ["bicubic", "compact", "rrdb x3", "srresnet x2"]
 USUAL = [  # sixteen bits take long where the processor has no arithmetic of its own for them
     *((name, torch.float32) for name in QUICK),
-    ("compact", torch.bfloat16),
+    ("bicubic", torch.bfloat16),
 ]
 
 

@@ -35,9 +35,10 @@ def model(name: str, folder: Path) -> str:
     return str(folder / f"{name}.pth")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "name",
-    ["tiny", *(pytest.param(name, marks=pytest.mark.extended) for name in STATES)],
+    ["tiny", *STATES],
 )
 def test_onnx_runtime_computes_the_same_at_any_size(name: str, tmp_path: Path) -> None:
     source, target = model(name, tmp_path), tmp_path / "net.onnx"

@@ -203,6 +203,7 @@ def test_other_settings_are_refused_unless_resume_is_asked_for(
         train(replace(run, out=tmp_path / "none", resume=True))
 
 
+@pytest.mark.extended
 def test_a_run_from_before_recipes_and_networks_were_told_apart_goes_on(
     frames: Path, tmp_path: Path
 ) -> None:

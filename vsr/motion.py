@@ -29,6 +29,13 @@ ALIKE = 0.4
 """A scene cut is where the fine structure's correlation with the warped frame before is lower. Of
 143 natural sequences, 98 of 100 pairs of scenes lie below 0.24, 98 of 100 pairs of neighbours above
 0.8."""
+MIRRORED = 4
+"""Frames behind the first one of a video that a network with a memory sees before it, backwards.
+
+The first frame has none before it. Over 22 sequences of 15 frames, which none of the test sets has,
+the first frame of `video` comes nearer to the original by 0.60 dB, all by 0.10 (2: 0.52 and 0.08;
+8: 0.62 and 0.10); compressed by x264 at CRF 25, where first frames are the best, by 0.08 and 0.01.
+"""
 FLAT = 1.0
 """Code values. Weaker fine structure is noise, and no cut is seen in it."""
 

@@ -96,6 +96,22 @@ def same(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+def test_a_film_begins_as_in_a_run() -> None:
+    """Its first frame, which has none before it, has seen those behind it backwards."""
+    rgb = ColorSpec(layout="rgb", shift=(0, 0))
+    frames = torch.stack(film(rgb), 1).float() / 255
+    engine, other = (Engine(network(), EngineOptions("cpu", "fp32")) for _ in range(2))
+    engine.begin_film(frames)
+    made = engine.follow(frames)
+    mirrored = other.follow(torch.cat([frames[1:5].flip(0), frames]))[4:]
+    assert torch.equal(made, mirrored)
+    engine.forget()
+    alone = engine.follow(frames[:1])
+    assert not torch.equal(alone, made[:1])
+    engine.begin_film(frames[:1])
+    assert torch.equal(engine.follow(frames[:1]), alone)
+
+
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.layout}{spec.depth}")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", usually([Size(300, 250)], [None, Size(300, 250)]), ids=str)

@@ -130,3 +130,19 @@ def test_the_lead_in_counts(
     calm = made(source, tmp_path / "calm.mp4", model)
     monkeypatch.setattr(planning, "LEAD_FRAMES", 1)
     assert made(source, tmp_path / "other.mp4", model) != calm
+
+
+def test_the_first_frame_has_seen_the_four_behind_it(
+    source: Path, model: str, tmp_path: Path
+) -> None:
+    first: list[np.ndarray] = []
+    for frames in (FRAMES, 5, 1):
+        target = tmp_path / f"{frames}.mkv"
+        asked = options(model=model, codec="ffv1", preset=None, end=(frames - 0.5) / 25)
+        vsr.upscale(source, target, asked)
+        with av.open(str(target)) as container:
+            shown = [frame.to_ndarray() for frame in container.decode(video=0)]
+        assert len(shown) == frames
+        first.append(shown[0])
+    assert np.array_equal(first[0], first[1])
+    assert not np.array_equal(first[0], first[2])

@@ -35,6 +35,7 @@ from vsr.media.clean import Cleaner, Filters, chain
 from vsr.media.pixels import Unpacker, name_of, pack
 from vsr.metrics.picture import rounded
 from vsr.models.arch import Upscaler
+from vsr.motion import MIRRORED
 from vsr.restoration import Clean, parse_clean
 
 GARBLED_BLOCK = 16
@@ -104,8 +105,10 @@ def compare_models(
             for (frame, follows), high, low in zip(group, highs, lows, strict=True):
                 seconds = float(frame.time - footage.first.time)
                 if not follows:
-                    for engine in engines:
-                        engine.forget()
+                    for engine, kind in zip(engines, kinds, strict=True):
+                        first = lows[: MIRRORED + 1]
+                        seen = [cleaned(one, filters) for one in first] if kind else first
+                        engine.begin_film(torch.stack(seen))
                 inputs = [low, cleaned(low, filters)] if filters else [low]
                 pictures = [
                     clock.timed(engine, inputs[kind])

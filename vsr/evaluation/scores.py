@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from vsr.media.read.rgb import read_rgb
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from vsr.metrics.picture import luma, psnr, rounded, sharpness, ssim
 from vsr.metrics.temporal import MIN_SIDE, flicker
+from vsr.motion import MIRRORED
 from vsr.pairs import PicturePair, as_tensor, follows, is_pairs, pairs_in
 from vsr.perceptual.lpips import Lpips
 from vsr.perceptual.vgg import Vgg, vgg_distance
@@ -144,7 +145,7 @@ def _score(
     others: list[tuple[float, float, float, float]] = []
     before: tuple[Tensor, Tensor] | None = None
     engine.forget()
-    for pair in data.pairs():
+    for pair in _led_in(engine, data.pairs()) if data.film else data.pairs():
         made = engine.follow(pair.low).clamp_(0, 1)
         if not data.film:
             engine.forget()
@@ -183,6 +184,14 @@ def _score(
         taught=vgg is not None and vgg.layout in engine.upscaler.card.get("content loss", ""),
         lpips=_mean([frame.lpips for frame in frames]),
     )
+
+
+def _led_in(engine: Engine, pairs: Iterator[PicturePair]) -> Iterator[PicturePair]:
+    """The pairs of a film, of which the engine has seen the first ones as in a run."""
+    begun = list(islice(pairs, MIRRORED + 1))
+    lows = [pair.low for pair in begun]
+    engine.begin_film(torch.cat([low for low in lows if low.shape == lows[0].shape]))
+    return chain(begun, pairs)
 
 
 def _flicker(before: tuple[Tensor, Tensor], now: tuple[Tensor, Tensor]) -> float | None:

@@ -27,7 +27,7 @@ from vsr.infer.recurrent import RecurrentPass
 from vsr.infer.reuse import CellMask
 from vsr.infer.tiles import TilePlan
 from vsr.models.arch import Upscaler
-from vsr.motion import Motion
+from vsr.motion import MIRRORED, Motion
 from vsr.options import EngineOptions
 
 MAX_16_BIT = 65535  # the largest code value of 16 bits
@@ -203,6 +203,17 @@ class Engine:
             return output.canvas[0].to(pixels.device)
 
         return self._placed.retry(attempt)
+
+    def begin_film(self, pixels: Tensor) -> None:
+        """Forget what was before, and lead a film in by its first frames, as a run does.
+
+        ``pixels``, (n, 3, h, w), are those that :meth:`follow` is given next, or some of them: a
+        recurrent network sees up to four of those behind the first one, backwards.
+        """
+        self.forget()
+        if self.upscaler.state_channels:
+            for place in range(min(MIRRORED, len(pixels) - 1), 0, -1):
+                self.follow(pixels[place : place + 1])
 
     def follow(self, pixels: Tensor) -> Tensor:
         """As ``upscale`` (3 channels), for frames that directly follow those of the last call.

@@ -2,7 +2,8 @@
 
 A network that remembers must see some frames before the first one that is written, whoever makes
 the segment. A segment begun in the middle of a file reads them from the file; one that follows
-another in the same run gets the same frames again.
+another in the same run gets the same frames again. Before the first segment there are none: its own
+frames behind the first one lead it in, backwards.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 import torch
 from torch import Tensor
 
 from vsr.media.clip import Clip
-from vsr.motion import MotionEstimator
+from vsr.motion import MIRRORED, MotionEstimator
 
 Frame = tuple[tuple[Tensor, ...], int, int]  # planes, presentation time, duration
 
@@ -42,23 +44,42 @@ class LeadIn:
         self._last: deque[Frame] = deque(maxlen=lead_frames)
 
     def __iter__(self) -> Iterator[Clip]:
-        count = -self._given
-        for clip in self._clips:
+        count, clips = -self._given, iter(self._clips)
+        if not self._given:
+            begun, backwards = self._mirrored(clips)
+            if backwards:
+                yield self._moving(_joined(backwards, begun[0]), lead_in=True)
+            clips = chain(begun, clips)
+        for clip in clips:
             if count > 0 and count % self._segment == 0:
                 self._estimator.forget()
                 if self._last:
-                    yield self._moving(self._again(clip), lead_in=True)
+                    yield self._moving(_joined(self._last, clip), lead_in=True)
             yield self._moving(clip, lead_in=count < 0)
-            for place in range(len(clip.pts)):
-                planes = tuple(plane[place : place + 1].clone() for plane in clip.planes)
-                self._last.append((planes, clip.pts[place], clip.durations[place]))
+            self._last += _frames(clip)
             count += len(clip.pts)
+
+    def _mirrored(self, clips: Iterator[Clip]) -> tuple[list[Clip], list[Frame]]:
+        """The clips that were read for it, and frames of the first segment in falling order."""
+        most = min(MIRRORED, self._lead, self._segment - 1)
+        begun: list[Clip] = []
+        frames: list[Frame] = []
+        while len(frames) <= most and (clip := next(clips, None)) is not None:
+            begun.append(clip)
+            frames += _frames(clip)
+        return begun, frames[most:0:-1]
 
     def _moving(self, clip: Clip, *, lead_in: bool) -> Clip:
         motion = self._estimator.next(clip.planes, clip.color)
         return replace(clip, motion=motion, lead_in=lead_in)
 
-    def _again(self, like: Clip) -> Clip:
-        planes, times, durations = zip(*self._last, strict=True)
-        joined = tuple(torch.cat(plane) for plane in zip(*planes, strict=True))
-        return replace(like, planes=joined, pts=times, durations=durations)
+
+def _frames(clip: Clip) -> Iterator[Frame]:
+    for place, (time, duration) in enumerate(zip(clip.pts, clip.durations, strict=True)):
+        yield tuple(plane[place : place + 1].clone() for plane in clip.planes), time, duration
+
+
+def _joined(frames: Iterable[Frame], like: Clip) -> Clip:
+    planes, times, durations = zip(*frames, strict=True)
+    joined = tuple(torch.cat(plane) for plane in zip(*planes, strict=True))
+    return replace(like, planes=joined, pts=times, durations=durations)

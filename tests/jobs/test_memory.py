@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from vsr.errors import Stopped
 from vsr.events import Event, SegmentDone
 from vsr.jobs.video import plan as planning
 from vsr.media.read.images import write_picture
+from vsr.media.read.rgb import read_rgb
 
 FRAMES = 41
 
@@ -135,14 +137,19 @@ def test_the_lead_in_counts(
 def test_the_first_frame_has_seen_the_four_behind_it(
     source: Path, model: str, tmp_path: Path
 ) -> None:
-    first: list[np.ndarray] = []
+    films: list[np.ndarray] = []
+    pictures: list[np.ndarray] = []
     for frames in (FRAMES, 5, 1):
-        target = tmp_path / f"{frames}.mkv"
+        film, folder = tmp_path / f"{frames}.mkv", tmp_path / str(frames)
         asked = options(model=model, codec="ffv1", preset=None, end=(frames - 0.5) / 25)
-        vsr.upscale(source, target, asked)
-        with av.open(str(target)) as container:
+        vsr.upscale(source, film, asked)
+        with av.open(str(film)) as container:
             shown = [frame.to_ndarray() for frame in container.decode(video=0)]
         assert len(shown) == frames
-        first.append(shown[0])
-    assert np.array_equal(first[0], first[1])
-    assert not np.array_equal(first[0], first[2])
+        films.append(shown[0])
+        vsr.upscale(source, folder, replace(asked, codec="auto"))
+        assert len(list(folder.iterdir())) == frames
+        pictures.append(read_rgb(folder / "000001.png"))
+    for whole, five, one in (films, pictures):
+        assert np.array_equal(whole, five)
+        assert not np.array_equal(whole, one)

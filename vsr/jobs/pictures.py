@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -23,9 +24,11 @@ from vsr.media.clip import Clip, ClipReader
 from vsr.media.files import check_unchanged
 from vsr.media.limits import check_target_size
 from vsr.media.read.images import pictures_in, read_picture, spec_for, write_picture
+from vsr.media.read.lead_in import LeadIn
 from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.stall import ReadTimer, watched
 from vsr.media.suffixes import is_picture
+from vsr.motion import MIRRORED
 from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
 from vsr.restoration import parse_clean, parse_crop, parse_grain
@@ -33,7 +36,10 @@ from vsr.restoration import parse_clean, parse_crop, parse_grain
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pictures:
-    """What becomes pictures, in order: clips of one frame, whose times are their numbers."""
+    """What becomes pictures, in order: clips of one frame, whose times are their numbers.
+
+    There may be a lead-in before them.
+    """
 
     clips: Iterable[Clip]
     path_of: Callable[[int], Path]
@@ -131,6 +137,9 @@ def extract_frames(
             for number, clip in enumerate(reader, start=1):
                 yield replace(clip, color=color, pts=(number,))
 
+        shown: Iterable[Clip] = clips()
+        if engine.upscaler.state_channels:
+            shown = LeadIn(shown, lead_frames=MIRRORED, segment_frames=sys.maxsize)
         lost = ["sound, subtitles and times: pictures have none"]
         if info.rotation:
             lost.append(f"the rotation by {info.rotation} degrees")
@@ -140,7 +149,7 @@ def extract_frames(
             on_event(Warned(note))
         job = _PictureRun(source, target, engine, options, on_event, should_stop, observer)
         pictures = _Pictures(
-            clips(),
+            shown,
             lambda number: part / f"{number:06d}.png",
             _shaped(info.size, color),
             info.frames,
@@ -190,6 +199,8 @@ def _run(job: _PictureRun, pictures: _Pictures) -> Report:
     def save(made: Made) -> None:
         nonlocal done
         clip = made()
+        if clip.lead_in:
+            return
         write_picture(pictures.path_of(clip.pts[0]), clip.planes)
         done += 1
         on_event(Advanced(1, ""))

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 import vsr
+from tests import fork_server
 from tests.conftest import MakeClip
 from vsr.bench.clips import KINDS, generate
 from vsr.bench.clock import medians
@@ -197,13 +198,7 @@ def test_what_cannot_be_measured_is_one_clear_error() -> None:
         ["pipeline", "--only", "no-such-row"],
         ["model", "compact", "--size", "320x180", "--tile", "20"],
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "vsr", "bench", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = fork_server.vsr("bench", *arguments)
         assert done.returncode in (1, 2, 3, 4), arguments
         assert done.stderr.startswith("error: "), done.stderr
         assert "Traceback" not in done.stderr

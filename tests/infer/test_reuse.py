@@ -12,6 +12,7 @@ from tests.infer.test_engine import Fussy, upscaler
 from tests.marks import usually
 from vsr.color import ColorSpec
 from vsr.geometry import Size
+from vsr.infer.device import has_fast_bfloat16
 from vsr.infer.engine import Engine
 from vsr.infer.footprint import Conversion
 from vsr.infer.reuse import CELL, Planes
@@ -21,6 +22,8 @@ from vsr.options import EngineOptions
 
 LOW = Size(155, 117)
 YUV = ColorSpec("yuv", 8, (1, 1), matrix=6)
+DTYPES = ("fp32", "bf16") if has_fast_bfloat16() else ("fp32",)
+KINDS = [("tiny", "fp32"), ("bicubic", "bf16")]
 SPECS = [
     YUV,
     ColorSpec("yuv", 10, (1, 0), matrix=9, range=2),
@@ -110,10 +113,7 @@ def test_the_result_is_the_same_to_the_bit(spec: ColorSpec, size: Size, tile: in
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    usually(
-        [("tiny", "fp32"), ("bicubic", "bf16")],
-        product(("tiny", "bicubic", "srresnet"), ("fp32", "bf16")),
-    ),
+    usually(KINDS, dict.fromkeys([*KINDS, *product(("tiny", "bicubic", "srresnet"), DTYPES)])),
 )
 def test_it_is_the_same_for_every_kind_of_network(name: str, dtype: str) -> None:
     network = upscaler("compact" if name == "tiny" else name)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tests.marks import usually
 from vsr.geometry import Box, Size
-from vsr.infer.device import Placement
+from vsr.infer.device import Placement, has_fast_bfloat16
 from vsr.infer.network import Network
 from vsr.models.adapters import Chain, on_color
 from vsr.models.arch import Upscaler, fuse_batchnorm, make_upscaler
@@ -32,7 +32,7 @@ NETWORKS: dict[str, tuple[str, dict[str, int | str]]] = {
     "srresnet x8": ("srresnet", {"features": 32, "blocks": 1, "scale": 8}),
 }
 
-DTYPES = (torch.float32, torch.bfloat16)
+DTYPES = (torch.float32, *((torch.bfloat16,) if has_fast_bfloat16() else ()))
 QUICK = ["bicubic", "compact", "rrdb x3", "srresnet x2"]
 USUAL = [  # sixteen bits take long where the processor has no arithmetic of its own for them
     *((name, torch.float32) for name in QUICK),
@@ -63,7 +63,9 @@ def places(size: Size, count: int) -> list[Box]:
     return found
 
 
-@pytest.mark.parametrize(("name", "dtype"), usually(USUAL, product(NETWORKS, DTYPES)))
+@pytest.mark.parametrize(
+    ("name", "dtype"), usually(USUAL, dict.fromkeys([*USUAL, *product(NETWORKS, DTYPES)]))
+)
 @torch.inference_mode()
 def test_the_wanted_part_is_the_same_to_the_bit(name: str, dtype: torch.dtype) -> None:
     network = Network(

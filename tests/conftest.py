@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
 import av
-import hypothesis  # noqa: F401  # pyright: ignore[reportUnusedImport]  looks for what a freeze hides
 import numpy as np
 import pytest
 import torch
@@ -36,6 +37,8 @@ if sys.platform == "win32":
 
 def pytest_collection_finish() -> None:
     """Modules and thousands of tests stay: no collection of garbage needs to visit them."""
+    with suppress(ImportError):  # its plugins look for objects, which a freeze hides
+        importlib.import_module("hypothesis")
     gc.collect()
     gc.freeze()
 

@@ -385,11 +385,11 @@ if __name__ == "__main__":
     order = serve(socket.socket(fileno=int(sys.argv[1])))
     if order is not None:
         become(order)
+        code = None
         try:
             run_as_main(order["args"])
         except SystemExit as end:
-            if order["quick_end"] and isinstance(end.code, int | None):
-                end_quickly(end.code or 0)
-            raise
-        if order["quick_end"]:
-            end_quickly(0)
+            code = end.code
+        if order["quick_end"] and isinstance(code, int | None):
+            end_quickly(code or 0)
+        sys.exit(code)

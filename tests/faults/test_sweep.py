@@ -73,10 +73,7 @@ def test_a_finished_file_that_cannot_be_given_its_name_lies_beside(film: Film) -
     assert outcome.segments == 3
 
 
-@pytest.mark.parametrize(
-    "share",
-    usually([1], [0, 0.1, 0.3, 0.6, 0.9, 1]),
-)
+@pytest.mark.parametrize("share", usually([1], [0, 0.1, 0.3, 0.6, 0.9, 1]))
 def test_a_read_that_never_comes_back_is_an_error(share: float, film: Film) -> None:
     """The first byte; the file's description; frames; what the join reads, and what checks it."""
     nth = max(1, round(share * film.count("read")))

@@ -205,7 +205,7 @@ def test_a_worker_that_is_stopped_is_replaced(source: Path, tmp_path: Path, calm
     """It is not dead, and had been waited for for ever."""
     arguments = parallel(source, tmp_path / "out.mp4")
     arguments[2] = (
-        "from vsr.jobs.workers import scheduler\nscheduler.SILENCE_SECONDS = 3.0\n" + arguments[2]
+        "from vsr.jobs.workers import scheduler\nscheduler.SILENCE_SECONDS = 5.0\n" + arguments[2]
     )
     with at_work(tmp_path, arguments) as process:
         victims = workers_of(process)

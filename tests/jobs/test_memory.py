@@ -13,6 +13,7 @@ import pytest
 import vsr
 from tests.infer.test_recurrent import network
 from tests.jobs.test_run import debris, options
+from tests.marks import usually
 from vsr import weights
 from vsr.errors import Stopped
 from vsr.events import Event, SegmentDone
@@ -59,11 +60,12 @@ def made(source: Path, target: Path, model: str, **more: str) -> bytes:
     return target.read_bytes()
 
 
+@pytest.mark.parametrize("stops", usually([[1, 4]], [[1, 4], [2, 3]]))
 def test_stopped_anywhere_and_gone_on_with_it_is_the_same(
-    source: Path, model: str, tmp_path: Path
+    source: Path, model: str, tmp_path: Path, stops: list[int]
 ) -> None:
     calm = made(source, tmp_path / "calm.mp4", model)
-    for stop in (1, 4):
+    for stop in stops:
         target = tmp_path / f"{stop}.mp4"
         events: list[Event] = []
         count = 0

@@ -131,10 +131,10 @@ def test_a_few_hundred_steps_beat_bicubic(
 ) -> None:
     monkeypatch.setattr("vsr.training.setup.SPECKS", Specks(chance=0))  # they make losses jump
     net = (("features", 16), ("layers", 3))
-    run = options(frames, tmp_path, steps=250, batch=4, lr=3e-3, validate_every=250, net=net)
+    run = options(frames, tmp_path, steps=500, batch=4, lr=3e-3, validate_every=500, net=net)
     report = train(run)
     assert report.start["psnr"] > 20  # a fresh compact is bicubic
-    assert report.metrics["psnr"] > report.start["psnr"] + 0.2
+    assert report.metrics["psnr"] > report.start["psnr"] + 0.3
     losses = [line["losses"]["pixel"] for line in read(report.out) if "losses" in line]
     assert losses[-1] < losses[0]
 

@@ -35,7 +35,6 @@ from vsr.media.clean import Cleaner, Filters, chain
 from vsr.media.pixels import Unpacker, name_of, pack
 from vsr.metrics.picture import rounded
 from vsr.models.arch import Upscaler
-from vsr.motion import MIRRORED
 from vsr.restoration import Clean, parse_clean
 
 GARBLED_BLOCK = 16
@@ -102,14 +101,12 @@ def compare_models(
             ]
             if options.crf is not None:
                 lows = compressed(lows, options.crf)
-            for (frame, follows), high, low in zip(group, highs, lows, strict=True):
+            given = [lows, [cleaned(low, filters) for low in lows]] if filters else [lows]
+            if not group[0][1]:
+                for engine, kind in zip(engines, kinds, strict=True):
+                    engine.begin_film(torch.stack(given[kind]))
+            for (frame, follows), high, *inputs in zip(group, highs, *given, strict=True):
                 seconds = float(frame.time - footage.first.time)
-                if not follows:
-                    for engine, kind in zip(engines, kinds, strict=True):
-                        first = lows[: MIRRORED + 1]
-                        seen = [cleaned(one, filters) for one in first] if kind else first
-                        engine.begin_film(torch.stack(seen))
-                inputs = [low, cleaned(low, filters)] if filters else [low]
                 pictures = [
                     clock.timed(engine, inputs[kind])
                     for clock, engine, kind in zip(clocks, engines, kinds, strict=True)

@@ -168,7 +168,7 @@ def _measured(
         begun = time.perf_counter()
         flow = estimate(present, before, next(remaining))
         seconds.append(time.perf_counter() - begun)
-        return np.ascontiguousarray(np.rint(flow * motion.STEP).astype(np.int16).transpose(2, 0, 1))
+        return motion.in_sixteenths(flow)
 
     real, motion.vectors_between = motion.vectors_between, vectors
     try:

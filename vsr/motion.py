@@ -112,6 +112,17 @@ def luma_of(frame: Planes, color: ColorSpec) -> Luma:
     return (luma >> max(0, color.depth - 8)).clamp(0, 255).to(torch.uint8).numpy()
 
 
+def mirrored_places(frames: int) -> range:
+    """Of a video's first ``frames`` frames, those that lead in its first one, in that order."""
+    return range(min(MIRRORED, frames - 1), 0, -1)
+
+
+def in_sixteenths(flow: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Vectors (2, h, w) of :class:`Motion` from optical flow (h, w, 2) in pixels."""
+    parts = np.rint(np.nan_to_num(flow) * STEP).clip(-MAX_MOTION, MAX_MOTION).astype(np.int16)
+    return np.ascontiguousarray(parts.transpose(2, 0, 1))
+
+
 def vectors_between(present: Luma, before: Luma) -> NDArray[np.int16]:
     """(2, h, w) in 1/16 px, from each pixel of ``present`` to its place in ``before``."""
     height, width = present.shape
@@ -120,9 +131,7 @@ def vectors_between(present: Luma, before: Luma) -> NDArray[np.int16]:
     cv2.setNumThreads(1)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     nothing: Any = None  # no initial flow
-    flow: NDArray[np.float32] = np.asarray(search.calc(present, before, nothing), np.float32)
-    parts = np.rint(np.nan_to_num(flow) * STEP).clip(-MAX_MOTION, MAX_MOTION).astype(np.int16)
-    return np.ascontiguousarray(parts.transpose(2, 0, 1))
+    return in_sixteenths(np.asarray(search.calc(present, before, nothing), np.float32))
 
 
 def is_cut(present: Luma, before: Luma, vectors: NDArray[np.int16]) -> bool:

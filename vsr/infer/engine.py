@@ -27,7 +27,7 @@ from vsr.infer.recurrent import RecurrentPass
 from vsr.infer.reuse import CellMask
 from vsr.infer.tiles import TilePlan
 from vsr.models.arch import Upscaler
-from vsr.motion import MIRRORED, Motion
+from vsr.motion import Motion, mirrored_places
 from vsr.options import EngineOptions
 
 MAX_16_BIT = 65535  # the largest code value of 16 bits
@@ -212,7 +212,7 @@ class Engine:
         """
         self.forget()
         if self.upscaler.state_channels:
-            for place in range(min(MIRRORED, len(pixels) - 1), 0, -1):
+            for place in mirrored_places(len(pixels)):
                 self.follow(pixels[place : place + 1])
 
     def follow(self, pixels: Tensor) -> Tensor:

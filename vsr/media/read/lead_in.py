@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vsr.media.clip import Clip
-from vsr.motion import MIRRORED, MotionEstimator
+from vsr.motion import MIRRORED, MotionEstimator, mirrored_places
 
 Frame = tuple[tuple[Tensor, ...], int, int]  # planes, presentation time, duration
 
@@ -60,14 +60,14 @@ class LeadIn:
             count += len(clip.pts)
 
     def _mirrored(self, clips: Iterator[Clip]) -> tuple[list[Clip], list[Frame]]:
-        """The clips that were read for it, and frames of the first segment in falling order."""
+        """The clips that were read for it, and the frames that lead in the first one, in order."""
         most = min(MIRRORED, self._lead, self._segment - 1)
         begun: list[Clip] = []
         frames: list[Frame] = []
         while len(frames) <= most and (clip := next(clips, None)) is not None:
             begun.append(clip)
             frames += _frames(clip)
-        return begun, frames[most:0:-1]
+        return begun, [frames[place] for place in mirrored_places(min(len(frames), most + 1))]
 
     def _moving(self, clip: Clip, *, lead_in: bool) -> Clip:
         motion = self._estimator.next(clip.planes, clip.color)

@@ -16,6 +16,7 @@ from vsr import system, weights
 from vsr.errors import OptionsError, WeightsError
 from vsr.jobs.batch.items import BatchItem, placed, refuse_clashes
 from vsr.jobs.video.plan import check_target
+from vsr.media.atomic import exchange
 from vsr.options import UpscaleOptions
 from vsr.system import Lock
 
@@ -103,6 +104,18 @@ def test_a_link_is_no_lock(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic"):
         Lock(tmp_path / "lock").take()
     assert (tmp_path / "theirs").read_text() == "kept"
+
+
+def test_a_pipe_is_never_replaced(tmp_path: Path) -> None:
+    """As root, ``/dev/null`` had become a folder of pictures."""
+    pipe, part = tmp_path / "pipe", tmp_path / "part"
+    os.mkfifo(pipe)
+    part.mkdir()
+    for replace in (system.replace_file, exchange):
+        with pytest.raises(FileExistsError, match="a device, a pipe"):
+            replace(part, pipe)
+    assert pipe.is_fifo()
+    assert part.is_dir()
 
 
 def test_a_file_that_is_open_elsewhere_is_replaced_a_moment_later(

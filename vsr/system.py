@@ -6,6 +6,7 @@ asks the system which one it is, so that what one lacks is dealt with here alone
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -179,14 +180,27 @@ def replace_file(part: Path, path: Path) -> None:
     """Give a file another name, in the place of what has it. Raises :class:`OSError`.
 
     Windows refuses that while another program has one of the two open: it is asked again for two
-    seconds, in which such programs as look at each new file are done.
+    seconds, in which such programs as look at each new file are done. A device, a pipe or a socket
+    is never replaced: ``/dev/null`` would be a file from then on.
     """
+    refuse_special(path)
     for wait in _REPLACE_WAITS if WINDOWS else ():
         try:
             return os.replace(part, path)
         except PermissionError:
             time.sleep(wait)
     return os.replace(part, path)
+
+
+def is_special(path: Path) -> bool:
+    """Whether a path leads to a device, a pipe or a socket, which no file or folder may replace."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def refuse_special(path: Path) -> None:
+    """Raise :class:`OSError` where :func:`is_special`."""
+    if is_special(path):
+        raise OSError(errno.EEXIST, "it is a device, a pipe or a socket", os.fspath(path))
 
 
 def discard(path: Path) -> None:

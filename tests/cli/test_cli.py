@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,8 @@ BAD = {
     "target is source": (["in.mp4", "in.mp4", "--overwrite"], 2, "is the source"),
     "target folder missing": (["in.mp4", "nowhere/out.mp4"], 3, "no folder nowhere"),
     "target exists": (["in.mp4", "there.mp4"], 2, "exists already"),
+    "target is a pipe": (["in.mp4", "pipe", "--overwrite"], 2, "a device, a pipe"),
+    "target of pictures is a pipe": (["still.png", "pipe", "--overwrite"], 2, "a device, a pipe"),
     "unknown suffix": (["in.mp4", "out.avi"], 2, ".avi"),
     "codec not for container": (["in.mp4", "out.webm", "--codec", "h264"], 2, "cannot hold h264"),
     "tile too small": (["in.mp4", "out.mp4", "--tile", "4"], 2, "tile must be at least"),
@@ -95,6 +98,7 @@ def folder(make_clip: MakeClip, tmp_path: Path) -> Path:
     (tmp_path / "hollow").mkdir()
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
     cv2.imwrite(str(tmp_path / "still.png"), np.zeros((9, 9, 3), np.uint8))
+    os.mkfifo(tmp_path / "pipe")
     return tmp_path
 
 
@@ -111,6 +115,7 @@ def test_every_bad_input_is_one_sentence_a_hint_and_its_exit_code(third: int, fo
     assert not wrong, "\n".join(wrong)
     after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert after == before
+    assert (folder / "pipe").is_fifo()
 
 
 def test_upscale_reports_on_stderr_and_in_json_on_stdout(folder: Path) -> None:

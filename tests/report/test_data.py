@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 from array import array
 from dataclasses import replace
 from pathlib import Path
@@ -152,7 +153,9 @@ def test_the_worst_of_each_stretch_is_kept_and_no_more() -> None:
 def test_targets_are_checked_before_the_work(tmp_path: Path) -> None:
     there = tmp_path / "there.html"
     there.write_text("precious")
+    os.mkfifo(tmp_path / "pipe")
     bad: list[tuple[ReportTargets, str]] = [
+        (ReportTargets(csv=tmp_path / "pipe", overwrite=True), "a device, a pipe"),
         (ReportTargets(html=there), "exists already"),
         (ReportTargets(html=tmp_path), "is a folder"),
         (ReportTargets(sheet=tmp_path / "sheet.jpg"), "is a png"),

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from vsr.errors import MediaError, StorageError
-from vsr.system import discard, open_own, replace_file, sync_file, sync_folder
+from vsr.system import discard, open_own, refuse_special, replace_file, sync_file, sync_folder
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 GONE = (
@@ -69,6 +69,7 @@ def exchange(part: Path, path: Path) -> None:
     (Linux, macOS). Elsewhere ``path`` is missing for an instant; :func:`restored` mends that.
     Raises the system's own errors, with both folders where they were.
     """
+    refuse_special(path)
     if not path.exists():
         os.rename(part, path)
     elif not _exchanged(part, path):

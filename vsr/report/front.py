@@ -24,6 +24,7 @@ from vsr.models.arch import Upscaler
 from vsr.report.data import to_csv
 from vsr.report.page import to_html
 from vsr.report.sheet import to_sheet
+from vsr.system import is_special
 from vsr.weights import load as load_weights
 
 
@@ -52,6 +53,10 @@ class ReportTargets:
         for path in self.paths:
             if path.is_dir():
                 raise OptionsError(f"{path} is a folder", hint="give the name of a file in it")
+            if is_special(path):
+                raise OptionsError(
+                    f"{path} is a device, a pipe or a socket", hint="give a file's name"
+                )
             if not path.parent.is_dir():
                 raise MediaError(f"there is no folder {path.parent}", hint="make it first")
             if not os.access(path.parent, os.W_OK):

@@ -36,7 +36,7 @@ from vsr.media.write.encoding import Encoding, choose
 from vsr.media.write.writer import Timing, check_opens
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
-from vsr.system import name_problem
+from vsr.system import is_special, name_problem
 
 Pairs = tuple[tuple[str, str], ...]
 SEGMENT_SECONDS = 5
@@ -147,6 +147,8 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
         raise OptionsError(f"the target {target} holds the source", hint="give another folder")
     if target.is_dir() and target.suffix:
         raise OptionsError(f"{target} is a folder", hint="give the name of a file in it")
+    if is_special(target):
+        raise OptionsError(f"{target} is a device, a pipe or a socket", hint="give a file's name")
     if target.is_file() and not target.suffix:
         raise OptionsError(f"{target} is a file, and a folder of pictures was asked for")
     if target.is_dir() and any(not is_picture(path) for path in target.iterdir()):

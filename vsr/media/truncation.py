@@ -8,7 +8,7 @@ import av
 from av.error import FFmpegError
 
 from vsr.media.files import ReadFault, is_storage_fault, opened, read_again
-from vsr.media.read.probe import MediaInfo
+from vsr.media.read.probe import FROM_ZERO, MediaInfo, format_of
 from vsr.media.stall import timed
 
 DECLARED = {"asf", "avi", "flv", "matroska", "mov", "mxf", "nut", "rm", "wtv"}
@@ -46,14 +46,17 @@ def _claims(info: MediaInfo) -> tuple[Fraction | None, Fraction | None]:
     An index that is not in the header, as of fragments, grows while the file is read.
     """
     with opened(info.path) as container:
-        kind, stream = container.format.name.split(",")[0], container.streams[info.video]
+        kind, stream = format_of(container), container.streams[info.video]
         entries = stream.index_entries
         indexed = declared = None
         if kind == "mov" and stream.frames >= len(entries) > 0:
-            indexed = entries[len(entries) - 1].timestamp * info.time_base
+            kept = [entry.timestamp for entry in entries if not entry.is_discard]
+            indexed = max(kept) * info.time_base if kept else None
         if container.duration is not None and kind in DECLARED:
             start = Fraction(container.start_time or 0, av.time_base)
-            declared = start + Fraction(container.duration, av.time_base)
+            declared = Fraction(container.duration, av.time_base)
+            if kind not in FROM_ZERO:
+                declared += start
         if kind == "avi" and stream.frames:  # without an index at its end, its duration is guessed
             declared = stream.frames * info.time_base
     return indexed, declared

@@ -29,6 +29,7 @@ from vsr.media.read.hardware import refusal
 from vsr.media.read.images import probe_folder
 from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.stall import watched
+from vsr.media.streams.mux import lost_tags
 from vsr.media.streams.packets import Cut
 from vsr.media.streams.stream_mapping import StreamMapping, map_streams
 from vsr.media.suffixes import is_picture
@@ -107,7 +108,8 @@ class Plan:
     def dropped(self) -> tuple[str, ...]:
         """What of the source the target will not hold, for people."""
         streams = [str(mapping) for mapping in self.mappings if mapping.action == "drop"]
-        return (*streams, *self.encoding.notes, *self.info.lost)
+        tags = lost_tags(self.info, self.mappings, self.encoding.container)
+        return (*streams, *self.encoding.notes, *self.info.lost, *tags)
 
     @property
     def bounds(self) -> tuple[int | None, int | None]:

@@ -26,6 +26,8 @@ from vsr.media.stall import timed
 from vsr.media.write.hdr import Hdr, read_hdr
 
 FOLDER = "folder of pictures"
+FROM_ZERO = {"matroska"}
+"""Formats whose duration is the time of the end, wherever the file begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,8 @@ def probe(path: Path, *, allow_huge: bool = False) -> MediaInfo:
             duration = int(((stream.duration or 0) + hidden) * time_base * av.time_base) or None
         if hidden:
             start = 0
+        if duration is not None and format_of(container) in FROM_ZERO and 0 < start < duration:
+            duration -= start
         rates = (stream.average_rate, stream.base_rate, stream.guessed_rate)
         info = MediaInfo(
             path=path,
@@ -277,6 +281,11 @@ def _claimed_frames(stream: VideoStream) -> int | None:
     if stream.frames and _is_mov(stream.container.format.name) and len(stream.index_entries):
         return sum(not entry.is_discard for entry in stream.index_entries) or None
     return stream.frames or None
+
+
+def format_of(container: InputContainer) -> str:
+    """FFmpeg's name of a file's format, the first of those that it lists."""
+    return container.format.name.split(",")[0]
 
 
 def _is_mov(container: str) -> bool:

@@ -26,13 +26,18 @@ from vsr.media.write.writer import Segment, Timing, describe
 if TYPE_CHECKING:
     from av.container.core import Chapter  # in the stubs alone
 
-# Keys that MP4's classic metadata holds; any other needs Apple's key list instead.
-_MP4_KEYS = {
-    "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright",
-    "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords",
-    "encoder", "major_brand", "minor_version", "compatible_brands", "creation_time",
-}  # fmt: skip
 _OWN_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+# Tags that a container's classic metadata holds. Any other needs Apple's list of keys in its place,
+# beside which FFmpeg writes no cover art.
+_CLASSIC = {"title", "artist", "album", "date", "comment", "genre", "copyright", "creation_time"}
+_TAGS = {
+    "mov": _OWN_KEYS | _CLASSIC | {"make", "model", "location"},
+    "mp4": _OWN_KEYS | _CLASSIC | {
+        "album_artist", "composer", "grouping", "lyrics", "description", "synopsis", "show",
+        "episode_id", "episode_sort", "season_number", "network", "keywords", "track", "disc",
+        "compilation", "gapless_playback", "media_type", "hd_video",
+    },
+}  # fmt: skip
 
 
 def join(
@@ -60,7 +65,7 @@ def join(
             url(part),
             "w",
             format=encoding.container,
-            options=_container_options(source, info, encoding),
+            options=_container_options(source, info, encoding, mappings),
         ) as output,
         ExitStack() as inputs,
     ):
@@ -125,12 +130,15 @@ def _add_video(
 
 
 def _container_options(
-    source: InputContainer | None, info: MediaInfo, encoding: Encoding
+    source: InputContainer | None,
+    info: MediaInfo,
+    encoding: Encoding,
+    mappings: Sequence[StreamMapping],
 ) -> dict[str, str]:
     if encoding.container not in ("mp4", "mov"):
         return {"avoid_negative_ts": "disabled"}
     flags = "+faststart"
-    if any(key.lower() not in _MP4_KEYS for key in info.metadata):
+    if _rare_tags(info, encoding.container) and not _has_cover(mappings):
         flags += "+use_metadata_tags"
     # A stream that does not begin at zero gets an edit in the movie's own time scale, which is
     # 1/1000 s unless told: so one that every stream's clock divides, where 32 bits hold it.
@@ -141,6 +149,25 @@ def _container_options(
         rate = stream.codec_context.sample_rate or 1
         scale = math.lcm(scale, rate) if math.lcm(scale, rate) < 1 << 31 else scale
     return {"movflags": flags, "movie_timescale": str(max(scale, 1000))}
+
+
+def lost_tags(
+    info: MediaInfo, mappings: Sequence[StreamMapping], container: str
+) -> tuple[str, ...]:
+    """The source's tags that the target will not hold, for people."""
+    if not _has_cover(mappings):
+        return ()
+    return tuple(f"tag {key}: MP4 has none beside cover art" for key in _rare_tags(info, container))
+
+
+def _rare_tags(info: MediaInfo, container: str) -> list[str]:
+    classic = _TAGS.get(container)
+    return [key for key in info.metadata if classic is not None and key.lower() not in classic]
+
+
+def _has_cover(mappings: Sequence[StreamMapping]) -> bool:
+    covers = [mapping for mapping in mappings if "attached_pic" in mapping.stream.disposition]
+    return any(mapping.action == "keep" for mapping in covers)
 
 
 def _chapters(source: InputContainer, cut: Cut) -> list[Chapter]:

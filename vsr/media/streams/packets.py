@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -114,7 +114,9 @@ def carried_packets(
     ends: dict[int, int] = {}
     joins: dict[int, int] = {}
     seconds, place = float("-inf"), 0
-    packets = timed(source.demux(*streams))
+    shown: set[int] = set()  # streams of which a packet was carried that is not hidden
+    moving = {stream.index for stream in streams if _is_moving(stream)}
+    packets = _with_decoding_times(timed(source.demux(*streams)), moving)
     while True:
         try:
             packet = next(packets)
@@ -130,6 +132,8 @@ def carried_packets(
         picture = bool(packet.stream.disposition & Disposition.attached_pic)
         if not packet.size or (stamp is None and not picture) or index not in added:
             continue
+        if packet.is_discard and index in shown and index not in moving:
+            continue  # an edit list hides it, and what follows is shown at its time
         if stamp is not None and not picture and source.streams[index].type != "subtitle":
             # As the reader does for frames: what begins anew goes on where the stream ended.
             stamp += joins.get(index, 0)
@@ -156,8 +160,45 @@ def carried_packets(
             if packet.pts is not None and source.streams[index].type != "video":
                 packet.pts = max(packet.pts, packet.dts)
         packet.stream = added[index]
+        if not packet.is_discard:
+            shown.add(index)
         seconds = max(seconds, float(time - cut.shift))
         yield TimedPacket(seconds, 1 + index, packet)
+
+
+def _is_moving(stream: Stream) -> bool:
+    return stream.type == "video" and not stream.disposition & Disposition.attached_pic
+
+
+def _with_decoding_times(
+    packets: Iterator[av.Packet[Stream]], moving: Collection[int]
+) -> Iterator[av.Packet[Stream]]:
+    """The packets; the first ones of a video that is among ``moving`` with decoding times.
+
+    Matroska holds none, and FFmpeg knows them only once it has seen how far frames are reordered.
+    Those before lie a frame's duration apart.
+    """
+    waiting: dict[int, list[av.Packet[Stream]]] = {index: [] for index in moving}
+    for packet in packets:
+        held = waiting.get(packet.stream_index)
+        if held is None or not packet.size:
+            yield packet
+        elif packet.dts is None and packet.pts is not None:
+            held.append(packet)
+        else:
+            del waiting[packet.stream_index]
+            for place, early in enumerate(held):
+                step = early.duration or packet.duration or 1
+                if packet.dts is not None:
+                    early.dts = packet.dts - step * (len(held) - place)
+                yield early
+            yield packet
+    for held in waiting.values():
+        shown = sorted(packet.pts or 0 for packet in held)
+        late = max((b - (a.pts or 0) for a, b in zip(held, shown, strict=True)), default=0)
+        for packet, time in zip(held, shown, strict=True):
+            packet.dts = time - late
+            yield packet
 
 
 def text_packets(

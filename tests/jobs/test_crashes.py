@@ -21,6 +21,7 @@ from tests.jobs.test_run import debris, options
 from tests.marks import usually
 from vsr.errors import MediaError, OptionsError, Stopped, StorageError
 from vsr.events import Event, SegmentDone
+from vsr.jobs.video.journal import line_of, read_rows
 from vsr.media.read.reader import Reader
 
 ROOT = Path(__file__).parent.parent.parent
@@ -143,11 +144,10 @@ def test_after_an_upgrade_segments_of_both_versions_are_not_mixed(
     with pytest.raises(Stopped):
         vsr.upscale(source, target, options(), should_stop=lambda: True)
     journal = tmp_path / ".out.mp4.vsr" / "journal.jsonl"
-    head, *lines = journal.read_text().splitlines(keepends=True)
-    before = json.loads(head)
+    before, *rows = read_rows(journal)
     assert "libx264" in before["encoder_library"]
-    upgraded = json.dumps({**before, what: "the one of before"})
-    journal.write_text(upgraded + "\n" + "".join(lines))
+    upgraded = {**before, what: "the one of before"}
+    journal.write_text("".join(map(line_of, [upgraded, *rows])))
     segments = sorted(journal.parent.glob("*.nut"))
     with pytest.raises(OptionsError, match=f"{what} was the one of before, is ") as refused:
         vsr.upscale(source, target, options())

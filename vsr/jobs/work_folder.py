@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import stat
@@ -61,16 +62,37 @@ def held(target: Path) -> Generator[Path]:
 def replaced_folder(target: Path) -> Generator[Path]:
     """A folder beside the target to fill, which takes its name when all went well.
 
-    The old target is removed only after the new folder has its name, and stays where that fails.
+    The old target is removed only after the new folder has its name, and stays where that fails. It
+    also stays where someone put anything into it, or took anything away, while the run worked:
+    :class:`StorageError` says where the new folder lies then.
     """
     with held(target) as folder:
         part = folder / FOLDERS[0]
         _checked(target, lambda: restored(part, target))
         shutil.rmtree(part, ignore_errors=True)
         _checked(part, part.mkdir)
+        before = _names_in(target)
         yield part
         sync_folder(part)
+        if _names_in(target) != before:
+            raise StorageError(
+                f"{target} changed while this run worked, and stays as it is",
+                hint=f"the finished pictures lie in {_beside(part, target)}",
+            )
         _checked(target, lambda: exchange(part, target))
+
+
+def _names_in(target: Path) -> list[str] | None:
+    return sorted(path.name for path in target.iterdir()) if target.is_dir() else None
+
+
+def _beside(part: Path, target: Path) -> Path:
+    """The finished folder under another name beside its target."""
+    number = 1
+    while os.path.lexists(path := target.with_name(f"{target.name}.finished-{number}")):
+        number += 1
+    _checked(path, lambda: part.rename(path))
+    return path
 
 
 def _checked(path: Path, action: Callable[[], object]) -> None:

@@ -166,6 +166,29 @@ def read_again(path: Path, attempt: Callable[[int | None], Read]) -> Read:
             fault_at = fault.place
 
 
+def patiently(path: Path, attempt: Callable[[], Read]) -> Read:
+    """What ``attempt`` returns, tried anew where the system could not read ``path`` for a moment.
+
+    Raises :class:`StorageError` where that stays, and :class:`FileNotFoundError` as it is.
+    """
+    waits = iter(WAITS)
+    while True:
+        try:
+            return attempt()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            passing = error.errno in (errno.EIO, errno.ESTALE, *NETWORK, *LIMITS)
+            wait = next(waits, None) if passing else None
+            if wait is None:
+                raise StorageError(
+                    f"cannot read {path}: {error.strerror or error}",
+                    hint="is its disk, or its network, in order?",
+                ) from error
+            log.warning("%s cannot be read: trying again in %g s", path, wait)
+            sleep(wait)
+
+
 def check_readable(path: Path, start: int) -> None:
     """Read a stretch of a file from ``start`` on, to find out if the system can.
 

@@ -1,30 +1,38 @@
 """The record of a run beside its target: who it is for, which segments are finished, what is saved.
 
-One JSON object a line. The first says what the run is: source, options, model, versions. Then come
-finished segments and, when the verified file is about to get its name, the report of the run.
+One JSON object a line, which begins with a check sum of what follows: a line that does not agree
+with its own counts as never written. The first says what the run is: source, options, model,
+versions. Then come finished segments and, when the verified file is about to get its name, the
+report of the run.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import os
+import re
+import stat as modes
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 from vsr.errors import MediaError, OptionsError
 from vsr.events import Report
 from vsr.jobs.work_folder import folder_of, is_ours, locked
 from vsr.media.atomic import put
-from vsr.media.files import stamp, translated
+from vsr.media.files import patiently, stamp, translated
 from vsr.media.write.writer import Segment
-from vsr.system import Lock, replace_file, sha256_of, sync_file, sync_folder
+from vsr.system import Lock, open_own, replace_file, sha256_of, sync_file, sync_folder
 
-VERSION = 2
+VERSION = 3
 VERSIONS = ("vsr", "torch", "PyAV", "encoder_library")
 """The keys of an identity that change when packages are upgraded."""
 Row = Mapping[str, Any]
+_CHECKED = re.compile(r'\{"check": "([0-9a-f]{16})", (.*)')
+_UNCHECKED = re.compile(r'\{(.*, )?"version": [12][,}]')
 
 
 class Journal:
@@ -64,10 +72,16 @@ class Journal:
         if self._lock is not None:
             self._lock.release()
 
+    @property
+    def has_segments(self) -> bool:
+        """Whether an earlier run noted any, be they unharmed or not."""
+        return any("coded" in row for row in self._rows())
+
     def recover(self) -> list[Segment]:
         """The segments that earlier runs finished, by number and unharmed; others are removed.
 
-        Where several workers were at it, some may be missing in between.
+        Where several workers were at it, some may be missing in between. Raises
+        :class:`StorageError` where one cannot be read: it may be unharmed.
         """
         parsed = [segment for row in self._rows()[1:] if (segment := self._parsed(row))]
         return self.keep(
@@ -82,7 +96,7 @@ class Journal:
                 if path not in keep and is_ours(path):
                     path.unlink()
             rows = [self._head, *map(_row, segments)]
-            put(self._path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+            put(self._path, "".join(map(line_of, rows)).encode())
         return list(segments)
 
     def adopt(self, segment: Segment) -> Segment:
@@ -123,11 +137,17 @@ class Journal:
     def _begin(self) -> None:
         """Resume the rows that are there, or begin anew where that was asked for."""
         rows = self._rows()
-        if rows and rows[0] != self._head and len(rows) > 1 and not (self._restart or self._fresh):
-            _refuse(self.folder, rows, self._head)
+        if not (self._restart or self._fresh):
+            if rows and "version" not in rows[0]:
+                raise OptionsError(
+                    f"{self._path} is damaged: it does not say whose segments lie beside it",
+                    hint="--restart to discard what the interrupted run finished",
+                )
+            if rows and rows[0] != self._head and len(rows) > 1:
+                _refuse(self.folder, rows, self._head)
         if not rows or rows[0] != self._head or self._fresh:
             with translated(self.folder, "write"):
-                put(self._path, (json.dumps(self._head) + "\n").encode())
+                put(self._path, line_of(self._head).encode())
 
     def _rows(self) -> list[Row]:
         return read_rows(self._path)
@@ -138,14 +158,17 @@ class Journal:
             values["path"] = self.folder / Path(str(row["path"])).name
             values["coded"] = tuple(map(int, row["coded"]))
             segment = Segment(**values)
-            digest = sha256_of(segment.path)
-        except (ValueError, TypeError, KeyError, OSError):
+        except (ValueError, TypeError, KeyError):
+            return None
+        try:
+            digest = patiently(segment.path, lambda: sha256_of(segment.path))
+        except FileNotFoundError:
             return None
         return segment if digest == segment.sha256 else None
 
     def _append(self, row: Row) -> None:
         with translated(self._path, "write"), self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, default=str) + "\n")
+            file.write(line_of(row))
             sync_file(file)
 
 
@@ -168,21 +191,43 @@ def is_saved(target: Path) -> bool:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a journal up to the first invalid line; empty where there is no file."""
-    with contextlib.suppress(OSError, ValueError):
-        return list(_parsed_lines(path.read_text(encoding="utf-8")))
+    """The unharmed rows of a journal; empty where there is no file, or what is no file.
+
+    Raises :class:`StorageError` where the system cannot read it.
+    """
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return list(_unharmed(patiently(path, lambda: _text(path))))
     return []
 
 
-def _parsed_lines(text: str) -> Iterator[Row]:
-    for line in text.split("\n")[:-1]:  # what follows the last break was cut off while written
-        try:
-            row: object = json.loads(line)
-        except (ValueError, RecursionError):
-            return
-        if not isinstance(row, dict):
-            return
-        yield cast("dict[str, Any]", row)
+def _text(path: Path) -> str:
+    if not modes.S_ISREG(path.lstat().st_mode):
+        return ""  # not of a run: a link, or a pipe, which would be waited for
+    with os.fdopen(open_own(path, os.O_RDONLY), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def line_of(row: Row) -> str:
+    """A row as the journal holds it, with its check sum and its line break."""
+    text = json.dumps(row, default=str)
+    return f'{{"check": "{_check_sum(text)}", {text[1:]}\n'
+
+
+def _check_sum(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _unharmed(text: str) -> Iterator[Row]:
+    lines = text.split("\n")[:-1]  # what follows the last break was cut off while written
+    if lines and _UNCHECKED.match(lines[0]):  # of an earlier version, which is refused by its head
+        for line in lines:
+            with contextlib.suppress(ValueError, RecursionError):
+                yield json.loads(line)
+        return
+    for line in lines:
+        found = _CHECKED.fullmatch(line)
+        if found and _check_sum("{" + found[2]) == found[1]:
+            yield json.loads("{" + found[2])
 
 
 def _row(segment: Segment) -> dict[str, Any]:

@@ -153,7 +153,9 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
         raise OptionsError(f"{target} is a device, a pipe or a socket", hint="give a file's name")
     if target.is_file() and not target.suffix:
         raise OptionsError(f"{target} is a file, and a folder of pictures was asked for")
-    if target.is_dir() and any(not is_picture(path) for path in target.iterdir()):
+    if target.is_symlink() and not target.suffix:
+        raise OptionsError(f"{target} is a link", hint="give the folder that it leads to")
+    if target.is_dir() and any(not _is_picture_file(path) for path in target.iterdir()):
         raise OptionsError(
             f"{target} holds more than pictures and will not be replaced",
             hint="give a new folder",
@@ -162,6 +164,10 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
     if target.exists() and not (options.overwrite or again or _is_empty_folder(target)):
         sweep(target)
         raise OptionsError(f"{target} exists already", hint="give --overwrite to replace it")
+
+
+def _is_picture_file(path: Path) -> bool:
+    return is_picture(path) and path.is_file() and not path.is_symlink()
 
 
 def make_plan(source: Path, target: Path, options: UpscaleOptions, upscaler: Upscaler) -> Plan:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from vsr.jobs.workers.devices import kind_of, sums_depend_on_tiles
 from vsr.jobs.workers.executor import Executor
 from vsr.media.atomic import rename
 from vsr.media.ffmpeg_lock import ffmpeg_lock
-from vsr.media.files import check_unchanged, read_again, translated
+from vsr.media.files import check_unchanged, patiently, read_again, translated
 from vsr.media.read.probe import MediaInfo
 from vsr.media.stall import watched
 from vsr.media.streams.mux import join
@@ -36,7 +37,7 @@ from vsr.media.write.verify import verify
 from vsr.media.write.writer import Segment, Timing
 from vsr.models.arch import Upscaler
 from vsr.options import EngineOptions, UpscaleOptions
-from vsr.system import replace_file, sync_path
+from vsr.system import replace_file, sha256_of, sync_path
 from vsr.version import __version__
 
 
@@ -124,6 +125,7 @@ def _make_target(
         made = (finished, plan.info, plan.encoding, plan.timing, plan.mappings)
 
         def joined() -> Counter[int]:
+            _check_segments(finished)
             retimed = read_again(
                 plan.info.path, lambda ends_at: join(*made, part, plan.cut, ends_at=ends_at)
             )
@@ -153,15 +155,16 @@ def _make_target(
             encoder=str(plan.encoding),
             workers=done.workers,
         )
-        _put(part, plan.target, journal, report)
+        _put(part, plan.target, journal, report, overwrite=options.overwrite)
     except BaseException as error:
         # Finished segments stay for another try, unless the source changed or options are wrong.
         useless = isinstance(error, SourceChanged | OptionsError)
         finished = segment_run.finished
-        if useless or not finished:
+        if useless or not (finished or segment_run.unsettled):
             journal.remove()
-        elif isinstance(error, VsrError):
-            kept = f"{len(finished)} finished segments are kept: the same command goes on"
+        elif isinstance(error, VsrError) and journal.folder.is_dir():
+            count = "all" if segment_run.unsettled else len(finished)
+            kept = f"{count} finished segments are kept: the same command goes on"
             error.hint = f"{error.hint}; {kept}" if error.hint else kept
         raise
     return report
@@ -222,9 +225,25 @@ def _identity(
     }
 
 
-def _put(part: Path, target: Path, journal: Journal, report: Report) -> None:
+def _check_segments(segments: Sequence[Segment]) -> None:
+    """Whether the files are what was finished: a disk may have changed them since."""
+    for segment in segments:
+        with translated(segment.path, "read"):
+            digest = patiently(segment.path, partial(sha256_of, segment.path))
+        if digest != segment.sha256:
+            raise StorageError(
+                f"{segment.path} is not what was written", hint="is its disk in order?"
+            )
+
+
+def _put(part: Path, target: Path, journal: Journal, report: Report, *, overwrite: bool) -> None:
     with translated(target, "write"):
         sync_path(part)
+        if not overwrite and os.path.lexists(target):
+            raise StorageError(
+                f"{target} was made by another while this run worked, and stays as it is",
+                hint=f"the finished file lies at {_beside(part, target)}",
+            )
         journal.about_to_save(part, report)
         try:
             rename(part, target)

@@ -46,12 +46,15 @@ class SegmentRun:
         self._encoders, self._observer = encoders, observer
         self.plan, self.engine, self.journal, self.on_event = plan, engine, journal, on_event
         self.finished: list[Segment] = []
+        self.unsettled = journal.has_segments
+        """Whether an earlier run's segments are still to be looked at."""
         self._options = with_tiling
         self._begun = time.perf_counter()
 
     def run(self, executor: Executor | None, should_stop: Callable[[], bool]) -> RunOutcome:
         """Make every segment. Raises what a worker raised, :class:`Stopped` if it was asked to."""
         self.finished = self.journal.recover()
+        self.unsettled = False
         with ffmpeg_lock:
             tasks = watched(
                 self.plan.info.path, self.plan.stall_seconds, lambda: self._divided(executor)

@@ -7,8 +7,8 @@ import numpy as np
 from av.error import FFmpegError
 from av.format import Flags
 
-from vsr.errors import MediaError
-from vsr.media.files import opened
+from vsr.errors import MediaError, StorageError
+from vsr.media.files import ReadFault, is_storage_fault, opened, read_again
 from vsr.media.read.probe import MediaInfo
 from vsr.media.stall import timed
 
@@ -22,20 +22,18 @@ def frame_times(
 
     ``None`` where packets do not tell: times that are missing, double, fall back or may begin anew,
     and files that break off. It is what the container claims: whoever decodes has to compare.
+    Raises :class:`StorageError` where the system cannot read the file.
     """
     kind = av.ContainerFormat(info.container.split(",")[0], "r")
     if kind.flags & Flags.ts_discont.value:
         return None
-    claimed: list[int] = []
     try:
-        with opened(info.path) as container:
-            for packet in timed(container.demux(container.streams[info.video])):
-                if not packet.size or packet.is_discard:  # the flush, and what an edit list cuts
-                    continue
-                if packet.pts is None:
-                    return None
-                claimed.append(packet.pts)
-    except (MediaError, FFmpegError):
+        claimed = read_again(info.path, lambda ends_at: _claimed(info, ends_at))
+    except StorageError:
+        raise
+    except MediaError:
+        return None
+    if claimed is None:
         return None
     order = np.argsort(claimed, kind="stable")
     times = np.asarray(claimed, dtype=np.int64)[order]
@@ -50,3 +48,29 @@ def frame_times(
     low = times[0] if first is None else first
     kept = times[(times >= low) & (times < (times[-1] + 1 if last is None else last))]
     return tuple(int(time) for time in kept)
+
+
+def _claimed(info: MediaInfo, ends_at: int | None) -> list[int] | None:
+    """The packets' presentation times; ``None`` where one has none, and where the file breaks off.
+
+    Raises :class:`ReadFault` where it cannot be read on.
+    """
+    claimed: list[int] = []
+    place = 0
+    with opened(info.path) as container:
+        packets = timed(container.demux(container.streams[info.video]))
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError as error:
+                if is_storage_fault(error) and place != ends_at:
+                    raise ReadFault(place) from error
+                return None
+            if packet is None:
+                return claimed
+            place = max(place, packet.pos or 0)
+            if not packet.size or packet.is_discard:  # the flush, and what an edit list cuts
+                continue
+            if packet.pts is None:
+                return None
+            claimed.append(packet.pts)

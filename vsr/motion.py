@@ -29,6 +29,16 @@ ALIKE = 0.4
 """A scene cut is where the fine structure's correlation with the warped frame before is lower. Of
 143 natural sequences, 98 of 100 pairs of scenes lie below 0.24, 98 of 100 pairs of neighbours above
 0.8."""
+SAME_SCENE = 0.85
+"""No scene cut is where the coarse structure's correlation is higher: the fine one of a soft or a
+dark scene may be noise, which no frame shares with another. Of 576 pairs of neighbours from 72 of
+these sequences, blurred or darkened and with noise of 4 to 8 code values, at 256 and at 64 px, 252
+were taken for cuts without, 4 are with. Of 288 cuts between them as they are, and with noise of 20,
+287 are found."""
+COARSE = 8
+"""Cells a side that coarse structure is seen in."""
+MAX_REMAP = (1 << 15) - 1
+"""Pixels a side from which on OpenCV warps no frame, and no cut is looked for."""
 MIRRORED = 4
 """Frames behind the first one of a video that a network with a memory sees before it, backwards.
 
@@ -141,17 +151,31 @@ def is_cut(present: Luma, before: Luma, vectors: NDArray[np.int16]) -> bool:
     change these, and leave the structure.
     """
     height, width = present.shape
-    if min(height, width) < MIN_SIDE:
+    if min(height, width) < MIN_SIDE or max(height, width) >= MAX_REMAP:
         return False
     flow = vectors.astype(np.float32) / STEP
     across = flow[0] + np.arange(width, dtype=np.float32)
     down = flow[1] + np.arange(height, dtype=np.float32)[:, None]
     moved = cv2.remap(before, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    one, two = _structure(present), _structure(moved.astype(np.uint8))
-    strength = float(np.sqrt(np.mean(one * one))), float(np.sqrt(np.mean(two * two)))
-    if min(strength) < FLAT:
+    past = moved.astype(np.uint8)
+    one, two = _structure(present), _structure(past)
+    if min(float(np.sqrt(np.mean(fine * fine))) for fine in (one, two)) < FLAT:
         return False
-    return float(np.mean(one * two)) / (strength[0] * strength[1]) < ALIKE
+    if _correlation(_coarse(present), _coarse(past)) > SAME_SCENE:
+        return False
+    return _correlation(one, two) < ALIKE
+
+
+def _correlation(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
+    """Of two fields whose means are zero; 0 where one of them is nothing."""
+    energy = float(np.mean(one * one)) * float(np.mean(two * two))
+    return float(np.mean(one * two)) / energy**0.5 if energy else 0.0
+
+
+def _coarse(luma: Luma) -> NDArray[np.float32]:
+    """The means of a few cells, minus that of all."""
+    cells = cv2.resize(luma.astype(np.float32), (COARSE, COARSE), interpolation=cv2.INTER_AREA)
+    return np.asarray(cells - cells.mean(), np.float32)
 
 
 def _structure(luma: Luma) -> NDArray[np.float32]:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tests.marks import usually
@@ -234,6 +237,26 @@ def test_cuts_are_found_and_flashes_and_fades_are_not_cuts() -> None:
     for shown in (bright, dark):
         assert not is_cut(shown, one, vectors_between(shown, one))
         assert not is_cut(one, shown, vectors_between(one, shown))
+
+
+def test_noise_over_a_soft_scene_is_no_cut() -> None:
+    """Each frame had begun a scene, and the memory was of no use."""
+    random = np.random.default_rng(0)
+
+    def soft(seed: int) -> NDArray[np.uint8]:
+        luma = (scene(Size(160, 120), seed) * 200).round().to(torch.uint8).numpy()[:120, :160]
+        noise = random.standard_normal(luma.shape) * 6
+        blurred = cv2.GaussianBlur(luma.astype(np.float32), (0, 0), 8)
+        return np.clip(blurred + noise, 0, 255).round().astype(np.uint8)
+
+    one, again, other = soft(1), soft(1), soft(2)
+    assert not is_cut(again, one, vectors_between(again, one))
+    assert is_cut(other, one, vectors_between(other, one))
+
+
+def test_a_frame_too_wide_to_be_warped_is_no_cut() -> None:
+    wide = np.zeros((16, 33000), np.uint8)
+    assert not is_cut(wide, wide, np.zeros((2, 16, 33000), np.int16))
 
 
 def test_warping_is_the_identity_without_motion_and_exact_for_whole_pixels() -> None:

@@ -13,6 +13,7 @@ import av
 import pytest
 
 from vsr import system, weights
+from vsr.cli import settings
 from vsr.errors import OptionsError, WeightsError
 from vsr.jobs.batch.items import BatchItem, placed, refuse_clashes
 from vsr.jobs.video.plan import check_target
@@ -104,6 +105,21 @@ def test_a_link_is_no_lock(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic"):
         Lock(tmp_path / "lock").take()
     assert (tmp_path / "theirs").read_text() == "kept"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "vsr.toml"
+    os.mkfifo(pipe)
+    for flags in (os.O_RDONLY, os.O_RDWR):
+        with pytest.raises(OSError, match="it is no file"):
+            system.open_own(pipe, flags)
+    with pytest.raises(OptionsError, match="a device, a pipe"):
+        settings.read(pipe)
+
+
+def test_files_show_their_owners_here(tmp_path: Path) -> None:
+    assert system.shows_owners(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_pipe_is_never_replaced(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import re
 import signal
 import stat
 import sys
+import tempfile
 import time
 import unicodedata
 from collections.abc import Generator
@@ -161,11 +162,31 @@ def is_private(fact: os.stat_result) -> bool:
     return fact.st_uid == os.geteuid() and not stat.S_IMODE(fact.st_mode) & 0o022
 
 
+def shows_owners(folder: Path) -> bool:
+    """Whether files in a folder have an owner and a mode of their own.
+
+    On FAT, and on many shares of a network, all have those of the mount.
+    """
+    descriptor, name = tempfile.mkstemp(dir=folder, prefix=".vsr-")  # for this user alone
+    try:
+        return is_private(os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+        discard(Path(name))
+
+
 def open_own(path: Path, flags: int, mode: int = 0o666) -> int:
-    """A descriptor of a file that is no link, for bytes as they are. Raises :class:`OSError`."""
-    for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):
+    """A descriptor of a file that is no link, for bytes as they are. Raises :class:`OSError`.
+
+    A pipe, which would be waited for, is refused as a device is.
+    """
+    for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY", "O_NONBLOCK"):
         flags |= getattr(os, name, 0)
-    return os.open(path, flags, mode)
+    descriptor = os.open(path, flags, mode)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file", os.fspath(path))
+    return descriptor
 
 
 def read_at(descriptor: int, size: int, start: int) -> bytes:

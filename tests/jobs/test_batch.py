@@ -21,7 +21,7 @@ from tests.conftest import MakeClip, times_of
 from vsr import api
 from vsr.batch_options import BatchOptions
 from vsr.errors import MediaError, OptionsError
-from vsr.events import BatchFinished, BatchReport, Event, Skipped, Started, Waiting
+from vsr.events import BatchFinished, BatchReport, Event, Skipped, Started, Waiting, Warned
 from vsr.infer.engine import Engine
 from vsr.jobs.batch.batch_log import NAME
 
@@ -259,6 +259,30 @@ def test_a_watched_folder_is_gone_on_with_once_files_stop_growing(
     }
     assert len(times_of(out / "new.mp4")) == 4
     assert len(report.outcomes) == 3  # what failed is not tried again until it changes
+
+
+def test_a_watched_folder_may_go_away_and_two_that_become_one_are_told(
+    library: Path, tmp_path: Path
+) -> None:
+    out, away, events = tmp_path / "out", tmp_path / "away", list[Event]()
+
+    def on_event(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, Waiting) and library.exists():
+            library.rename(away)
+        if isinstance(event, Warned) and "is waited for" in event.message:
+            away.rename(library)
+            (library / "b2.mov").write_bytes((library / "b2.mp4").read_bytes())
+
+    def should_stop() -> bool:
+        return sum(isinstance(event, Waiting) for event in events) >= 2
+
+    several = BatchOptions(watch=True, poll=0.05, name="{stem}.mp4")
+    options = vsr.UpscaleOptions(**FAST, overwrite=True)
+    report = api.upscale_batch([library], out, options, several, on_event, should_stop)
+    assert states(report) == {"b2.mp4": "finished", "b2.mov": "failed", "broken.mkv": "failed"}
+    (told,) = [outcome for outcome in report.outcomes if outcome.source.name == "b2.mov"]
+    assert "would both become" in told.message
 
 
 def test_an_interruption_leaves_the_rest_and_says_so(library: Path, tmp_path: Path) -> None:

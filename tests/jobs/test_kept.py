@@ -203,6 +203,16 @@ def test_a_target_that_another_made_meanwhile_stays(begun: tuple[Path, Path]) ->
     assert again(source, target, overwrite=True)
 
 
+def test_a_folder_that_all_may_write_is_gone_on_with_where_files_have_no_modes(
+    begun: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder(begun[1]).chmod(0o777)
+    with pytest.raises(StorageError, match="not a work folder"):
+        again(*begun)
+    monkeypatch.setattr("vsr.system.is_private", lambda _: False)  # FAT: files are the mount's
+    assert again(*begun) == [True, True, True, False, False]
+
+
 def pictures(place: Path) -> Path:
     place.mkdir()
     for number in range(3):

@@ -20,6 +20,7 @@ from typing import Any, cast
 import typer
 
 from vsr.errors import OptionsError
+from vsr.system import is_special
 
 NAME = "vsr.toml"
 PROFILES = "profile"
@@ -53,6 +54,8 @@ def places() -> tuple[Path, Path]:
 
 def read(path: Path) -> Table:
     """A settings file; empty where there is none. Raises :class:`OptionsError`."""
+    if is_special(path):
+        raise OptionsError(f"{path} is a device, a pipe or a socket", hint="it is a TOML file")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -13,7 +13,7 @@ from pathlib import Path
 from vsr.errors import MediaError, OptionsError, StorageError
 from vsr.media.atomic import exchange, restored
 from vsr.media.files import translated
-from vsr.system import Lock, is_private, sync_folder
+from vsr.system import Lock, is_private, shows_owners, sync_folder
 
 FOLDERS = ("pictures", "pictures.old")
 """What a run may have folders for in its work folder; the second where names are not exchanged."""
@@ -124,7 +124,9 @@ def _own(folder: Path) -> None:
         folder.mkdir(mode=0o700)
         return
     fact = folder.lstat()
-    strange = not stat.S_ISDIR(fact.st_mode) or not is_private(fact)
+    strange = not stat.S_ISDIR(fact.st_mode)
+    if not strange and not is_private(fact):
+        strange = shows_owners(folder.parent)
     if not strange:
         strange = any(_is_strange(item) for item in folder.iterdir())
     if strange:

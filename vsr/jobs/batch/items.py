@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from vsr.batch_options import BatchOptions
@@ -200,9 +200,28 @@ def refuse_clashes(items: Sequence[BatchItem]) -> None:
                 f"the target {item.target} is one of the inputs",
                 hint="give another folder, or a --name such as '{stem}_{height}p{suffix}'",
             )
-        other = taken.setdefault(same_name_key(item.target), item.source)
-        if other != item.source:
-            raise OptionsError(
-                f"{other} and {item.source} would both become {item.target}",
-                hint="tell them apart by --name, such as '{stem}_{extension}{suffix}'",
-            )
+        if error := _clash(item, taken):
+            raise error
+
+
+def with_clashes(items: Sequence[BatchItem], taken: dict[str, Path]) -> list[BatchItem]:
+    """The same where files arrive one by one: one whose target is another's fails in its turn.
+
+    ``taken`` are the sources of the targets so far; it is added to.
+    """
+    return [
+        replace(item, target=None, problem=error) if (error := _clash(item, taken)) else item
+        for item in items
+    ]
+
+
+def _clash(item: BatchItem, taken: dict[str, Path]) -> OptionsError | None:
+    if item.target is None:
+        return None
+    other = taken.setdefault(same_name_key(item.target), item.source)
+    if other == item.source:
+        return None
+    return OptionsError(
+        f"{other} and {item.source} would both become {item.target}",
+        hint="tell them apart by --name, such as '{stem}_{extension}{suffix}'",
+    )

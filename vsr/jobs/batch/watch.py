@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vsr.batch_options import BatchOptions
-from vsr.errors import Stopped
-from vsr.events import Waiting
+from vsr.errors import MediaError, Stopped
+from vsr.events import Waiting, Warned
 from vsr.jobs.batch.batch_run import BatchRun
 from vsr.jobs.batch.inputs import find
-from vsr.jobs.batch.items import named_items
+from vsr.jobs.batch.items import named_items, with_clashes
 
 Shape = tuple[int, int]
 
@@ -20,13 +20,24 @@ def watch(batch: BatchRun, inputs: Sequence[Path], options: BatchOptions) -> Non
     """Work off what is there and what comes, until told to stop.
 
     A file is taken when its size and time were the same at two looks, ``options.poll`` seconds
-    apart, and again when they change later. Ctrl-C while nothing is at work is an orderly end.
+    apart, and again when they change later. A folder that goes away, as one of a network may, is
+    waited for. Ctrl-C while nothing is at work is an orderly end.
     """
     seen: dict[Path, Shape] = {}
     done: dict[Path, Shape] = {}
-    announced = False
+    taken: dict[str, Path] = {}
+    announced = away = False
     while not batch.should_stop():
-        found = find(inputs, batch.out, options, batch.options.stall)
+        try:
+            found = find(inputs, batch.out, options, batch.options.stall)
+        except MediaError as error:  # it was there when the command began
+            if not away:
+                batch.on_event(Warned(f"{error.message}: it is waited for"))
+            away = True
+            if not _pause(options.poll, batch.should_stop):
+                return
+            continue
+        away = False
         batch.others = found.others
         shapes = {found: _shape(found.path) for found in found.files}
         ready = [
@@ -39,6 +50,7 @@ def watch(batch: BatchRun, inputs: Sequence[Path], options: BatchOptions) -> Non
             announced = False
             done |= {found.path: seen[found.path] for found in ready}
             items = named_items(ready, batch.out, batch.options, options, batch.chosen)
+            items = with_clashes(items, taken)
             if not batch.run(items, stop_on_error=options.on_error == "stop"):
                 return
             continue

@@ -1,13 +1,15 @@
 """The law of faults: whatever call fails, the target is whole or as it was, and nothing is lost.
 
 For each kind of call and each of its turns in a short run, once that one fails, and once all from
-there on; and each read once that never comes back. ``python -m tests.faults.sweep`` runs all of
-them (``make faults``), and those of the calls that are named.
+there on; and each read once that never comes back. The same for a run that goes on with what an
+interrupted one finished. ``python -m tests.faults.sweep`` runs all of them (``make faults``), and
+those of the calls that are named.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import shutil
 import subprocess
 import sys
@@ -44,6 +46,8 @@ ERRORS = {
     "open": errno.EMFILE, "mkdir": errno.ENOSPC, "unlink": errno.EROFS,
 }  # fmt: skip
 STALL, STALL_SECONDS = "stall", 3.0
+AGAIN = "resumed "
+WORK = ".out.mp4.vsr"
 OLD = b"the target of another day"
 
 
@@ -62,13 +66,17 @@ class Outcome:
     finished: int
     """Segments that the run said it had finished, in this run."""
     said: str
+    begun: int = 0
+    """Segments that an interrupted run had finished before."""
+    resumed: int = 0
+    """Those of them that the run said it used."""
 
     @property
     def lawful(self) -> bool:
         """Whether the law holds for it."""
         if self.code == 0:
-            return self.equal
-        is_kept = self.target == OLD and self.segments >= self.finished
+            return self.equal and self.resumed == self.begun
+        is_kept = self.target == OLD and self.segments >= max(self.begun, self.finished)
         is_one_error = "Traceback" not in self.said and self.said.count("error: ") == 1
         return is_one_error and (self.equal or is_kept)
 
@@ -117,16 +125,20 @@ def run(
     calm: bytes | None,
     number: int | None = None,
     more: tuple[str, ...] = (),
+    begun: Path | None = None,
 ) -> tuple[Outcome, int]:
     """One run with a fault in a folder of its own; also how many such calls it made.
 
     ``number`` is the error's, by default the usual one of that call; 0 lets the call never come
-    back. ``more`` are arguments of the command.
+    back. ``more`` are arguments of the command. ``begun`` is the work folder of an
+    :func:`interrupted` run to go on with: reads that fail are of what lies in it.
     """
-    under = "in.mp4" if call == "read" else "out.mp4"
+    under = "in.mp4" if call == "read" and begun is None else "out.mp4"
     with tempfile.TemporaryDirectory() as name:
         target, count = Path(name) / "out.mp4", Path(name) / "count"
         target.write_bytes(OLD)
+        if begun is not None:
+            shutil.copytree(begun, Path(name) / WORK)
         done = server.run(
             [sys.executable, "-c", RUN, str(source), str(target), *more],
             env={
@@ -139,13 +151,16 @@ def run(
         )  # fmt: skip
         made = target.read_bytes() if target.exists() else b""
         beside = [path.read_bytes() for path in Path(name).glob("out.finished*")]
-        segments = len(list(Path(name).glob(".out.mp4.vsr/??????.nut")))
+        segments = len(list(Path(name).glob(f"{WORK}/??????.nut")))
         equal = calm is not None and (made == calm or calm in beside)
         calls = int(count.read_text()) if count.exists() else 0
-        finished = done.stdout.count('"event": "segment"')
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        told = [row["resumed"] for row in rows if row["event"] == "segment"]
+        there = 0 if begun is None else len(list(begun.glob("*.nut")))
         return Outcome(
-            call, nth, forever, done.returncode, equal, made, segments, finished, done.stderr
-        ), calls
+            call, nth, forever, done.returncode, equal, made, segments, len(told), done.stderr,
+            there, sum(told),
+        ), calls  # fmt: skip
 
 
 def calm_run(server: ForkServer, source: Path) -> bytes:
@@ -153,12 +168,27 @@ def calm_run(server: ForkServer, source: Path) -> bytes:
     return run(server, source, "read", 0, forever=False, calm=None)[0].target
 
 
-def sweep(server: ForkServer, source: Path, calm: bytes, call: str) -> Iterator[Outcome]:
-    """All faults of one kind of call."""
-    _, count = run(server, source, call, 0, forever=False, calm=calm)
+def interrupted(server: ForkServer, source: Path, folder: Path) -> Path:
+    """A work folder in ``folder`` with two of three segments finished."""
+    target = folder / "out.mp4"
+    arguments = [sys.executable, "-c", RUN, str(source), str(target)]
+    last = {"FAULT_CALL": "write", "FAULT_UNDER": "000002", "FAULT_NTH": "1", "FAULT_FOREVER": "1"}
+    done = server.run(
+        arguments, env={**server.env, **last, "FAULT_ERRNO": str(errno.ENOSPC)}, timeout=600
+    )
+    assert done.returncode == 3, done.stderr
+    assert len(list((folder / WORK).glob("??????.nut"))) == 2, done.stderr
+    return folder / WORK
+
+
+def sweep(
+    server: ForkServer, source: Path, calm: bytes, call: str, begun: Path | None = None
+) -> Iterator[Outcome]:
+    """All faults of one kind of call; of a run that goes on with ``begun``, where that is given."""
+    _, count = run(server, source, call, 0, forever=False, calm=calm, begun=begun)
     for nth in range(1, count + 1):
         for forever in (False, True):
-            yield run(server, source, call, nth, forever=forever, calm=calm)[0]
+            yield run(server, source, call, nth, forever=forever, calm=calm, begun=begun)[0]
 
 
 def stall(server: ForkServer, source: Path, nth: int, calm: bytes) -> Outcome:
@@ -182,16 +212,22 @@ def main() -> int:
             print("error: there is no C compiler")
             return 2
         with server:
-            return _report(server, film(Path(name) / "in.mp4"), sys.argv[1:] or [*ERRORS, STALL])
+            every = [*ERRORS, STALL, *(AGAIN + call for call in ERRORS)]
+            source = film(Path(name) / "in.mp4")
+            begun = interrupted(server, source, Path(name))
+            return _report(server, source, begun, sys.argv[1:] or every)
 
 
-def _report(server: ForkServer, source: Path, calls: list[str]) -> int:
+def _report(server: ForkServer, source: Path, begun: Path, calls: list[str]) -> int:
     calm = calm_run(server, source)
     lost = 0
     for call in calls:
         counts = Counter({"faults": 0, "equal": 0, "refused": 0, "LOST": 0})
-        is_stall = call == STALL
-        outcomes = stalls(server, source, calm) if is_stall else sweep(server, source, calm, call)
+        if call == STALL:
+            outcomes = stalls(server, source, calm)
+        else:
+            old = begun if call.startswith(AGAIN) else None
+            outcomes = sweep(server, source, calm, call.removeprefix(AGAIN), old)
         for outcome in outcomes:
             kind = "equal" if outcome.code == 0 else "refused"
             counts.update(["faults", kind if outcome.lawful else "LOST"])

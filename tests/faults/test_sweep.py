@@ -21,6 +21,8 @@ class Film:
     server: ForkServer
     source: Path
     calm: bytes
+    begun: Path
+    """The work folder of an interrupted run."""
 
     @cache  # noqa: B019  # as long as the module's tests run
     def count(self, call: str) -> int:
@@ -40,7 +42,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Film]:
         pytest.skip("there is no C compiler")
     source = sweep.film(folder / "in.mp4")
     with server:
-        yield Film(server, source, sweep.calm_run(server, source))
+        begun = sweep.interrupted(server, source, folder)
+        yield Film(server, source, sweep.calm_run(server, source), begun)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +55,19 @@ def test_a_call_that_fails_once_or_for_good_loses_nothing(call: str, film: Film)
     assert count > 2
     for nth, forever in ((count // 2, False), (2 * count // 3, True)):
         outcome = film.run(call, nth, forever=forever)
+        assert outcome.lawful, outcome
+
+
+@pytest.mark.parametrize(
+    "call", usually(["read", "write"], ["read", "write", "rename", "fsync", "open"])
+)
+def test_a_call_that_fails_when_a_run_goes_on_loses_no_segment(call: str, film: Film) -> None:
+    """One read error had deleted a segment that was whole, and a full disk all of them."""
+    faults = film.server, film.source, call
+    count = sweep.run(*faults, 0, forever=False, calm=film.calm, begun=film.begun)[1]
+    for nth, forever in ((1, False), (1, True), (count // 2, False)):
+        outcome, _ = sweep.run(*faults, nth, forever=forever, calm=film.calm, begun=film.begun)
+        assert outcome.begun == 2
         assert outcome.lawful, outcome
 
 

@@ -68,6 +68,13 @@ def test_folders_of_sets_and_of_originals(pairs: Path, tmp_path: Path) -> None:
     assert len(sets_in([pairs / "HR" / "0.png", pairs / "HR" / "1.png"], 4)) == 2
 
 
+def test_numbered_frames_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for number in range(1, 13):
+        cv2.imwrite(str(tmp_path / f"frame{number}.png"), picture(32, 32, number))
+    (data,) = sets_in([tmp_path], 4)
+    assert [pair.name for pair in data.pairs()] == [f"frame{number}.png" for number in range(1, 13)]
+
+
 def test_frames_of_a_video_and_what_compression_costs(make_clip: MakeClip) -> None:
     clip = make_clip("film.mp4", size=(160, 128), frames=12)
     clean, coarse = (

@@ -24,6 +24,7 @@ from vsr.degrade.resize import bicubic
 from vsr.degrade.video_codec import QUALITIES, through
 from vsr.errors import DataError
 from vsr.infer.engine import Engine
+from vsr.media.read.images import natural
 from vsr.media.read.probe import probe
 from vsr.media.read.reader import Reader
 from vsr.media.read.rgb import read_rgb
@@ -248,7 +249,8 @@ def _sets(place: Path, scale: int, frames: int, crf: float | None) -> list[TestS
         return []
     if is_pairs(place):
         return [TestSet(place.name, lambda: pairs_in(place, scale))]
-    inside = sorted(path for path in place.iterdir() if not path.name.startswith("."))
+    inside = [path for path in place.iterdir() if not path.name.startswith(".")]
+    inside.sort(key=lambda path: natural(path.name))
     pictures = [path for path in inside if path.suffix.lower() in TRAINING_PICTURE_SUFFIXES]
     if pictures:
         film = len(pictures) > 2 and follows(read_rgb(pictures[1]), read_rgb(pictures[0]))

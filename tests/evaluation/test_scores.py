@@ -84,6 +84,15 @@ def test_frames_of_a_video_and_what_compression_costs(make_clip: MakeClip) -> No
     assert coarse.psnr < clean.psnr - 0.5
 
 
+@pytest.mark.parametrize(("frames", "seen"), [(3, 3), (9, 8), (12, 8)])
+def test_of_a_short_video_as_many_frames_are_seen_as_there_are(
+    make_clip: MakeClip, frames: int, seen: int
+) -> None:
+    for name in ("short.mkv", "short.mp4"):
+        clip = make_clip(name, size=(32, 32), frames=frames)
+        assert len(list(sets_in([clip], 4, frames=8)[0].pairs())) == seen
+
+
 def test_drift_is_the_largest_change_of_a_mean() -> None:
     low = torch.full((1, 3, 8, 8), 0.5)
     made = Interpolation("nearest", 4)(low)

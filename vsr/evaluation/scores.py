@@ -39,7 +39,7 @@ from vsr.perceptual.vgg import Vgg, vgg_distance
 KEY_INTERVAL = 250
 """Frames between key frames of a compressed set: x264's own."""
 FIRST = 1 / 3
-"""Where in a video its frames are taken from: films begin black."""
+"""Where in a video its frames are taken from: films begin black. Earlier where too few follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +269,11 @@ def _video(path: Path, frames: int) -> Iterator[tuple[str, Frames]]:
     info = probe(path)
     spec = info.color.resolved(info.size.height)
     base = info.time_base
-    first = round((info.start_seconds + (info.duration_seconds or 0.0) * FIRST) / base)
+    length = info.duration_seconds or 0.0
+    # Half a frame ahead: containers round their times.
+    latest = length - (frames + 0.5) / float(info.frame_rate)
+    begin = max(0.0, min(length * FIRST, latest))
+    first = round((info.start_seconds + begin) / base)
     for number, clip in enumerate(islice(Reader(info, clip_frames=1, first=first), frames)):
         pixels = to_rgb(clip.planes, spec)[:, :3].clamp(0, 1).mul(255).round().to(torch.uint8)
         yield f"{path.stem}:{number}", pixels.permute(0, 2, 3, 1).numpy()

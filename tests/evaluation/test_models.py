@@ -12,7 +12,8 @@ import torch
 import vsr
 from tests.conftest import MakeClip, picture
 from vsr.errors import OptionsError
-from vsr.evaluation.models import compressed, shrunk
+from vsr.evaluation.footage import Footage
+from vsr.evaluation.models import bursts, compressed, shrunk
 from vsr.evaluation.options import CompareOptions, parse_crop
 from vsr.evaluation.result import Comparison
 from vsr.metrics.picture import psnr
@@ -90,3 +91,39 @@ def test_places_in_a_long_film_are_sought(media: Path) -> None:
     options = replace(QUICK, metrics=("sharpness",), frames=6, start=10, end=20)
     found = vsr.compare(film, (), options, models=("nearest",))
     assert list(found.times) == pytest.approx([12.5, 12.54, 12.58, 17.5, 17.54, 17.58], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "wanted", "burst", "seen"),
+    [
+        (1.0, 1.4, 24, 3, 10),  # all there are
+        (1.0, 2.0, 24, 3, 24),  # nearly all
+        (1.0, 2.0, 20, 12, 20),
+        (None, None, 48, 12, 48),
+        (3.0, None, 24, 3, 15),
+        (0.4, 3.0, 7, 3, 7),
+    ],
+)
+def test_each_frame_of_a_range_is_looked_at_once(
+    make_clip: MakeClip,
+    start: float | None,
+    end: float | None,
+    wanted: int,
+    burst: int,
+    seen: int,
+) -> None:
+    footage = Footage(make_clip("long.mkv", size=(32, 32), frames=90))
+    options = CompareOptions(start=start, end=end)
+    times = [float(frame.time) for frame, _ in bursts(footage, wanted, burst, options)]
+    assert times == sorted(set(times))
+    assert len(times) == seen
+    assert times[0] >= (start or 0)
+    assert times[-1] < (end or 3.6)
+
+
+def test_a_range_that_is_looked_at_whole_is_said_to_be(make_clip: MakeClip) -> None:
+    clip = make_clip("long.mkv", size=(32, 32), frames=40)
+    options = replace(QUICK, metrics=("psnr",), start=0.4, end=0.8)
+    found = vsr.compare(clip, (), options, models=("nearest",))
+    assert len(found.times) == 10
+    assert found.settings["frames"] == "all 10 of the range"

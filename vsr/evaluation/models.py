@@ -47,6 +47,7 @@ FRAMES = 24
 RECURRENT_BURST = 12
 """Frames of a place where a model has a memory, which takes some to fill."""
 _CODED = ColorSpec("yuv", 8, (1, 1), matrix=SMPTE170M, range=1)
+_HALF = Fraction(1, 2)
 _GROUP = 12
 """Frames that are compressed together at most, as one group of pictures."""
 
@@ -71,7 +72,7 @@ def compare_models(
     if options.crop is COMMON:
         raise OptionsError("--crop common is for files of different sizes")
     footage = Footage(source)
-    frames = footage.frames
+    frames = _expected(footage, options)
     # A folder of pictures is looked at whole: they are not neighbours of each other.
     burst = RECURRENT_BURST if any(upscaler.state_channels for upscaler in upscalers) else BURST
     usual = FRAMES * burst // BURST // 2 if burst > BURST else FRAMES
@@ -93,7 +94,7 @@ def compare_models(
     garbled = [_Garbled(name) for name in models]
     on_event(Started(source, source, count, footage.first.size, size))
     with Session(reference, films, options, count, on_event) as session:
-        for group in _grouped(_bursts(footage, wanted, burst, options)):
+        for group in _grouped(bursts(footage, wanted, burst, options)):
             highs = [_cut(frame.rgb(), scale) if options.shrink else None for frame, _ in group]
             lows = [
                 frame.rgb() if high is None else shrunk(high, scale)
@@ -218,32 +219,54 @@ class _Garbled:
         )
 
 
-def _bursts(
+def bursts(
     footage: Footage, wanted: int, burst: int, options: CompareOptions
 ) -> Iterator[tuple[Frame, bool]]:
     """Frames to look at, each with whether it follows the one before right away."""
     info, zero = footage.info, footage.first.time
-    frames, length = footage.frames, None if info is None else info.duration_seconds
-    start = options.start or 0.0
+    frames, length = _expected(footage, options), None if info is None else info.duration_seconds
+    start, end = _exact(options.start or 0.0), None if options.end is None else _exact(options.end)
     if info is None or length is None or (frames is not None and frames <= wanted):
-        chosen = itertools.islice(_between(iter(footage), zero, start, options.end), wanted)
+        found = iter(footage) if length is None or not start else footage.read(zero + start)
+        chosen = itertools.islice(_between(found, zero, start, end), wanted)
         yield from ((frame, place > 0 and not frame.name) for place, frame in enumerate(chosen))
         return
-    end = min(options.end or length, length)
+    end = _exact(length) if end is None else min(end, _exact(length))
     places = -(-wanted // burst)
-    left = wanted
+    left, last = wanted, zero - 1
     for place in range(places):
-        # In the middle of each of as many equal parts: neither the first frame nor the last.
-        moment = start + (end - start) * (place + 0.5) / places
-        begin = zero + Fraction(moment).limit_denominator(90000)
-        found = itertools.islice(footage.read(begin), min(burst, left))
-        for number, frame in enumerate(found):
-            left -= 1
+        # In the middle of each of as many equal parts, neither the first frame nor the last; or
+        # earlier, where it would leave its part. Half a frame ahead: containers round times.
+        most = min(burst, left)
+        middle = start + (end - start) * (2 * place + 1) / (2 * places)
+        latest = start + (end - start) * (place + 1) / places - (most + _HALF) / info.frame_rate
+        begin = max(start, min(middle, latest))
+        inside = _between(footage.read(zero + begin), zero, begin, end)
+        for number, frame in enumerate(itertools.islice(_after(inside, last), most)):
+            left, last = left - 1, frame.time
             yield frame, number > 0
 
 
+def _expected(footage: Footage, options: CompareOptions) -> int | None:
+    """How many frames there are from ``start`` to ``end``: by the file's own claim."""
+    frames, rate = footage.frames, Fraction(1) if footage.info is None else footage.info.frame_rate
+    if frames is None:
+        return None
+    begin = math.ceil(_exact(options.start or 0.0) * rate)
+    end = frames if options.end is None else math.ceil(_exact(options.end) * rate)
+    return max(0, min(frames, end) - begin)
+
+
+def _exact(seconds: float) -> Fraction:
+    return Fraction(seconds).limit_denominator(90000)
+
+
+def _after(frames: Iterator[Frame], last: Fraction) -> Iterator[Frame]:
+    return (frame for frame in frames if frame.time > last)
+
+
 def _between(
-    frames: Iterator[Frame], zero: Fraction, start: float, end: float | None
+    frames: Iterator[Frame], zero: Fraction, start: Fraction, end: Fraction | None
 ) -> Iterator[Frame]:
     for frame in frames:
         seconds = frame.time - zero
@@ -295,12 +318,13 @@ def _notes(footage: Footage, source: Path) -> list[str]:
 def _settings(
     options: CompareOptions, scale: int, engines: Sequence[Engine], footage: Footage, wanted: int
 ) -> dict[str, str]:
-    frames, info = footage.frames, footage.info
+    frames, info = _expected(footage, options), footage.info
     burst = RECURRENT_BURST if any(engine.upscaler.state_channels for engine in engines) else BURST
     coded = "" if options.crf is None else f", then x264 at crf {options.crf:g}"
     how = f"the input shrunk by {scale} (bicubic){coded}" if options.shrink else "the input"
     crop = options.crop
     spread = info is not None and info.duration_seconds is not None
+    whole = "all" if frames == footage.frames else f"all {frames} of the range"
     return {
         "input": footage.path.name,
         "upscaled": how,
@@ -309,7 +333,7 @@ def _settings(
         if crop is None
         else f"{crop.width}x{crop.height} from {crop.x},{crop.y}",
         "border left out": f"{options.border} px (PSNR, SSIM, MS-SSIM)",
-        "frames": "all"
+        "frames": whole
         if frames is not None and frames <= wanted
         else f"{wanted}, spread over the film in runs of {burst}"
         if spread

@@ -15,13 +15,19 @@ from tests.training.conftest import drawn
 from vsr.degrade.catalog import CHAINS
 from vsr.degrade.noise import Specks
 from vsr.degrade.resize import bicubic
+from vsr.events import Warned
 from vsr.media.read.rgb import files_in
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
 from vsr.models.recurrent import warped
-from vsr.training.data.frame_sequences import films_of, hold_out, numbered
+from vsr.training.data.frame_sequences import films_of, hold_out, numbered, scene_of_picture
+from vsr.training.data.gather import gather
 from vsr.training.data.pictures import Cache, scan
 from vsr.training.data.sequences import SequenceSampling, SequenceSource
 from vsr.training.data.synthetic_motion import film
+from vsr.training.events import TrainingEvent
+from vsr.training.options import TrainOptions
+from vsr.training.ranks import Ranks
+from vsr.training.recipes import resolve
 
 PLAN = SequenceSampling(
     patch=12,
@@ -121,6 +127,42 @@ def test_films_come_from_videos_and_numbered_frames_and_photographs_do_not(tmp_p
     assert len(held) == 3
     scenes = {one.scene for one in films}
     assert "walk" in scenes  # both parts of it
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_nothing_of_a_scene_that_is_measured_on_is_learnt(tmp_path: Path, seed: int) -> None:
+    # One frame more than a stretch holds, and one stretch more than there is room for.
+    scenes, room = {"a": 16, "b": 16, "c": 31}, 160 * 160 * 3 * 40
+    for name, count in scenes.items():
+        (tmp_path / name).mkdir()
+        for number, pixels in enumerate(moving(count)):
+            cv2.imwrite(str(tmp_path / name / f"{number}.png"), pixels)
+    told: list[TrainingEvent] = []
+    options = TrainOptions(
+        (tmp_path,), tmp_path / "out", recipe="video-tiny", patch=16, cache=room, seed=seed
+    )
+    found = gather(resolve(options), options, Ranks(), told.append)
+    (held,) = scenes.keys() - {Path(one.scene).name for one in found.films}
+    assert {one.path.parent.name for one in found.pictures} == scenes.keys() - {held}
+    assert not told
+
+
+def test_films_of_too_few_scenes_flatter_and_it_is_said(tmp_path: Path) -> None:
+    for number, pixels in enumerate(moving(4)):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), pixels)
+    told: list[TrainingEvent] = []
+    options = TrainOptions((tmp_path,), tmp_path / "out", recipe="video-tiny", patch=16)
+    gather(resolve(options), options, Ranks(), told.append)
+    (warning,) = told
+    assert isinstance(warning, Warned)
+    assert "films of 1 scene are too few" in warning.message
+
+
+def test_folders_of_one_scene_are_held_out_together(tmp_path: Path) -> None:
+    one, two = (scene_of_picture(tmp_path / f"name_{n}" / f"frame{n}.png") for n in (3, 4))
+    assert one == two
+    assert one != scene_of_picture(tmp_path / "name_3" / "other0.png")
+    assert scene_of_picture(Path("0.png")) == scene_of_picture(Path("1.png"))
 
 
 def test_specks_are_pure_colours_in_the_same_places_of_all_frames() -> None:

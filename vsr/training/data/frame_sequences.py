@@ -54,9 +54,8 @@ def films_of(
             if len(frames) < 2 or not all(map(follows, frames[1:], frames)):
                 single += part
                 continue
-            films.append(
-                FrameSequence(part[0].path.stem, str(run[0].path.parent), np.stack(frames))
-            )
+            name, scene = part[0].path.stem, scene_of_picture(part[0].path)
+            films.append(FrameSequence(name, scene, np.stack(frames)))
             used += films[-1].frames.nbytes
     share = max(0, room - used) // max(1, len(videos))
     for path in videos:
@@ -70,8 +69,20 @@ def films_of(
 
 def scene_of(path: Path) -> str:
     """What a video is a part of: ``name_3.mp4`` is of the same scene as ``name_4.mp4``."""
-    stem, mark, number = path.stem.rpartition("_")
-    return stem if mark and number.isdigit() else path.stem
+    return _unnumbered(path.stem)
+
+
+def scene_of_picture(path: Path) -> str:
+    """What a picture is a part of: its folder, as :func:`scene_of`, and its name but the number."""
+    folder = path.parent
+    if folder.name:
+        folder = folder.with_name(_unnumbered(folder.name))
+    return str(folder / re.sub(r"\d+$", "", path.stem))
+
+
+def _unnumbered(name: str) -> str:
+    stem, mark, number = name.rpartition("_")
+    return stem if stem and mark and number.isdigit() else name
 
 
 def numbered(pictures: Sequence[Picture]) -> tuple[list[list[Picture]], list[Picture]]:
@@ -102,7 +113,10 @@ def numbered(pictures: Sequence[Picture]) -> tuple[list[list[Picture]], list[Pic
 def hold_out(
     films: Sequence[FrameSequence], seed: int
 ) -> tuple[list[FrameSequence], list[FrameSequence]]:
-    """Films to learn from, and some of whole scenes to measure on: a tenth, eight at most."""
+    """Films to learn from, and some of whole scenes to measure on: a tenth, eight at most.
+
+    Of fewer than three scenes all are learnt from, and two films of them are measured on, too.
+    """
     scenes = sorted({film.scene for film in films})
     if len(scenes) < 3:
         return list(films), list(films[:2])

@@ -11,7 +11,7 @@ from vsr.errors import DataError
 from vsr.events import Warned
 from vsr.media.read.rgb import files_in, read_rgb
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from vsr.training.data.frame_sequences import FrameSequence, films_of
+from vsr.training.data.frame_sequences import FrameSequence, films_of, scene_of_picture
 from vsr.training.data.frame_sequences import hold_out as held_films
 from vsr.training.data.pictures import LeftOut, Picture, scan
 from vsr.training.data.synthetic_motion import film as moved
@@ -62,7 +62,7 @@ def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: Traini
                 hint="give it the ending of what it is, or leave it out",
             )
     if recipe.is_sequential:
-        return _sequences(recipe, options)
+        return _sequences(recipe, options, on_event)
     places = list(options.frames)
     videos = files_in(places, VIDEO_SUFFIXES)
     if videos:
@@ -96,17 +96,19 @@ def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: Traini
         return Material(pictures, held, left_out)
     pictures, kept = hold_out(pictures, options.seed)
     if kept[0] is pictures[0]:
-        on_event(
-            Warned(
-                f"{len(pictures)} pictures are too few to hold any out: "
-                "the same ones are trained and measured on, so the numbers flatter"
-            )
-        )
+        on_event(_flattering(f"{len(pictures)} pictures"))
     held, unreadable = _readable(kept, recipe, options)
     return Material(pictures, held, left_out + unreadable)
 
 
-def _sequences(recipe: Recipe, options: TrainOptions) -> Material:
+def _flattering(few: str) -> Warned:
+    return Warned(
+        f"{few} are too few to hold any out: "
+        "the same ones are trained and measured on, so the numbers flatter"
+    )
+
+
+def _sequences(recipe: Recipe, options: TrainOptions, on_event: TrainingSink) -> Material:
     """Films of videos and of numbered pictures; other pictures are made to move."""
     places = list(options.frames)
     least = recipe.patch * recipe.scale
@@ -114,7 +116,6 @@ def _sequences(recipe: Recipe, options: TrainOptions) -> Material:
     videos = files_in(places, VIDEO_SUFFIXES)
     films, pictures, damaged = films_of(videos, pictures, options.cache)
     left_out += damaged
-    films, held = held_films(films, options.seed)
     if options.val is not None:
         inside = [options.val]
         found, _, _ = films_of(
@@ -123,6 +124,14 @@ def _sequences(recipe: Recipe, options: TrainOptions) -> Material:
             options.cache,
         )
         held = found[:MAX_FILMS]
+    else:
+        films, held = held_films(films, options.seed)
+        scenes = {film.scene for film in held}
+        if held and held[0] in films:
+            count = len(scenes)
+            on_event(_flattering(f"films of {count} scene{'s' * (count > 1)}"))
+        else:  # frames of a scene that are no part of a film would teach it all the same
+            pictures = [one for one in pictures if scene_of_picture(one.path) not in scenes]
     if not films and not pictures:
         given = ", ".join(str(path) for path in options.frames)
         raise DataError(
@@ -131,6 +140,8 @@ def _sequences(recipe: Recipe, options: TrainOptions) -> Material:
     measured = [(film.name, film.frames) for film in held]
     if not measured:  # pictures alone: some of them are made to move, the same way every time
         pictures, kept = hold_out(pictures, options.seed)
+        if kept and kept[0] is pictures[0]:
+            on_event(_flattering(f"{len(pictures)} pictures"))
         rng = np.random.default_rng([options.seed, 4])
         sides = [min(picture.size.width, picture.size.height) for picture in kept]
         measured = [

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from tests.conftest import picture
 from vsr.errors import OptionsError
+from vsr.evaluation.meter import Meter
+from vsr.evaluation.options import CompareOptions
 from vsr.metrics.picture import MIN_SIDE, ms_ssim, sharpness
-from vsr.metrics.temporal import motion, warping_error
+from vsr.metrics.temporal import MAX_SIDE, can_be_followed, motion, warping_error
 
 
 def textured(shift: int = 0) -> Tensor:
@@ -49,6 +51,15 @@ def test_nothing_that_can_be_told_is_no_error_and_no_nan() -> None:
     hidden = type(moved)(moved.source, np.zeros_like(moved.valid))
     assert warping_error(black, black + 1, hidden) == 0
     assert sharpness(black) == 0
+
+
+def test_frames_too_large_for_motion_have_no_flicker_and_all_else() -> None:
+    assert can_be_followed(16, MAX_SIDE)
+    meter = Meter(CompareOptions(metrics=("psnr", "flicker")), with_reference=True)
+    frame = torch.zeros(3, 16, MAX_SIDE + 1)
+    meter.measure(frame, [frame], follows=False)
+    _, (numbers,) = meter.measure(frame, [frame], follows=True)
+    assert list(numbers) == ["psnr"]
 
 
 def test_pictures_too_small_are_refused_with_their_size() -> None:

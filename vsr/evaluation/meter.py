@@ -38,7 +38,7 @@ _INSIDE = {
     "ms_ssim": MS_SSIM_MIN_SIDE,
 }
 """Pixels a side, inside of the border, that each needs."""
-_OUTSIDE = {"flicker": temporal.MIN_SIDE, "sharpness": 3, "perceptual": 32}
+_OUTSIDE = {"sharpness": 3, "perceptual": 32}
 """Pixels a side of the whole picture that each needs."""
 
 
@@ -106,7 +106,7 @@ class Meter:
         return own, found
 
     def missing(self, size: Size) -> tuple[str, ...]:
-        """Titles of metrics that pictures of this size are too small for."""
+        """Titles of metrics that pictures of this size are too small or too large for."""
         able = self._able(size)
         return tuple(COLUMNS[name].title for name in self.names if name not in able)
 
@@ -114,6 +114,8 @@ class Meter:
         side = min(size.width, size.height)
         able = {name for name, least in _INSIDE.items() if side - 2 * self._border >= least}
         able |= {name for name, least in _OUTSIDE.items() if side >= least}
+        if temporal.can_be_followed(size.height, size.width):
+            able.add("flicker")
         return able & set(self.names)
 
     def _prepared(self, picture: Tensor) -> _Prepared:

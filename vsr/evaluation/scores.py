@@ -30,7 +30,7 @@ from vsr.media.read.reader import Reader
 from vsr.media.read.rgb import read_rgb
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from vsr.metrics.picture import luma, psnr, rounded, sharpness, ssim
-from vsr.metrics.temporal import MIN_SIDE, flicker
+from vsr.metrics.temporal import can_be_followed, flicker
 from vsr.motion import MIRRORED
 from vsr.pairs import PicturePair, as_tensor, follows, is_pairs, pairs_in
 from vsr.perceptual.lpips import Lpips
@@ -196,8 +196,8 @@ def _led_in(engine: Engine, pairs: Iterator[PicturePair]) -> Iterator[PicturePai
 
 
 def _flicker(before: tuple[Tensor, Tensor], now: tuple[Tensor, Tensor]) -> float | None:
-    """Of what was made and the original; ``None`` where it is too small for motion to be seen."""
-    if before[1].shape != now[1].shape or min(now[1].shape[-2:]) < MIN_SIDE:
+    """Of what was made and the original; ``None`` where motion cannot be told at its size."""
+    if before[1].shape != now[1].shape or not can_be_followed(*now[1].shape[-2:]):
         return None
     return flicker((before[0], now[0]), (before[1], now[1]))
 

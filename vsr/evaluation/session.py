@@ -177,8 +177,8 @@ class Session:
             pace = None if seconds is None else seconds[place]
             tracks.append(Track(name, path, values, pace, shift))
         if self._missing:
-            small = ", ".join(self._missing)
-            self._notes.append(f"not measured, the pictures are too small: {small}")
+            names = ", ".join(self._missing)
+            self._notes.append(f"not measured, at this size of pictures: {names}")
         own = self._reference
         return Comparison(
             reference=None if own is None else Track(own, own, self._own.values),

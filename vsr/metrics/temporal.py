@@ -17,6 +17,9 @@ _CONSISTENT = 0.01, 0.5
 MIN_SIDE = 16
 """Pixels a side at least: below it, OpenCV's optical flow has no window to search in."""
 
+MAX_SIDE = (1 << 15) - 2
+"""Pixels a side at most: OpenCV's remap, which its optical flow uses too, takes no more."""
+
 Plane = NDArray[np.uint8]
 
 
@@ -28,6 +31,11 @@ class FlowField:
     """(h, w, 2) float32: the place in the frame before, column then row, in pixels."""
     valid: NDArray[np.bool_]
     """(h, w): false where a pixel was hidden before or came from outside."""
+
+
+def can_be_followed(height: int, width: int) -> bool:
+    """Whether motion can be told in frames of this size."""
+    return min(height, width) >= MIN_SIDE and max(height, width) <= MAX_SIDE
 
 
 def motion(before: Tensor, after: Tensor) -> FlowField:

@@ -18,13 +18,14 @@ import pytest
 import torch
 
 from tests import fork_server
-from vsr.errors import DataError, OptionsError
+from vsr.errors import DataError, OptionsError, OutOfMemory
 from vsr.models.catalog import ARCHS
 from vsr.training import checkpoint
 from vsr.training.checkpoint import Checkpoint
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions
 from vsr.training.run_folder import LOCK
+from vsr.training.task import PixelTask
 from vsr.training.training_log import read
 from vsr.weights import read_file, save
 
@@ -303,3 +304,50 @@ def test_a_run_from_before_layers_could_have_one_slope_keeps_its_many(
     report = train(replace(run, resume=True))
     assert report.finished
     assert read_file(report.last)[1]["body.1.weight"].numel() == 8
+
+
+@pytest.mark.parametrize(
+    "name", ["best.safetensors", "last.md", "log.jsonl", "loss.png", "sheets/0000000.png"]
+)
+def test_results_without_a_checkpoint_are_not_replaced(
+    name: str, frames: Path, tmp_path: Path
+) -> None:
+    """Untrained weights took the place of the best ones, and the log was emptied."""
+    left = tmp_path / "run" / name
+    left.parent.mkdir(parents=True)
+    left.write_text("of three days")
+    with pytest.raises(OptionsError, match=name.partition("/")[0]) as caught:
+        train(options(frames, tmp_path / "run"))
+    assert "--out" in (caught.value.hint or "")
+    assert left.read_text() == "of three days"
+    assert [path for path in (tmp_path / "run").rglob("*") if path.is_file()] == [left]
+
+
+def test_a_damaged_checkpoint_ends_nothing_else(frames: Path, tmp_path: Path) -> None:
+    """Its hint was to remove it, and then to lose the best weights."""
+    report = train(options(frames, tmp_path, steps=2))
+    (tmp_path / checkpoint.NAME).write_bytes(b"PK\3\4")
+    weights = report.best.read_bytes()
+    with pytest.raises(DataError, match="cannot be read") as caught:
+        train(options(frames, tmp_path, steps=2))
+    assert f"--init {report.best}" in (caught.value.hint or "")
+    (tmp_path / checkpoint.NAME).unlink()
+    with pytest.raises(OptionsError, match="results of another training"):
+        train(options(frames, tmp_path, steps=2))
+    assert report.best.read_bytes() == weights
+
+
+def test_a_run_that_failed_before_its_first_step_may_be_given_other_settings(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the hint says where memory ran out."""
+
+    def full(*arguments: object) -> object:
+        del arguments
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PixelTask, "step", full)
+        with pytest.raises(OutOfMemory, match="batches of 2"):
+            train(options(frames, tmp_path, steps=2))
+    assert train(options(frames, tmp_path, steps=2, batch=1)).step == 2

@@ -74,7 +74,8 @@ def load(folder: Path) -> Checkpoint | None:
         values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, UnpicklingError, EOFError, ValueError) as error:
         raise DataError(
-            f"{path} cannot be read: {error}", hint="remove it, or choose another --out"
+            f"{path} cannot be read: {error}",
+            hint=f"choose another --out; --init {folder / 'best.safetensors'} takes its weights",
         ) from error
     if values.pop("format", None) != FORMAT:
         raise DataError(f"{path} is not a checkpoint of this version")

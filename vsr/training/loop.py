@@ -49,6 +49,7 @@ def train(
         try:
             with owned(options.out, ranks):
                 before = earlier_run(options)
+                ranks.wait()  # each has looked before one of them writes
                 training = prepare(options, recipe, ranks, before, sink)
                 if before is not None and before.finished and not changes(before, options):
                     return _report(training, before.step, True, before.best, before.start, None)
@@ -85,6 +86,8 @@ def _run(
         )
         on_event(_started(training))
         if step == 0:
+            # Before there is any result: results without a checkpoint are somebody else's.
+            run_folder.save(step, finished=False)
             run_folder.validate(step)
         averages = LossAverages(ranks)
         reported = saved = time.monotonic()

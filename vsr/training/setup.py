@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -48,6 +49,11 @@ SHARED_STEPS = {
     "footage": (4, 16),
 }
 """Steps that share one degraded clip, and its extra border in low pixels."""
+
+RESULTS = (
+    "best.safetensors", "best.md", "last.safetensors", "last.md", "log.jsonl", "loss.png",
+)  # fmt: skip
+"""What a run writes to its folder, beside sheets and checkpoints."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,10 +116,17 @@ class Training:
 def earlier_run(options: TrainOptions) -> Checkpoint | None:
     """The run in ``out``, if it is to be gone on with.
 
-    Raises :class:`OptionsError` when it is of other settings and ``resume`` was not asked for.
+    Raises :class:`OptionsError` when it is of other settings and ``resume`` was not asked for, and
+    when there are results that a run which begins anew would replace.
     """
     found = checkpoint.load(options.out)
     if found is None:
+        if left := _results(options.out):
+            raise OptionsError(
+                f"{options.out} holds results of another training ({', '.join(left)}), and no "
+                f"{checkpoint.NAME} to go on from",
+                hint="choose another --out, or move them away",
+            )
         if options.resume:
             raise OptionsError(
                 f"there is no run to resume in {options.out}", hint="leave --resume away"
@@ -122,10 +135,20 @@ def earlier_run(options: TrainOptions) -> Checkpoint | None:
     changed = changes(found, options)
     if not changed or options.resume:
         return found
+    if found.step == 0:  # nothing was learnt yet: its hint was a smaller --batch, perhaps
+        return None
     raise OptionsError(
         f"{options.out} holds a run of other settings ({'; '.join(changed)})",
         hint="choose another --out, or give --resume to go on with the new settings",
     )
+
+
+def _results(folder: Path) -> list[str]:
+    """Names in a folder that hold something which a new run would replace."""
+    found = [
+        name for name in RESULTS if (folder / name).exists() and (folder / name).stat().st_size
+    ]
+    return [*found, *(["sheets"] if any(folder.glob("sheets/*.png")) else [])]
 
 
 def changes(before: Checkpoint, options: TrainOptions) -> list[str]:

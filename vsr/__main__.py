@@ -13,8 +13,8 @@ from vsr.runtime import keep_freed_memory
 
 def main() -> None:
     """Run the command line."""
-    keep_freed_memory()
     keep_streams()
+    keep_freed_memory()
     try:
         app(prog_name="vsr")
     except SystemExit as end:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -182,3 +184,30 @@ def test_whoever_listens_the_run_goes_on(where: str, make_clip: MakeClip, tmp_pa
     assert process.wait() == 0
     assert "Traceback" not in out + err
     assert target.exists()
+
+
+@pytest.mark.parametrize("words", [["--json"], ["-q"], []], ids=["json", "quiet", "a bar"])
+def test_closed_streams_end_no_run(words: list[str], make_clip: MakeClip, tmp_path: Path) -> None:
+    """As by `>&-`: Python has no stream then, and the next file is opened as standard output."""
+    target, told = tmp_path / "out.mp4", tmp_path / "told"
+    words = ["upscale", str(make_clip(frames=3)), str(target), "--device", "cpu", *words]
+    words += ["--model", "nearest", "--preset", "ultrafast"]
+    program = (
+        "import os, sys, traceback\n"
+        f"told, sys.argv = open({str(told)!r}, 'w'), ['vsr', *{words!r}]\n"
+        "sys.excepthook = lambda *error: traceback.print_exception(*error, file=told)\n"
+        "sys.stdin = sys.stdout = sys.stderr = None\n"
+        "for descriptor in (0, 1, 2): os.close(descriptor)\n"
+        "from vsr.__main__ import main\n"
+        "main()\n"
+    )
+    ended = fork_server.run([sys.executable, "-c", program])
+    assert (ended.returncode, told.read_text()) == (0, "")
+    assert {path.name for path in tmp_path.glob(".*")} == set()
+    with av.open(target) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 3
+
+
+def test_a_version_is_asked_for_by_programs_that_close_their_streams() -> None:
+    command = f"{shlex.quote(sys.executable)} -m vsr --version >&- 2>&-"
+    assert subprocess.run(command, shell=True, check=False).returncode == 0

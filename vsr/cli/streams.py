@@ -68,7 +68,7 @@ class _Kept:
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
         except (OSError, ValueError):  # it is closed, or not of the system
-            self._stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the end
+            self._stream = _nowhere()
 
 
 def bar_stream() -> TextIO:
@@ -80,9 +80,24 @@ def keep_streams() -> None:
     """Have standard output and error never raise, and filter them, for the rest of the process.
 
     What their encoding has no letter for, such as cp1252 of a Windows pipe for most names of the
-    world, is written as its number.
+    world, is written as its number. To be called before anything is opened: what was closed, as by
+    ``>&-``, leads nowhere, or the next file would be opened as standard output.
     """
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.stdout, sys.stderr = (cast("TextIO", _Kept(s)) for s in (sys.stdout, sys.stderr))
+    sys.stdout, sys.stderr = (
+        cast("TextIO", _Kept(stream or _nowhere())) for stream in (sys.stdout, sys.stderr)
+    )
+
+
+def _open_closed() -> None:
+    """Have all of the descriptors 0, 1 and 2 be open, here and in processes started from here."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # until the end

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,7 +23,13 @@ from vsr.jobs.work_folder import held, replaced_folder
 from vsr.media.clip import Clip, ClipReader
 from vsr.media.files import check_unchanged
 from vsr.media.limits import check_target_size
-from vsr.media.read.images import pictures_in, read_picture, spec_for, write_picture
+from vsr.media.read.images import (
+    picture_losses,
+    pictures_in,
+    read_whole_picture,
+    spec_for,
+    write_picture,
+)
 from vsr.media.read.lead_in import LeadIn
 from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.stall import ReadTimer, watched
@@ -32,6 +38,16 @@ from vsr.motion import MIRRORED
 from vsr.options import UpscaleOptions
 from vsr.pipeline import Pipeline
 from vsr.restoration import parse_clean, parse_crop, parse_grain
+
+
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What of a picture's file lies beside its pixels."""
+
+    icc: bytes = b""
+    """The ICC profile that goes along; empty without one."""
+    lost: tuple[str, ...] = ()
+    """What the target does not hold, for people."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +66,8 @@ class _Pictures:
     """How many there are, where that is known."""
     timer: ReadTimer
     """What waits for the source while ``clips`` are read."""
+    notes: dict[int, _Notes] = field(default_factory=dict[int, "_Notes"])
+    """By number, what is to be noted of pictures that are read and not written yet."""
     dropped: tuple[str, ...] = ()
     """What pictures cannot hold of the source."""
 
@@ -81,10 +99,11 @@ def upscale_picture(
         raise OptionsError(
             f"a picture cannot become {target.name}", hint="end the target in .png, .jpg or .webp"
         )
-    first = watched(source, options.stall, lambda: _read(source, 0, options))
+    notes: dict[int, _Notes] = {}
+    first = watched(source, options.stall, lambda: _read(source, target, 0, options, notes))
     job = _PictureRun(source, target, engine, options, on_event, observer=observer)
     with held(target):
-        return _run(job, _Pictures([first], lambda _: target, first, 1, ReadTimer()))
+        return _run(job, _Pictures([first], lambda _: target, first, 1, ReadTimer(), notes=notes))
 
 
 def upscale_folder(
@@ -99,22 +118,24 @@ def upscale_folder(
     """Every picture of a folder, names and kinds kept; sizes may differ from one to the next."""
     _check_clean(options)
     timer = ReadTimer()
+    notes: dict[int, _Notes] = {}
 
     def begun() -> tuple[list[Path], Clip]:
         paths = pictures_in(source)
-        return paths, _read(paths[0], 0, options)
+        return paths, _read(paths[0], paths[0], 0, options, notes)
 
     def clips() -> Iterator[Clip]:
         for number, path in enumerate(paths):
             with timer.reading(path):
-                clip = _read(path, number, options)
+                clip = _read(path, path, number, options, notes)
             yield clip
 
     paths, first = watched(source, options.stall, begun)
     with replaced_folder(target) as part:
         job = _PictureRun(source, target, engine, options, on_event, should_stop, observer)
         names = [part / path.name for path in paths]
-        return _run(job, _Pictures(clips(), names.__getitem__, first, len(paths), timer))
+        pictures = _Pictures(clips(), names.__getitem__, first, len(paths), timer, notes=notes)
+        return _run(job, pictures)
 
 
 def extract_frames(
@@ -154,7 +175,7 @@ def extract_frames(
             _shaped(info.size, color),
             info.frames,
             reader.timer,
-            (*lost,),
+            dropped=(*lost,),
         )
         report = _run(job, pictures)
         check_unchanged(source, info.stamp)
@@ -183,12 +204,19 @@ def _check_clean(options: UpscaleOptions) -> None:
 def _run(job: _PictureRun, pictures: _Pictures) -> Report:
     target, engine, options, on_event = job.target, job.engine, job.options, job.on_event
     begun = time.perf_counter()
-    first, path = pictures.first, pictures.path_of(pictures.first.pts[0])
+    first = pictures.first
     low, scale = first.size, engine.upscaler.scale
     on_event(Started(job.source, target, pictures.count, low, options.target_size(low, scale)))
     if job.observer is not None:
         job.observer.begin(pictures.count)
     done = 0
+    dropped: dict[str, None] = {}
+
+    def tell(lost: Iterable[str]) -> None:
+        for loss in lost:
+            if loss not in dropped:
+                dropped[loss] = None
+                on_event(Warned(f"not in the target: {loss}"))
 
     def conversion(clip: Clip) -> Conversion:
         goal = options.target_size(clip.size, scale)
@@ -201,20 +229,16 @@ def _run(job: _PictureRun, pictures: _Pictures) -> Report:
         clip = made()
         if clip.lead_in:
             return
-        write_picture(pictures.path_of(clip.pts[0]), clip.planes)
+        noted = pictures.notes.pop(clip.pts[0], _Notes())
+        tell(noted.lost)
+        write_picture(pictures.path_of(clip.pts[0]), clip.planes, noted.icc)
         done += 1
         on_event(Advanced(1, ""))
         if job.should_stop():
             raise Stopped(f"stopped after {done} pictures, which are not kept")
 
-    dropped = pictures.dropped
-    kept = spec_for(path, first.color)
-    if first.color.alpha and not kept.alpha:
-        dropped += (f"transparency ({path.suffix} has none)",)
-    if first.color.depth > 8 and kept.depth == 8:
-        dropped += (f"{first.color.depth}-bit depth ({path.suffix} takes 8 bits)",)
-    for lost in dropped:
-        on_event(Warned(f"not in the target: {lost}"))
+    tell(pictures.dropped)
+    tell(pictures.notes.get(first.pts[0], _Notes()).lost)
     stage = enlarger(engine, conversion, observer=job.observer)
     waits = Pipeline(
         pictures.clips,
@@ -239,7 +263,7 @@ def _run(job: _PictureRun, pictures: _Pictures) -> Report:
             "enlarge": waits.work_seconds / total,
             "encode": waits.write_seconds / total,
         },
-        dropped=dropped,
+        dropped=tuple(dropped),
         model=engine.upscaler.name,
         device=str(engine.placement),
     )
@@ -247,9 +271,13 @@ def _run(job: _PictureRun, pictures: _Pictures) -> Report:
     return report
 
 
-def _read(path: Path, number: int, options: UpscaleOptions) -> Clip:
-    planes, color = read_picture(path, allow_huge=options.allow_huge)
-    return Clip(planes, color, (number,), (0,), Fraction(1))
+def _read(
+    path: Path, target: Path, number: int, options: UpscaleOptions, notes: dict[int, _Notes]
+) -> Clip:
+    """A picture as a clip; what is to be noted of it goes to ``notes``."""
+    picture = read_whole_picture(path, allow_huge=options.allow_huge)
+    notes[number] = _Notes(picture.data.icc, picture_losses(picture, target))
+    return Clip(picture.planes, picture.color, (number,), (0,), Fraction(1))
 
 
 def _shaped(size: Size, color: ColorSpec) -> Clip:

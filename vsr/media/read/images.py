@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +20,13 @@ from vsr.media.atomic import write_whole
 from vsr.media.clip import Clip
 from vsr.media.files import check_regular, stamp, translated
 from vsr.media.limits import HINT, PICTURE_BYTES, SOURCE_PIXELS, check_claim
+from vsr.media.read.picture_data import (
+    PictureData,
+    icc_space,
+    picture_data,
+    turned,
+    with_icc,
+)
 from vsr.media.read.picture_header import claimed_size
 from vsr.media.read.probe import FOLDER, MediaInfo
 from vsr.media.stall import current_timer, reading
@@ -43,31 +51,53 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: natural(path.name))
 
 
-def read_picture(path: Path, *, allow_huge: bool = False) -> tuple[tuple[Tensor, ...], ColorSpec]:
-    """Planes R, G, B and alpha, or one gray, each (1, h, w), and their layout.
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A picture file's content."""
 
-    The orientation that a camera noted in a JPEG is applied. A size beyond
+    planes: tuple[Tensor, ...]
+    """R, G, B and alpha, or one gray, each (1, h, w) code values, turned as they are shown."""
+    color: ColorSpec
+    """Their layout."""
+    data: PictureData
+    """What the file holds beside them."""
+
+
+def read_picture(path: Path, *, allow_huge: bool = False) -> tuple[tuple[Tensor, ...], ColorSpec]:
+    """Planes R, G, B and alpha, or one gray, each (1, h, w), and their layout."""
+    picture = read_whole_picture(path, allow_huge=allow_huge)
+    return picture.planes, picture.color
+
+
+def read_whole_picture(path: Path, *, allow_huge: bool = False) -> Picture:
+    """A picture and what its file says beside it; the first, where there are several.
+
+    The orientation that a camera noted is applied. A size beyond
     :data:`~vsr.media.limits.SOURCE_PIXELS` is refused before it is decoded. Raises
     :class:`MediaError`.
     """
-    data = np.frombuffer(_checked_bytes(path, allow_huge=allow_huge), np.uint8)
+    content = _checked_bytes(path, allow_huge=allow_huge)
+    said = picture_data(content)
     lossy = path.suffix.lower() in (".jpg", ".jpeg")
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if lossy else cv2.IMREAD_UNCHANGED
     try:
-        pixels = cv2.imdecode(data, flags)
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error:
         pixels = None
     if pixels is None or str(pixels.dtype) not in ("uint8", "uint16"):
         raise MediaError(f"{path} is not a picture that can be read", hint="is it complete?")
+    if not lossy and content[:4] not in (b"II*\0", b"MM\0*"):  # OpenCV turns JPEG and TIFF alone
+        pixels = turned(pixels, said.orientation)
     depth = 8 if str(pixels.dtype) == "uint8" else 16
     if pixels.ndim == 2:
         gray = torch.from_numpy(np.ascontiguousarray(pixels)).unsqueeze(0)
-        return (gray,), ColorSpec("gray", depth, (0, 0), range=FULL_RANGE)
+        return Picture((gray,), ColorSpec("gray", depth, (0, 0), range=FULL_RANGE), said)
     order = (2, 1, 0, 3)[: pixels.shape[2]]  # OpenCV keeps B, G, R, A
     planes = tuple(
         torch.from_numpy(np.ascontiguousarray(pixels[:, :, place])).unsqueeze(0) for place in order
     )
-    return planes, ColorSpec("rgb", depth, (0, 0), alpha=len(planes) == 4, range=FULL_RANGE)
+    color = ColorSpec("rgb", depth, (0, 0), alpha=len(planes) == 4, range=FULL_RANGE)
+    return Picture(planes, color, said)
 
 
 def _checked_bytes(path: Path, *, allow_huge: bool) -> bytes:
@@ -101,8 +131,28 @@ def spec_for(path: Path, source: ColorSpec) -> ColorSpec:
     return ColorSpec(layout, 16 if deep else 8, (0, 0), alpha and layout == "rgb", range=FULL_RANGE)
 
 
-def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
-    """Write (1, h, w) planes of :func:`spec_for`: under the name once the file is on the disk."""
+def picture_losses(picture: Picture, target: Path) -> tuple[str, ...]:
+    """What of a picture a file of the target's name does not hold, for people."""
+    color, data = picture.color, picture.data
+    kept, suffix = spec_for(target, color), target.suffix.lower()
+    lost: list[str] = []
+    if color.alpha and not kept.alpha:
+        lost.append(f"transparency ({suffix} has none)")
+    if color.depth > 8 and kept.depth == 8:
+        lost.append(f"{color.depth}-bit depth ({suffix} takes 8 bits)")
+    space = icc_space(data.icc)
+    if data.icc and space != {"rgb": "RGB", "gray": "GRAY"}.get(kept.layout):
+        lost.append(f"ICC profile ({f'it is for {space}' if space else 'it is broken'})")
+    if data.pictures > 1:
+        lost.append(f"all but the first of the {data.pictures} pictures in the file")
+    return (*lost, *data.others)
+
+
+def write_picture(path: Path, planes: tuple[Tensor, ...], icc: bytes = b"") -> None:
+    """Write (1, h, w) planes of :func:`spec_for`: under the name once the file is on the disk.
+
+    The ICC profile goes along, where it is one for such planes.
+    """
     arrays = [plane[0].numpy() for plane in planes]
     if len(arrays) == 1:
         pixels = arrays[0]
@@ -117,13 +167,18 @@ def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
         ) from error
     if not done:
         raise MediaError(f"{path} could not be encoded")
-    write_whole(path, data.tobytes(), synced=True)
+    content = data.tobytes()
+    if icc_space(icc) == ("RGB" if len(arrays) > 1 else "GRAY"):
+        content = with_icc(content, icc)
+    write_whole(path, content, synced=True)
 
 
 def probe_folder(folder: Path, fps: Fraction, *, allow_huge: bool = False) -> MediaInfo:
     """Describe a folder of frames as a video of ``fps``, by its first picture."""
     paths = pictures_in(folder)
-    planes, color = read_picture(paths[0], allow_huge=allow_huge)
+    picture = read_whole_picture(paths[0], allow_huge=allow_huge)
+    planes, color = picture.planes, picture.color
+    icc = ("ICC profile (a video has none)",) if picture.data.icc else ()
     return MediaInfo(
         path=folder,
         container=FOLDER,
@@ -145,7 +200,7 @@ def probe_folder(folder: Path, fps: Fraction, *, allow_huge: bool = False) -> Me
         field_order="progressive",
         flagged_interlaced=False,
         hdr=None,
-        lost=(),
+        lost=(*icc, *picture.data.others),
         streams=(),
         chapters=0,
         metadata={},

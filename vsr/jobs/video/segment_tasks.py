@@ -94,4 +94,4 @@ def _times(plan: Plan) -> tuple[int, ...] | None:
         known = set(told or ()) >= set(plan.fields.sources.tolist())
         return tuple(plan.fields.times[low:high].tolist()) if told and known else None
     first, last = plan.bounds
-    return frame_times(plan.info, first=first, last=last)
+    return frame_times(plan.info, first=first, last=last, hold=True)

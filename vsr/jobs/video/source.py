@@ -152,6 +152,7 @@ def reader_for(
         after=after,
         hwaccel=hwaccel,
         lead_frames=lead_frames,
+        hold=True,
     )
 
 

@@ -10,13 +10,14 @@ from av.format import Flags
 from vsr.errors import MediaError, StorageError
 from vsr.media.files import ReadFault, is_storage_fault, opened, read_again
 from vsr.media.read.probe import MediaInfo
+from vsr.media.read.reader import HELD_SECONDS
 from vsr.media.stall import timed
 
 REORDER = 16  # frames that a decoder may hold back (H.264 and H.265 both allow so many)
 
 
 def frame_times(
-    info: MediaInfo, *, first: int | None = None, last: int | None = None
+    info: MediaInfo, *, first: int | None = None, last: int | None = None, hold: bool = False
 ) -> tuple[int, ...] | None:
     """Presentation times, rising, of the frames that a reader with the same bounds should give.
 
@@ -45,6 +46,12 @@ def frame_times(
         times = np.concatenate([np.zeros(int(at_zero), np.int64), times[hidden:]])
     if not len(times):
         return None
+    if first is not None and hold and times[0] < first:
+        place = int(np.searchsorted(times, first))
+        if place == len(times):
+            return None  # how long the last one lasts, its frame says
+        if (times[place] - first) * info.time_base > HELD_SECONDS:
+            times[place - 1] = first
     low = times[0] if first is None else first
     kept = times[(times >= low) & (times < (times[-1] + 1 if last is None else last))]
     return tuple(int(time) for time in kept)

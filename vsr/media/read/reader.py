@@ -29,6 +29,7 @@ from vsr.media.read.timestamps import Clock, shown
 from vsr.media.stall import current_timer, timed_by
 
 Timed = tuple[av.VideoFrame, int]
+HELD_SECONDS = Fraction(1, 10)  # a picture that is missing for less is not missed
 
 
 def seekable(info: MediaInfo) -> bool:
@@ -47,8 +48,12 @@ class Reader:
     segment: segments are counted from behind them. ``hwaccel`` is a device to decode on,
     such as cuda:0, one that :func:`vsr.media.read.hardware.refusal` did not refuse.
 
+    With ``hold`` the frame that is on the screen at ``first`` is given too, and begins then, where
+    the next comes more than :data:`HELD_SECONDS` later.
+
     With ``fields`` the frames are those of that plan; ``after``, ``first`` and ``last`` are in
-    units of its time base then. ``filters`` are applied to every frame that is given.
+    units of its time base then, and none is held. ``filters`` are applied to every frame that is
+    given.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Reader:
         after: int | None = None,
         hwaccel: str | None = None,
         lead_frames: int = 0,
+        hold: bool = False,
     ) -> None:
         self.info = info
         self.damaged = 0
@@ -76,6 +82,7 @@ class Reader:
             self._span = fields.between(first, last, after)
             first, last, after = fields.source_bounds(*self._span)
         self._first, self._last, self._after = first, last, after
+        self._hold = hold and fields is None
         self._hwaccel = hwaccel
         self._met_corrupt = False
         self._fault_at: int | None = None
@@ -161,14 +168,32 @@ class Reader:
 
     def _wanted(self) -> Iterator[Timed]:
         """Frames inside the bounds and behind ``after``."""
+        early: Timed | None = None
         for frame, time in self._trusted():
+            if self._first is not None and time < self._first:
+                early = frame, time
+                continue
+            if early is not None:
+                yield from self._held(early, time)
+                early = None
             if self._last is not None and time >= self._last:
                 return
-            if self._first is not None and time < self._first:
-                continue
             if self._after is not None and time <= self._after:
                 continue
             yield frame, time
+        if early is not None:
+            yield from self._held(early, early[1] + self.duration_of(early[0]))
+
+    def _held(self, early: Timed, end: int) -> Iterator[Timed]:
+        """The last frame before the bounds, which lasts until ``end``, if it is to begin there."""
+        frame, first = early[0], self._first
+        if not self._hold or first is None or (self._after is not None and self._after >= first):
+            return
+        if (end - first) * self.info.time_base > HELD_SECONDS:
+            base = frame.time_base or self.info.time_base
+            passed = round((first - early[1]) * self.info.time_base / base)
+            frame.duration = max(0, (frame.duration or 0) - passed)
+            yield frame, first
 
     def _trusted(self) -> Iterator[Timed]:
         """Frames from a place before the bounds on, as whoever decodes from the start has them.

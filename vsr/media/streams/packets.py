@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ def video_packets(
         shown += ordered
         ends = dict(pairwise(ordered))
         final = following if following is not None else ordered[-1] + segment.last_duration
+        if following is None and cut.end is not None:
+            final = min(final, max(ordered[-1] + 1, math.ceil(cut.end / base)))
         for packet, time in zip(_packets(segment), segment.coded, strict=True):
             packet.pts, packet.dts = time - shift, shown.pop(0) - shift
             packet.duration = max(0, ends.get(time, final) - time)

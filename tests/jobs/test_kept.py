@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Callable
 from fractions import Fraction
@@ -165,6 +166,17 @@ def test_a_flipped_bit_of_the_journal_changes_no_frame(begun: tuple[Path, Path],
         assert again(source, target, restart=True) == [False] * 5
     else:
         assert sorted(again(source, target)) == [False] * 3 + [True] * 2
+
+
+def test_a_journal_of_the_version_before_is_refused_and_kept(begun: tuple[Path, Path]) -> None:
+    path = folder(begun[1]) / "journal.jsonl"
+    head, *rows = journals.read_rows(path)
+    old = [{**head, "version": 2}, *rows]
+    path.write_text("".join(json.dumps(row) + "\n" for row in old))
+    with pytest.raises(OptionsError, match="of other versions has 3 finished segments"):
+        vsr.upscale(*begun, options())
+    assert len(segments(begun[1])) == 3
+    assert again(*begun, restart=True) == [False] * 5
 
 
 @pytest.mark.parametrize("cut", [True, False])

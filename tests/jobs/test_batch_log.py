@@ -154,3 +154,31 @@ def test_a_link_in_place_of_a_record_or_its_lock_is_not_followed(tmp_path: Path)
         assert precious.read_text() == "precious"
         for path in tmp_path.iterdir():
             path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("state", "name"),
+    [("finished", "target_bytes"), ("finished", "target_sha256"), ("begun", "before"),
+     ("failed", "message"), ("finished", "options"), ("elsewhere", "")],
+)  # fmt: skip
+def test_a_line_that_lacks_what_it_tells_counts_as_torn(
+    tmp_path: Path, state: str, name: str
+) -> None:
+    """It was an unexpected KeyError of that file, until somebody mended the line."""
+    record, target = BatchLog(tmp_path), made(tmp_path, "a")
+    identity = identify(tmp_path / "a.in", OPTIONS, "model")
+    if state == "begun":
+        record.begin(target, identity)
+    elif state == "failed":
+        record.give_up(target, identity, MediaError("broken"))
+    else:
+        record.finish(target, identity, 1, 1.0)
+    row = json.loads((tmp_path / NAME).read_text())
+    row["state"] = state
+    row.pop(name, None)
+    if name == "options":
+        row["identity"]["options"] = None
+    (tmp_path / NAME).write_text(json.dumps(row) + "\n")
+    torn = BatchLog(tmp_path)
+    assert torn.status_of(target, identity)[0] == "foreign"
+    assert torn.broken(target, identity) is None

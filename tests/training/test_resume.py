@@ -19,9 +19,11 @@ import torch
 
 from tests import fork_server
 from vsr.errors import DataError, OptionsError, OutOfMemory
+from vsr.events import Warned
 from vsr.models.catalog import ARCHS
-from vsr.training import checkpoint
+from vsr.training import checkpoint, training_log
 from vsr.training.checkpoint import Checkpoint
+from vsr.training.events import TrainingEvent
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions
 from vsr.training.run_folder import LOCK
@@ -279,12 +281,62 @@ def test_checkpoints_come_back_whole_or_are_named(tmp_path: Path) -> None:
     assert (found.step, found.seconds, found.hparams) == (3, 1.5, {"features": 8})
     assert torch.equal(found.task["a"], made.task["a"])
     path = tmp_path / checkpoint.NAME
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(DataError, match="cannot be read"):
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[whole.index(bytes(torch.ones(2).numpy()))] ^= 0x40  # torch itself would load it
+    for data in (b"", whole[:200], b"\0" * len(whole), flipped):
+        path.write_bytes(data)
+        with pytest.raises(DataError, match="is damaged") as caught:
+            checkpoint.load(tmp_path)
+        assert "weights_only" not in caught.value.message
+    values = {name: getattr(made, name) for name in Checkpoint.__slots__}
+    others = [{"format": checkpoint.FORMAT, **values, name: None} for name in values]
+    for other in (*others, {"format": checkpoint.FORMAT}, {"another": 1}, [1], 5):
+        torch.save(other, path)
+        with pytest.raises(DataError, match="not a checkpoint of this version"):
+            checkpoint.load(tmp_path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(DataError, match="Is a directory"):
         checkpoint.load(tmp_path)
-    torch.save({"another": 1}, path)
-    with pytest.raises(DataError, match="not a checkpoint of this version"):
-        checkpoint.load(tmp_path)
+
+
+def test_a_task_that_does_not_fit_is_one_sentence(frames: Path, tmp_path: Path) -> None:
+    run = options(frames, tmp_path, steps=2)
+    train(run, should_stop=stopping_after(1))
+    left = checkpoint.load(tmp_path)
+    assert left is not None
+    for name in left.task:
+        checkpoint.save(tmp_path, replace(left, task={**left.task, name: None}))
+        with pytest.raises(OptionsError, match="does not fit"):
+            train(run)
+    checkpoint.save(tmp_path, replace(left, random={}))
+    with pytest.raises(OptionsError, match="does not fit"):
+        train(run)
+
+
+STRANGE = [
+    b"\xff\xfe", b"[1]", b'{"step": null}', b'{"step": 1e999}', b'{"step": 1, "losses": [1]}',
+    b'{"step": 1, "losses": {"pixel": null}}', b"[" * 100_000, b"\0" * 100,
+]  # fmt: skip
+
+
+def test_lines_that_no_training_wrote_end_nothing_and_are_told(
+    frames: Path, tmp_path: Path
+) -> None:
+    run = options(frames, tmp_path, steps=4)
+    train(run, should_stop=stopping_after(1))
+    ours = (tmp_path / "log.jsonl").read_bytes()
+    (tmp_path / "log.jsonl").write_bytes(b"\n".join([*STRANGE, ours]))
+    assert len(read(tmp_path)) == len(ours.splitlines())
+    assert training_log.plot(tmp_path).exists()
+    events: list[TrainingEvent] = []
+    assert train(run, events.append).step == 4
+    told = [event.message for event in events if isinstance(event, Warned)]
+    assert [message for message in told if "log.jsonl" in message] == [
+        f"{len(STRANGE)} lines of log.jsonl are damaged: left out"
+    ]
+    assert (tmp_path / "log.jsonl").read_bytes().startswith(ours)
 
 
 def test_a_run_from_before_layers_could_have_one_slope_keeps_its_many(
@@ -328,7 +380,7 @@ def test_a_damaged_checkpoint_ends_nothing_else(frames: Path, tmp_path: Path) ->
     report = train(options(frames, tmp_path, steps=2))
     (tmp_path / checkpoint.NAME).write_bytes(b"PK\3\4")
     weights = report.best.read_bytes()
-    with pytest.raises(DataError, match="cannot be read") as caught:
+    with pytest.raises(DataError, match="is damaged") as caught:
         train(options(frames, tmp_path, steps=2))
     assert f"--init {report.best}" in (caught.value.hint or "")
     (tmp_path / checkpoint.NAME).unlink()

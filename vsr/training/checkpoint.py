@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import torch
 
 from vsr.errors import DataError
 from vsr.media.atomic import put
 from vsr.models.arch import Hyper
+from vsr.weights.pickled import DAMAGE
 
 FORMAT = "vsr-training-1"
 NAME = "checkpoint.pt"
+_TYPES: dict[str, type] = {
+    "step": int, "seconds": float, "finished": bool, "identity": str, "options": dict,
+    "hparams": dict, "task": dict, "best": dict, "start": dict, "random": dict,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +74,32 @@ def load(folder: Path) -> Checkpoint | None:
     path = folder / NAME
     if not path.exists():
         return None
+    hint = f"choose another --out; --init {folder / 'best.safetensors'} takes its weights"
     try:
+        with zipfile.ZipFile(path) as archive:  # torch looks at no checksum
+            damaged = archive.testzip()
         # weights_only: tensors and plain values, no code of whoever made the file.
-        values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, UnpicklingError, EOFError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read: {error}",
-            hint=f"choose another --out; --init {folder / 'best.safetensors'} takes its weights",
-        ) from error
-    if values.pop("format", None) != FORMAT:
-        raise DataError(f"{path} is not a checkpoint of this version")
-    return Checkpoint(**values)
+        values = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}", hint=hint) from error
+    except DAMAGE as error:
+        raise DataError(f"{path} is damaged", hint=hint) from error
+    if damaged:
+        raise DataError(f"{path} is damaged: its checksums do not fit", hint=hint)
+    if not _fits(values):
+        raise DataError(f"{path} is not a checkpoint of this version", hint=hint)
+    return Checkpoint(**{name: value for name, value in values.items() if name != "format"})
+
+
+def _fits(values: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether what was loaded is a checkpoint's fields, each of its type."""
+    if not isinstance(values, dict) or values.keys() != {"format", *_TYPES}:  # pyright: ignore[reportUnknownMemberType]  # anything
+        return False
+    fields = cast("dict[str, Any]", values)
+    typed = all(isinstance(fields[name], kind) for name, kind in _TYPES.items())
+    if fields["format"] != FORMAT or not typed:
+        return False
+    return all(isinstance(v, float) for v in (*fields["best"].values(), *fields["start"].values()))
 
 
 def random_states(device: torch.device) -> dict[str, Any]:

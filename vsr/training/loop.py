@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 
 from vsr.errors import OutOfMemory
+from vsr.events import Warned
 from vsr.infer import device as devices
 from vsr.training import training_log
 from vsr.training.data.loader import Loader
@@ -85,6 +86,8 @@ def _run(
             training, log, on_event, dict(training.best), dict(training.initial_metrics)
         )
         on_event(_started(training))
+        if log.strange:
+            on_event(Warned(f"{log.strange} lines of {training_log.NAME} are damaged: left out"))
         if step == 0:
             # Before there is any result: results without a checkpoint are somebody else's.
             run_folder.save(step, finished=False)

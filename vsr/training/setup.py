@@ -180,13 +180,13 @@ def prepare(
     if before is not None:
         try:
             task.restore(before.task)
-        except (RuntimeError, KeyError, ValueError) as error:
+            checkpoint.restore_random(before.random, place.device)
+        except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
             raise OptionsError(
                 f"the run in {options.out} does not fit recipe {recipe.name}: "
                 f"{str(error).splitlines()[-1].strip()}",
                 hint="choose another --out",
             ) from error
-        checkpoint.restore_random(before.random, place.device)
     return Training(
         options=options,
         recipe=recipe,
@@ -209,7 +209,7 @@ def prepare(
 def _again(recipe: Recipe, options: TrainOptions, before: Checkpoint) -> InitialNetwork:
     """A network as the earlier run built it: the weights that it began with may be gone."""
     given = before.options.get("arch")
-    was = named(str(before.options["recipe"]), str(given) if given else None)
+    was = named(str(before.options.get("recipe")), str(given) if given else None)
     arch, had = was.arch, {**ARCHS[was.arch].defaults, **before.hparams}
     other = [f"{name}={value}" for name, value in options.net if before.hparams.get(name) != value]
     if options.arch is not None and was.generator != recipe.generator:  # one class, other numbers

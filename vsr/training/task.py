@@ -82,7 +82,7 @@ class PixelTask:
         """From a checkpoint; everything must fit."""
         self.generator.load_state_dict(state["generator"])
         self.ema.average.load_state_dict(state["average"])
-        self.ema.updates = state["updates"]
+        self.ema.updates = int(state["updates"])
         self._updater.restore(state["updater"])
         self.guard.restore(state["guard"])
 

@@ -40,11 +40,13 @@ class TrainingLog:
         self._path = folder / NAME
         self._file: TextIO | None = None
         self._board: Any = None
+        self.strange = 0  # whole lines that no training wrote; they are left out
         if not writes:
             return
         if tensorboard is not None:
             self._board = _board(tensorboard)
-        kept = [line for line in read(folder) if step and int(line.get("step", 0)) <= step]
+        lines, self.strange = _scan(self._path)
+        kept = [line for line in lines if line["step"] <= step] if step else []
         part = self._path.with_name(NAME + ".part")
         try:
             part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
@@ -85,17 +87,30 @@ class TrainingLog:
 
 
 def read(folder: Path) -> list[Line]:
-    """The whole lines of a log; a last one that was cut off is left out."""
-    path = folder / NAME
-    if not path.exists():
-        return []
-    lines: list[Line] = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            continue
-    return lines
+    """The whole lines of a log; a last one that was cut off is left out. Raises `DataError`."""
+    return _scan(folder / NAME)[0]
+
+
+def _scan(path: Path) -> tuple[list[Line], int]:
+    """A log's lines, and how many others it has, but for a last one that was cut off."""
+    try:
+        texts = path.read_bytes().split(b"\n") if path.is_file() else [b""]
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    lines = [_parsed(text) for text in texts]
+    return [line for line in lines if line is not None], lines[:-1].count(None)
+
+
+def _parsed(text: bytes) -> Line | None:
+    """A line as trainings write it; ``None`` for any other."""
+    try:
+        line: Any = json.loads(text)
+        for group in ("losses", "metrics"):
+            for value in line.get(group, {}).values():
+                float(value)
+        return line if type(line["step"]) is int else None
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+        return None
 
 
 def _board(folder: Path) -> Any:
@@ -125,7 +140,8 @@ def _series(lines: list[Line], group: str) -> dict[str, list[tuple[int, float]]]
     found: dict[str, list[tuple[int, float]]] = {}
     for line in lines:
         for name, value in line.get(group, {}).items():
-            found.setdefault(name, []).append((int(line["step"]), float(value)))
+            if math.isfinite(float(value)):
+                found.setdefault(name, []).append((line["step"], float(value)))
     return found
 
 

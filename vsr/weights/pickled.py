@@ -11,6 +11,7 @@ import pickle
 import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -23,10 +24,10 @@ from vsr.errors import WeightsError
 _INSIDE = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "model", "net")
 """Where trainers put the network, the averaged weights first."""
 _SLACK = 1 << 20
-# What torch's reader and its unpickler raise at damage, each of them met by the test's mutations.
-_DAMAGE = (
+DAMAGE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
+    zlib.error,
     struct.error,
     RuntimeError,
     ValueError,
@@ -39,6 +40,7 @@ _DAMAGE = (
     MemoryError,
     ImportError,
 )
+"""What torch's reader and its unpickler raise at damage, each of them met by a test's mutations."""
 
 
 def is_pickled(path: Path) -> bool:
@@ -57,7 +59,7 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's formats of years ago: they are meant
             found: object = torch.load(path, map_location="cpu", weights_only=True)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         said = str(error).split("\n")[0].split(". This file can still be loaded")[0]
         raise WeightsError(
             f"{path} is not a readable .pth file of weights: {said}",

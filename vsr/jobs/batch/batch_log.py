@@ -26,6 +26,12 @@ from vsr.version import __version__
 NAME = ".vsr-record.jsonl"
 # They say how fast and how bold a run is, not what it makes.
 _IGNORED_OPTIONS = {"tile", "batch", "vram", "allow_huge", "hwaccel"}
+_FACTS = {
+    "begun": {"before"},
+    "finished": {"target_bytes", "target_modified_ns", "target_sha256"},
+    "failed": {"message"},
+}
+"""What each line tells, beside whose it is; one that lacks any of it counts as torn."""
 
 State = Literal["new", "finished", "arrived", "stale", "options", "model", "changed", "foreign"]
 
@@ -140,8 +146,10 @@ class BatchLog:
         """A target's last line of each state."""
         rows: dict[str, dict[str, Any]] = {}
         for state, row in self._lines.latest(self._name(target)).items():
-            with suppress(TypeError):  # the identity of a version that knew other keys
-                rows[state] = {**row, "identity": Identity(**row["identity"])}
+            with suppress(TypeError, KeyError):  # the identity of a version that knew other keys
+                identity = Identity(**row["identity"])
+                if _FACTS[state] <= row.keys() and isinstance(identity.options, dict):  # pyright: ignore[reportUnnecessaryIsInstance]  # a file's
+                    rows[state] = {**row, "identity": identity}
         return rows
 
     def _append(

@@ -6,20 +6,24 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from math import inf
 from pathlib import Path
 
 import av
 import pytest
+from torch import nn
 
 from vsr import system, weights
 from vsr.cli import settings
 from vsr.errors import OptionsError, WeightsError
 from vsr.jobs.batch.items import BatchItem, placed, refuse_clashes
 from vsr.jobs.video.plan import check_target
-from vsr.media.atomic import exchange
+from vsr.media.atomic import exchange, put
 from vsr.options import UpscaleOptions
 from vsr.system import Lock
+from vsr.training.training_log import TrainingLog
+from vsr.weights.export import export
 
 ROOT = Path(__file__).parent.parent
 HOLDER = (
@@ -51,6 +55,41 @@ def test_a_training_runs_without_what_windows_lacks(tmp_path: Path) -> None:
     done = bare("train", ROOT / "docs" / "images" / "harbour.png", *words)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "best.safetensors").is_file()
+
+
+def _log(path: Path) -> None:
+    with TrainingLog(path.parent, step=0):
+        pass
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "a.png": lambda path: put(path, b"new"),
+    "log.jsonl": _log,
+    "a.safetensors": lambda path: weights.save(path, nn.Linear(1, 1), arch="none", hparams={}),
+    "a.pt": lambda path: export("nearest", "torchscript", path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_writing_a_file_touches_no_other(name: str, tmp_path: Path) -> None:
+    """A link of that name with .part had been written through, a file removed."""
+    inside, victim, longest = tmp_path / "in", tmp_path / "victim", tmp_path / ("a" * 255)
+    inside.mkdir()
+    victim.write_text("mine")
+    part = inside / f"{name}.part"
+    part.symlink_to(victim)
+    WRITERS[name](inside / name)
+    part.unlink()
+    (inside / name).unlink()
+    part.write_text("mine")
+    WRITERS[name](inside / name)
+    assert (victim.read_text(), part.read_text()) == ("mine", "mine")
+    assert {path.name for path in inside.iterdir()} == {name, part.name}
+    assert (inside / name).stat().st_mode & 0o777 == victim.stat().st_mode & 0o777
+    put(longest, b"new")
+    with pytest.raises(OSError, match="Is a directory"):
+        put(inside, b"new")
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "victim", longest.name}
 
 
 def test_only_one_module_asks_what_system_it_is() -> None:

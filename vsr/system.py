@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import secrets
 import signal
 import stat
 import sys
@@ -195,6 +196,22 @@ def read_at(descriptor: int, size: int, start: int) -> bytes:
         return os.pread(descriptor, size, start)
     os.lseek(descriptor, start, os.SEEK_SET)
     return os.read(descriptor, size)
+
+
+@contextmanager
+def part_beside(path: Path) -> Generator[Path]:
+    """A new empty file in a path's folder, to be filled and to take the path's name when whole.
+
+    Its own name is nobody else's: no file of that name is lost, and no link followed. Where it
+    still is there at the end, it is removed. Raises :class:`OSError`.
+    """
+    # A name has 255 bytes at most, and a character has four.
+    part = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")
+    os.close(open_own(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    try:
+        yield part
+    finally:
+        discard(part)
 
 
 def replace_file(part: Path, path: Path) -> None:

@@ -50,6 +50,22 @@ def test_weights_and_cards_have_the_usual_mode(frames: Path, tmp_path: Path) -> 
         assert path.stat().st_mode & 0o777 == 0o644, path
 
 
+def test_a_card_that_is_a_link_is_replaced(frames: Path, tmp_path: Path) -> None:
+    """What the link led to had been written over."""
+    net = {"net": (("features", 8), ("layers", 1))}
+    report = train(options(frames, tmp_path / "run", **net))
+    victim, card = tmp_path / "letter.md", report.last.with_suffix(".md")
+    victim.write_text("dear")
+    card.unlink()
+    card.symlink_to(victim)
+    left = report.out / ".checkpoint.pt.0123abcd.part"
+    left.touch()  # by a training that was killed
+    train(options(frames, report.out, **net, resume=True, steps=3))
+    assert victim.read_text() == "dear"
+    assert not card.is_symlink()
+    assert not left.exists()
+
+
 def last_words(**changed: Any) -> str:
     facts: dict[str, Any] = {
         "out": Path("a run"), "best": Path("a run/best.safetensors"), "last": Path("l"),

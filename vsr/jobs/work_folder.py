@@ -110,7 +110,8 @@ def sweep(target: Path) -> None:
 
 def is_ours(path: Path) -> bool:
     """Whether a file of a work folder has a name that a run gives."""
-    names = r"lock|journal\.jsonl(\.part)?|(joined|carried)\.\w+|\d{6}.*"
+    names = r"lock|journal\.jsonl(\.part)?|\.journal\.jsonl\.\w+\.part"
+    names += r"|(joined|carried)\.\w+|\d{6}.*"
     return re.fullmatch(names, path.name) is not None
 
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from vsr.errors import MediaError, StorageError
-from vsr.system import discard, open_own, refuse_special, replace_file, sync_file, sync_folder
+from vsr.system import open_own, part_beside, refuse_special, replace_file, sync_file, sync_folder
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 GONE = (
@@ -50,16 +50,12 @@ def unwritten(path: Path, error: OSError) -> MediaError:
 
 def put(path: Path, data: bytes | memoryview, *, synced: bool = True) -> None:
     """The same, and on the disk before this returns. Raises the system's own errors."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.unlink(missing_ok=True)  # a link is removed, not what it leads to
-        with os.fdopen(open_own(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+    with part_beside(path) as part:
+        with os.fdopen(open_own(part, os.O_WRONLY), "wb") as file:
             file.write(data)
             if synced:
                 sync_file(file)
         (rename if synced else replace_file)(part, path)
-    finally:
-        discard(part)
 
 
 def exchange(part: Path, path: Path) -> None:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from vsr.errors import DataError, MissingExtra
+from vsr.media.atomic import put
 from vsr.media.extract.sheet import Pixels, write_png
-from vsr.system import replace_file
 from vsr.training.events import Stepped
 from vsr.training.ranks import Ranks, numbers
 from vsr.training.task import Losses
@@ -47,10 +47,9 @@ class TrainingLog:
             self._board = _board(tensorboard)
         lines, self.strange = _scan(self._path)
         kept = [line for line in lines if line["step"] <= step] if step else []
-        part = self._path.with_name(NAME + ".part")
         try:
-            part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-            replace_file(part, self._path)
+            text = "".join(json.dumps(line) + "\n" for line in kept)
+            put(self._path, text.encode(), synced=False)
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
             raise DataError(f"cannot write {self._path}: {error.strerror}") from error

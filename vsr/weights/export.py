@@ -26,7 +26,7 @@ from torch import Generator, Tensor, nn
 from vsr.errors import MissingExtra, OptionsError, WeightsError
 from vsr.models.arch import Upscaler
 from vsr.models.recurrent import Recurrent, warp_previous
-from vsr.system import replace_file
+from vsr.system import part_beside, replace_file
 from vsr.weights.store import find, load, save_stored
 
 Format = Literal["onnx", "torchscript", "safetensors"]
@@ -148,15 +148,13 @@ def export(
     network = upscaler.module.to(DTYPES[dtype])
     module = _Step(network) if isinstance(network, Recurrent) else _Whole(network)
     module.eval().requires_grad_(False)
-    part = path.with_name(path.name + ".part")
     try:
-        run = (_onnx if kind == "onnx" else _torchscript)(module, part, _facts(upscaler, dtype))
-        difference = None if run is None else _worst(run, module, dtype)
-        replace_file(part, path)
+        with part_beside(path) as part:
+            run = (_onnx if kind == "onnx" else _torchscript)(module, part, _facts(upscaler, dtype))
+            difference = None if run is None else _worst(run, module, dtype)
+            replace_file(part, path)
     except OSError as error:
         raise WeightsError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
     return Exported(path, kind, difference)
 
 

@@ -20,7 +20,7 @@ from vsr.events import EventSink, ignore
 from vsr.models.adapters import chain, on_color
 from vsr.models.arch import Hyper, Upscaler, fuse_batchnorm, make_upscaler
 from vsr.models.catalog import ARCHS
-from vsr.system import replace_file, sha256_of
+from vsr.system import part_beside, replace_file, sha256_of
 from vsr.weights.blend import denoising
 from vsr.weights.fetched import Fetched, all_fetched, checked_path, find_fetched
 from vsr.weights.files import FORMAT, Stored, read, read_file, stored_of
@@ -225,15 +225,13 @@ def save(
         for key, value in module.state_dict().items()
     }
     metadata = {"format": FORMAT, "arch": arch, "hparams": json.dumps(dict(hparams))}
-    part = path.with_name(path.name + ".part")
     try:
-        # Not by safetensors' own writing: its files are for their owner alone.
-        part.write_bytes(as_bytes(tensors, {**(card or {}), **metadata}))
-        replace_file(part, path)
+        with part_beside(path) as part:
+            # Not by safetensors' own writing: its files are for their owner alone.
+            part.write_bytes(as_bytes(tensors, {**(card or {}), **metadata}))
+            replace_file(part, path)
     except OSError as error:
         raise WeightsError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _check_hash(path: Path, entry: Entry) -> None:

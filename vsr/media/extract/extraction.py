@@ -15,6 +15,7 @@ import numpy as np
 
 from vsr.errors import DataError, MediaError
 from vsr.events import Advanced, EventSink, Saved, Started, Warned, ignore
+from vsr.media.atomic import write_whole
 from vsr.media.clip import Clip
 from vsr.media.extract.selection import (
     ExtractOptions,
@@ -34,7 +35,6 @@ from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.read.reader import Reader
 from vsr.media.read.rgb import SHEET
 from vsr.media.stall import current_timer, watched
-from vsr.system import replace_file
 from vsr.unexpected import as_failure
 
 INDEX = "frames.jsonl"
@@ -275,9 +275,4 @@ def _thumb(picture: Picture) -> Pixels:
 
 
 def _write_index(path: Path, lines: list[dict[str, object]]) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        replace_file(part, path)
-    except OSError as error:
-        raise MediaError(f"cannot write {path}: {error.strerror}") from error
+    write_whole(path, "".join(json.dumps(line) + "\n" for line in lines).encode())

@@ -12,6 +12,7 @@ from torch import nn
 
 from vsr import weights
 from vsr.errors import DataError, OptionsError
+from vsr.media.atomic import put
 from vsr.models.arch import Hyper
 from vsr.models.catalog import ARCHS
 from vsr.models.module import AnyModule, SRModule
@@ -86,9 +87,8 @@ def save(
     }
     weights.save(path, module, arch=recipe.arch, hparams=hparams, card=card)
     try:
-        path.with_suffix(".md").write_text(
-            _card(path, module, recipe, hparams, facts, measured), encoding="utf-8"
-        )
+        text = _card(path, module, recipe, hparams, facts, measured)
+        put(path.with_suffix(".md"), text.encode(), synced=False)
     except OSError as error:
         raise DataError(f"cannot write the card of {path}: {error.strerror}") from error
 

@@ -83,6 +83,18 @@ def test_samples_are_aligned_and_motion_leads_back() -> None:
     assert not batch.motion[:, 0].any()
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_short_films_go_there_and_back_without_a_jump(count: int) -> None:
+    plan = replace(PLAN, lengths=((0, 9),), batch=8)
+    shades = 40 + 20 * np.arange(count, dtype=np.uint8)
+    frames = np.broadcast_to(shades[:, None, None, None], (count, 140, 140, 3))
+    source = SequenceSource([frames], [], plan, Cache(0))
+    (batch,) = source.group(0)
+    steps = batch.high[:, :, 0, 0, 0].int().diff(dim=1).abs()
+    assert steps.shape == (8, 8)
+    assert (steps == (20 if count > 1 else 0)).all()
+
+
 def test_every_run_is_the_same_and_every_step_different(frames: Path) -> None:
     pytest.importorskip("av")
     one, two = pictures(frames), pictures(frames)

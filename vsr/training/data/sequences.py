@@ -116,11 +116,13 @@ class SequenceSource:
             chosen = [self.pictures[below(len(self.pictures), rng)] for _ in range(2)]
             return film([self.cache.get(one.path) for one in chosen], count, wide, rng)
         frames = self.films[below(len(self.films), rng)]
-        if len(frames) < count:  # there and back
-            frames = np.concatenate([frames, frames[-2:0:-1], frames])
-            frames = np.concatenate([frames] * (1 + count // len(frames)))
-        start = below(len(frames) - count + 1, rng)
-        frames = frames[start : start + count]
+        if len(frames) < count:  # there and back: of three frames, A B C B A B C
+            round_trip = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
+            start = below(len(round_trip), rng)
+            frames = frames[[round_trip[(start + n) % len(round_trip)] for n in range(count)]]
+        else:
+            start = below(len(frames) - count + 1, rng)
+            frames = frames[start : start + count]
         if happens(0.5, rng):
             frames = frames[::-1]
         height, width = frames.shape[1:3]

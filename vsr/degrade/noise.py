@@ -39,10 +39,12 @@ class Noise:
         channels = 1 if happens(self.gray, rng) else 3
         noise = rng.standard_normal((*frames.shape[:3], channels), dtype=np.float32)
         if happens(self.grain, rng):
-            # Blurred noise is weaker: 1.75 brings a sigma of 0.5 px back to unit variance.
+            kernel = cv2.getGaussianKernel(3, 0.5, cv2.CV_32F)
             for frame in noise:
-                cv2.GaussianBlur(frame, (3, 3), 0.5, frame)
-            noise *= np.float32(1.75)
+                cv2.sepFilter2D(frame, -1, kernel, kernel, frame)
+            # Blurred noise is weaker. Each direction leaves the sum of the squared weights of its
+            # variance, so both together leave as much of its standard deviation.
+            noise /= np.square(kernel).sum()
         pixels = frames.astype(np.float32)
         if happens(self.shot, rng):
             noise = noise * np.sqrt(pixels.mean(3, keepdims=True) / 127.5)

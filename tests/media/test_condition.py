@@ -5,11 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from tests.conftest import MakeClip, picture
+from vsr.choice import judged
 from vsr.media.condition import Condition, condition_of, h264_step, jpeg_step, noise_of
 
 
@@ -82,6 +84,26 @@ def test_lossless_codecs_are_clean_and_a_seek_changes_nothing(make_clip: MakeCli
     long = make_clip("long.mp4", size=(96, 64), frames=100)
     assert seen(long) == seen(long)
     assert seen(long).frames == 12
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_black_frames_at_the_start_are_passed_over(tmp_path: Path, codec: str) -> None:
+    for crf, clean in ((8, True), (32, False)):
+        options = {"crf": str(crf), "x265-params": "log-level=none"}
+        frames = [np.zeros((64, 96, 3), np.uint8)] * 20 + [picture(96, 64, n) for n in range(8)]
+        if codec == "libx264":
+            del options["x265-params"]
+        path = tmp_path / f"{crf}.mkv"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=25, options=options)
+            assert isinstance(stream, av.VideoStream)
+            stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+            for pixels in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(stream.encode(None))
+        found = seen(path)
+        assert found.frames == 8
+        assert judged("video", found)[0] == ("clean" if clean else "compressed")
 
 
 def test_pictures_blocks_and_noise(tmp_path: Path) -> None:

@@ -18,13 +18,13 @@ import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.sidedata.sidedata import Type as SideDataType
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vsr.errors import MediaError, StorageError, VsrError
-from vsr.media.extract.selection import Plane, blockiness
+from vsr.media.extract.selection import FLAT, Plane, blockiness
 from vsr.media.files import is_storage_fault, opened
 from vsr.media.limits import FFMPEG_PIXELS, SOURCE_PIXELS
 from vsr.media.read.images import pictures_in, read_picture
@@ -36,6 +36,9 @@ from vsr.media.suffixes import is_picture
 PLACES, RUN = 4, 3
 """A dozen frames: so many in a row, at so many places."""
 LONG_SECONDS = 2.0  # shorter ones are looked at from their start
+SHORT_FRAMES = 120
+"""Of a short one, or one in which nothing can be sought: so many are decoded at most to find a
+dozen that are not flat."""
 MIN_SIDE = 24  # pixels: less has no block but those at its edges
 JPEG_QUALITY = 90
 LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "png", "rawvideo", "qtrle", "v210", "magicyuv")
@@ -59,9 +62,9 @@ class Condition:
     """Step of the codec's quantiser, in code values of 8 bits; 1 for a lossless video codec.
     ``None`` where the stream does not tell it."""
     share: float | None
-    """Bytes of key frames, as a share of what their luma takes as JPEG of quality 90; the median.
-    ``None`` of pictures and of codecs of editing, and where ``step`` is known or no key frame was
-    met."""
+    """Bytes of frames coded on their own (key frames, and other I frames), as a share of what their
+    luma takes as JPEG of quality 90; the median. ``None`` of pictures and of codecs of editing, and
+    where ``step`` is known or no such frame was met."""
     blockiness: float
     """How much steeper luma is across the edges of 8x8 blocks than elsewhere, as
     :func:`vsr.media.extract.selection.blockiness` measures it; the median."""
@@ -145,16 +148,20 @@ def jpeg_step(data: bytes) -> float | None:
 
 def _of_video(info: MediaInfo, *, allow_huge: bool) -> Condition:
     length = info.duration_seconds or 0.0
-    seen = _Seen(info.codec, [], [], [])
+    seen, flat = _Seen(info.codec, [], [], []), _Seen(info.codec, [], [], [])
     if length > LONG_SECONDS:
         for place in range(PLACES):
             moment = info.start_seconds + length * (place + 0.5) / PLACES
-            _watch(info, seen, RUN, round(moment / info.time_base), allow_huge=allow_huge)
-    if not seen.lumas:  # it is short, or nothing of it can be sought
-        _watch(info, seen, PLACES * RUN, None, allow_huge=allow_huge)
+            begin = round(moment / info.time_base)
+            _watch(info, (seen, flat), RUN, RUN, begin, allow_huge=allow_huge)
+    if not seen.lumas:  # it is short, nothing of it can be sought, or its places are flat
+        _watch(info, (seen, flat), PLACES * RUN, SHORT_FRAMES, None, allow_huge=allow_huge)
+    if not seen.lumas:
+        seen = flat
+    shares = seen.shares or flat.shares
     step = median(seen.steps) if seen.steps else None
     step = 1.0 if info.codec in LOSSLESS else step
-    share = median(seen.shares) if seen.shares and step is None else None
+    share = median(shares) if shares and step is None else None
     return look(info.codec, seen.lumas, step, None if info.codec in INTERMEDIATE else share)
 
 
@@ -165,45 +172,63 @@ class _Seen:
     steps: list[float]
     shares: list[float]
 
-    def add(self, luma: Gray, frame: VideoFrame, key_bytes: int) -> None:
+    def add(self, luma: Gray, frame: VideoFrame, intra_bytes: int) -> None:
         self.lumas.append(luma)
         self.steps.extend(_step(frame, self.codec))
-        if key_bytes:
+        if intra_bytes:
             _, coded = cv2.imencode(".jpg", luma, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-            self.shares.append(key_bytes / len(coded))
+            self.shares.append(intra_bytes / len(coded))
 
 
 def _watch(
-    info: MediaInfo, seen: _Seen, count: int, begin: int | None, *, allow_huge: bool
+    info: MediaInfo,
+    kinds: tuple[_Seen, _Seen],
+    count: int,
+    most: int,
+    begin: int | None,
+    *,
+    allow_huge: bool,
 ) -> None:
-    """Add frames from the key frame ahead of ``begin``, in units of the time base, or the first."""
-    most = FFMPEG_PIXELS if allow_huge else SOURCE_PIXELS
-    with opened(info.path, most_pixels=most) as container:
+    """Add frames from the key frame ahead of ``begin``, in units of the time base, or the first.
+
+    To the first of ``kinds`` up to ``count`` frames with something on them, to the second those
+    without; ``most`` are decoded.
+    """
+    seen, flat = kinds
+    pixels = FFMPEG_PIXELS if allow_huge else SOURCE_PIXELS
+    with opened(info.path, most_pixels=pixels) as container:
         stream = container.streams[info.video]
         assert isinstance(stream, VideoStream)
         stream.codec_context.options = {
             "export_side_data": "venc_params",
-            "max_pixels": str(most),
+            "max_pixels": str(pixels),
         }
-        gray, sizes = VideoReformatter(), list[int]()
+        gray, sizes = VideoReformatter(), dict[int | None, int]()
+        wanted, weighed = len(seen.lumas) + count, len(seen.shares)
         try:
             if begin is not None:
                 container.seek(begin, stream=stream)
-            for number, frame in enumerate(islice(_decoded(container, stream, sizes), count)):
+            for number, frame in enumerate(islice(_decoded(container, stream, sizes), most)):
                 luma = np.asarray(gray.reformat(frame, format="gray").to_ndarray(), np.uint8)
-                first = number == 0 and frame.key_frame and sizes
-                seen.add(luma, frame, sizes[0] if first else 0)
+                kind = flat if luma.std() < FLAT * 255 else seen
+                first = 0 if number else next(iter(sizes.values()), 0)  # some packets have no time
+                size = sizes.get(frame.pts, first)
+                whole = frame.pict_type == PictureType.I and len(seen.shares) == weighed
+                if len(kind.lumas) < wanted:
+                    kind.add(luma, frame, size if whole else 0)
+                if len(seen.lumas) == wanted:
+                    break
         except FFmpegError as error:
             if is_storage_fault(error):
                 raise
 
 
 def _decoded(
-    container: InputContainer, stream: VideoStream, sizes: list[int]
+    container: InputContainer, stream: VideoStream, sizes: dict[int | None, int]
 ) -> Iterable[VideoFrame]:
     for packet in timed(container.demux(stream)):
-        if packet.size and packet.is_keyframe:
-            sizes.append(packet.size)
+        if packet.size:
+            sizes.setdefault(packet.pts, packet.size)
         yield from packet.decode()
 
 

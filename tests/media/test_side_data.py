@@ -15,11 +15,17 @@ from tests import fork_server
 from tests.conftest import MakeClip, times_of
 from tests.media.odd_files import enhanced, multiview, profiled
 from vsr import api
+from vsr.errors import VerificationFailed
+from vsr.geometry import Size
 from vsr.media import side_data
 from vsr.media.extract.extraction import extract
 from vsr.media.extract.selection import ExtractOptions
+from vsr.media.read.probe import probe
 from vsr.media.side_data import read_side_data
+from vsr.media.streams.packets import Cut
+from vsr.media.write.encoding import choose
 from vsr.media.write.hdr import read_hdr
+from vsr.media.write.verify import check_chapters
 
 FAST = vsr.UpscaleOptions(model="nearest", preset="ultrafast", device="cpu", codec="h264")
 
@@ -133,6 +139,71 @@ def test_chapters_before_the_beginning_are_a_named_loss(
     report = vsr.upscale(source, tmp_path / f"out.{suffix}", FAST)
     assert report.dropped == ("1 chapters that end before the beginning",)
     assert [chapter["start"] for chapter in _chapters(tmp_path / f"out.{suffix}")] == [0]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize("titles", [("A", "", "C"), ("", "", ""), ("", "B", "C")])
+def test_chapters_without_a_title_keep_their_times(
+    make_clip: MakeClip, tmp_path: Path, suffix: str, titles: tuple[str, ...]
+) -> None:
+    """Where some had a title and some had none, MP4 had the last twice and one not at all."""
+    source = _titled(make_clip("plain.mkv", frames=38), [0, 333, 700], titles)
+    target = tmp_path / f"out.{suffix}"
+    vsr.upscale(source, target, FAST)
+    with av.open(str(target)) as container:
+        chapters = container.chapters()
+    begins = [round(chapter["start"] * (chapter["time_base"] or 1) * 1000) for chapter in chapters]
+    assert begins == [0, 333, 700]
+    made = [chapter["metadata"].get("title", "") for chapter in chapters]
+    numbered = [title or f"Chapter {place}" for place, title in enumerate(titles, start=1)]
+    assert made == (list(titles) if suffix == "mkv" else numbered)
+
+
+def test_chapters_that_begin_together_or_in_disorder_pass_verification(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    source = _titled(make_clip("plain.mov", frames=38), [0, 700, 333, 333], ("A", "C", "B", "D"))
+    for suffix in ("mkv", "mp4"):
+        vsr.upscale(source, tmp_path / f"out.{suffix}", FAST)
+
+
+def test_a_target_with_other_chapters_does_not_pass(make_clip: MakeClip, tmp_path: Path) -> None:
+    source = _titled(make_clip("plain.mkv", frames=38), [0, 333, 700], ("A", "B", "C"))
+    vsr.upscale(source, tmp_path / "out.mkv", FAST)
+    moved = _titled(tmp_path / "out.mkv", [0, 333, 710], ("A", "B", "C"))
+    fewer = _titled(tmp_path / "out.mkv", [0, 333], ("A", "B"))
+    info, chosen = probe(source), choose(probe(source), moved, Size(256, 192), FAST)
+    check_chapters(tmp_path / "out.mkv", info, chosen, Cut())
+    with pytest.raises(VerificationFailed, match=r"has no chapter at 0\.700 s"):
+        check_chapters(moved, info, chosen, Cut())
+    with pytest.raises(VerificationFailed, match=r"has no chapter at 0\.700 s"):
+        check_chapters(fewer, info, chosen, Cut())
+    with pytest.raises(VerificationFailed, match=r"has a chapter at 0\.700 s"):
+        check_chapters(tmp_path / "out.mkv", probe(fewer), chosen, Cut())
+
+
+def _titled(source: Path, begins: list[int], titles: tuple[str, ...]) -> Path:
+    """The same video with chapters that begin at so many milliseconds."""
+    path = source.with_name(f"titled{len(begins)}{begins[-1]}{source.suffix}")
+    with av.open(str(source)) as read, av.open(str(path), "w") as made:
+        video = made.add_stream_from_template(read.streams.video[0])
+        made.set_chapters(
+            [
+                {
+                    "id": place + 1,
+                    "start": begin,
+                    "end": max([1520, *begins]) if place + 1 == len(begins) else begins[place + 1],
+                    "time_base": Fraction(1, 1000),
+                    "metadata": {"title": titles[place]} if titles[place] else {},
+                }
+                for place, begin in enumerate(begins)
+            ]
+        )
+        for packet in read.demux(read.streams.video[0]):
+            if packet.size:
+                packet.stream = video
+                made.mux_one(packet)
+    return path
 
 
 def _chapters(path: Path) -> list[dict[str, int]]:

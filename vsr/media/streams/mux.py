@@ -80,7 +80,7 @@ def join(
             output.metadata.update(
                 {key: text for key, text in source.metadata.items() if key.lower() not in _OWN_KEYS}
             )
-            output.set_chapters(_chapters(source, cut))
+            output.set_chapters(chapters_of(source, cut, encoding.container))
         output.start_encoding()
         frames = video_packets(segments, timing, video, cut)
         others: list[Iterator[TimedPacket]] = []
@@ -170,9 +170,10 @@ def _has_cover(mappings: Sequence[StreamMapping]) -> bool:
     return any(mapping.action == "keep" for mapping in covers)
 
 
-def _chapters(source: InputContainer, cut: Cut) -> list[Chapter]:
+def chapters_of(source: InputContainer, cut: Cut, container: str) -> list[Chapter]:
+    """The chapters of a stretch, with times of the target, in the order they begin."""
     chapters: list[Chapter] = []
-    for chapter in source.chapters():
+    for number, chapter in enumerate(source.chapters(), start=1):
         base = chapter["time_base"] or Fraction(1, av.time_base)
         start, end = chapter["start"] * base, chapter["end"] * base
         # The shift is rounded to the video's times and may lie behind the cut: no chapter does.
@@ -183,5 +184,9 @@ def _chapters(source: InputContainer, cut: Cut) -> list[Chapter]:
         end = min(end, cut.end or end) - cut.shift
         if end < start:
             continue
-        chapters.append({**chapter, "start": round(start / base), "end": round(end / base)})
-    return chapters
+        made: Chapter = {**chapter, "start": round(start / base), "end": round(end / base)}
+        if container in ("mp4", "mov") and not chapter["metadata"].get("title"):
+            # FFmpeg leaves chapters without one out of the track of chapters, and mixes up others.
+            made["metadata"] = {**chapter["metadata"], "title": f"Chapter {number}"}
+        chapters.append(made)
+    return sorted(chapters, key=lambda chapter: chapter["start"] * (chapter["time_base"] or 1))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from av import VideoFrame
+from av import VideoFrame, time_base
 from av.container import InputContainer
 
 from vsr.color import UNSPECIFIED
@@ -16,14 +18,20 @@ from vsr.errors import MediaError, VerificationFailed
 from vsr.media.carried import Contents, check_carried
 from vsr.media.files import opened
 from vsr.media.read.probe import MediaInfo, probe
+from vsr.media.streams.mux import chapters_of
 from vsr.media.streams.packets import Cut
 from vsr.media.streams.stream_mapping import PICTURE_TYPES, StreamMapping
 from vsr.media.write.encoding import QUARTER_TURNS, Encoding
 from vsr.media.write.writer import Segment, Timing
 
+if TYPE_CHECKING:
+    from av.container.core import Chapter  # in the stubs alone
+
 MAX_REORDERED = 64
 STRICT = "crccheck+bitstream+buffer+careful+aggressive+explode"  # conceal nothing
+HINT = "this should not happen: please report it with the file"
 DISK = "the same command joins the finished segments once more; is the target's disk in order?"
+CHAPTER_GRID = Fraction(1, 1000)  # in which all containers keep times of chapters
 GRID = {"matroska": Fraction(1, 1000), "webm": Fraction(1, 1000)}  # times are whole milliseconds
 
 
@@ -71,16 +79,17 @@ def verify(
             more = "more" if want is None else "fewer"
             raise VerificationFailed(
                 f"the written file holds {more} frames than the {frames} that were encoded",
-                hint="this should not happen: please report it with the file",
+                hint=HINT,
             )
         if abs(want - got) > tolerance:
             raise VerificationFailed(
                 f"frame {count} is at {float(got):.6f} s, not at {float(want):.6f} s",
-                hint="this should not happen: please report it with the file",
+                hint=HINT,
             )
     if full:
         _check_every_frame(part, made.video, sum(segment.frames for segment in segments))
     if not info.is_folder:
+        check_chapters(part, info, encoding, cut)
         check_carried(found, part, info.path, mappings, encoding.container, cut)
 
 
@@ -96,6 +105,41 @@ def _check_streams(made: MediaInfo, kept: Sequence[StreamMapping], encoding: Enc
         if encoding.container in ("mp4", "mov"):
             wanted = min(number, wanted)  # those with packets are looked for one by one
         _same(f"number of {kind} streams", number, wanted)
+
+
+def check_chapters(part: Path, info: MediaInfo, encoding: Encoding, cut: Cut) -> None:
+    """Chapters begin where they are planned to, and nowhere else.
+
+    Not how many begin there: FFmpeg reads one alone of Matroska's. Nor how long they last: MP4
+    knows no gaps between them. Raises :class:`VerificationFailed`.
+    """
+    with opened(info.path) as source:
+        wanted = [_begin(chapter) for chapter in chapters_of(source, cut, encoding.container)]
+    with opened(part) as made:
+        found = [_begin(chapter) for chapter in made.chapters()]
+    if encoding.container in ("mp4", "mov"):
+        wanted[:1] = [Fraction(0)][: len(wanted)]  # there the first begins with the file
+    for time in _apart(wanted, found):
+        raise VerificationFailed(
+            f"the written file has no chapter at {float(time):.3f} s", hint=HINT
+        )
+    for time in _apart(found, wanted):
+        raise VerificationFailed(
+            f"the written file has a chapter at {float(time):.3f} s", hint=HINT
+        )
+
+
+def _begin(chapter: Chapter) -> Fraction:
+    return chapter["start"] * (chapter["time_base"] or Fraction(1, time_base))
+
+
+def _apart(times: Sequence[Fraction], others: Sequence[Fraction]) -> Iterator[Fraction]:
+    """Those of ``times`` that are not among the others."""
+    others = sorted(others)
+    for time in times:
+        place = bisect_left(others, time - CHAPTER_GRID)
+        if place == len(others) or others[place] > time + CHAPTER_GRID:
+            yield time
 
 
 def _check_every_frame(part: Path, index: int, wanted: int) -> None:

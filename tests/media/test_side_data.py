@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from vsr.media.extract.selection import ExtractOptions
 from vsr.media.read.probe import probe
 from vsr.media.side_data import read_side_data
 from vsr.media.streams.packets import Cut
+from vsr.media.write.codecs import CODECS
 from vsr.media.write.encoding import choose
 from vsr.media.write.hdr import read_hdr
 from vsr.media.write.verify import check_chapters
@@ -139,6 +141,23 @@ def test_chapters_before_the_beginning_are_a_named_loss(
     report = vsr.upscale(source, tmp_path / f"out.{suffix}", FAST)
     assert report.dropped == ("1 chapters that end before the beginning",)
     assert [chapter["start"] for chapter in _chapters(tmp_path / f"out.{suffix}")] == [0]
+
+
+@pytest.mark.parametrize("codec", sorted(CODECS))
+def test_hdr10_is_kept_or_named(make_clip: MakeClip, tmp_path: Path, codec: str) -> None:
+    """FFV1, ProRes and H.264 had come out without it, and without a word."""
+    display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+    said = f"log-level=none:hdr10=1:repeat-headers=1:master-display={display}:max-cll=1000,400"
+    kind = {"codec": "libx265", "pix_fmt": "yuv420p10le", "tags": (9, 1, 9, 16)}
+    source = make_clip("in.mkv", frames=1, options={"x265-params": said}, **kind)
+    info, target = probe(source), tmp_path / ("out.mov" if codec == "prores" else "out.mkv")
+    assert info.hdr is not None
+    notes = choose(info, target, Size(256, 192), replace(FAST, codec=codec, preset=None)).notes
+    named = any("HDR10 mastering display and light levels" in note for note in notes)
+    assert named == (codec not in ("hevc", "av1"))
+    if codec in ("hevc", "av1", "ffv1"):
+        vsr.upscale(source, target, replace(FAST, codec=codec, preset=None))
+        assert (probe(target).hdr is None) == named
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])

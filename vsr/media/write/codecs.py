@@ -30,6 +30,8 @@ class Codec:
     """Whether its bitstream can say the sample aspect ratio."""
     full_range: bool = True
     """Whether its bitstream can say that code values have the full range."""
+    hdr10: bool = False
+    """Whether it is told of HDR10's mastering display and light levels."""
     max_side: int = 16384
     """Pixels of a frame's longer side, at most."""
     most_quality: int = 51
@@ -50,13 +52,14 @@ _NVENC = (("rc", "vbr"), ("b:v", "0"))
 _COMMON = ("mp4", "mov", "matroska")
 CODECS: dict[str, Codec] = {
     "h264": Codec("libx264", ("crf", "17"), ("preset", "medium"), _COMMON, speeds=_X26),
-    "hevc": Codec("libx265", ("crf", "19"), ("preset", "medium"), _COMMON, speeds=_X26),
+    "hevc": Codec("libx265", ("crf", "19"), ("preset", "medium"), _COMMON, hdr10=True, speeds=_X26),
     "av1": Codec(
         "libsvtav1",
         ("crf", "24"),
         ("preset", "8"),
         ("mp4", "matroska", "webm"),
         aspect=False,
+        hdr10=True,
         most_quality=63,
         speeds=_SVT,
     ),

@@ -117,6 +117,8 @@ def choose(
         notes.append(
             f"sample aspect ratio {info.sample_aspect} (not kept by {name} in {container})"
         )
+    if info.hdr is not None and not codec.hdr10:
+        notes.append("HDR10 mastering display and light levels (hevc and av1 keep them)")
     if info.rotation % 90 and container in QUARTER_TURNS:
         notes.append(f"rotation by {info.rotation} degrees ({container} holds quarter turns)")
     shifts = info.display_matrix, enlarged_matrix(info, size)

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -148,6 +149,17 @@ def test_settings_stand_in_for_flags_and_a_flag_goes_before_them(
         told["settings"][1].items()
     )
     assert "settings:" not in vsr("upscale", "in.mp4", "q.mp4", "-q").stderr
+
+
+def test_the_settings_of_the_guide_work_as_they_stand(run: Path, make_clip: MakeClip) -> None:
+    page = (SAMPLES.parent / "docs" / "guide" / "settings.md").read_text(encoding="utf-8")
+    block = page.partition("## vsr.toml")[2].partition("\n    [")[2].partition("\n\nThe tables")[0]
+    (run / "vsr.toml").write_text(textwrap.dedent(f"    [{block}\n"), encoding="utf-8")
+    shutil.move(make_clip(frames=2), run / "in.mp4")
+    for words in ((), ("--profile", "archive")):
+        done = vsr("upscale", "in.mp4", "out.mkv", "--model", "bicubic", *words)
+        assert done.exit_code == 0, done.stderr
+        assert "settings: crf, on-error, encoder-option" in done.stderr
 
 
 def test_the_working_folder_goes_before_the_user(run: Path) -> None:

@@ -3,7 +3,7 @@
     [upscale]                     # every `vsr upscale`
     crf = 18
     [profile.archive.upscale]     # `vsr upscale --profile archive`, beside those above
-    codec = "ffv1"
+    crf = 12
 
 The keys are the flags. The file of the working folder goes before that of the user's folder, a
 profile before both, and a flag on the command line before all.

@@ -41,7 +41,7 @@ class Report:
     seconds: float
     """Wall-clock time from the end of planning until the target was written and verified."""
     bytes: int
-    """Size of the target's file; 0 for a folder."""
+    """Size of the target's file, or of all pictures in its folder."""
     waiting: dict[str, float]
     """For each stage (decode, enlarge, encode) the share of its time, 0..1, that it waited for the
     others: the stage that waits least is the bottleneck."""

@@ -57,6 +57,20 @@ def test_a_folder_is_replaced_as_a_whole(
     assert not debris(tmp_path)
 
 
+def test_a_report_adds_up_the_pictures_of_a_folder(
+    make_clip: MakeClip, frames: Path, tmp_path: Path
+) -> None:
+    """A folder was reported with 0 bytes."""
+    for source, target in (
+        (frames, "large"),
+        (make_clip(frames=2), "apart"),
+        (frames / NEW[0], "a.png"),
+    ):
+        report = vsr.upscale(source, tmp_path / target, options(height=96))
+        files = [tmp_path / target] if target == "a.png" else [*(tmp_path / target).iterdir()]
+        assert report.bytes == sum(path.stat().st_size for path in files)
+
+
 @pytest.mark.parametrize("failing", range(1, 3))
 def test_a_rename_that_fails_leaves_the_old_folder_as_it_was(
     frames: Path, old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int

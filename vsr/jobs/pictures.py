@@ -209,7 +209,7 @@ def _run(job: _PictureRun, pictures: _Pictures) -> Report:
     on_event(Started(job.source, target, pictures.count, low, options.target_size(low, scale)))
     if job.observer is not None:
         job.observer.begin(pictures.count)
-    done = 0
+    done = written_bytes = 0
     dropped: dict[str, None] = {}
 
     def tell(lost: Iterable[str]) -> None:
@@ -225,13 +225,15 @@ def _run(job: _PictureRun, pictures: _Pictures) -> Report:
         return Conversion(clip.color.resolved(clip.size.height), kept, clip.size, goal)
 
     def save(made: Made) -> None:
-        nonlocal done
+        nonlocal done, written_bytes
         clip = made()
         if clip.lead_in:
             return
         noted = pictures.notes.pop(clip.pts[0], _Notes())
         tell(noted.lost)
-        write_picture(pictures.path_of(clip.pts[0]), clip.planes, noted.icc)
+        path = pictures.path_of(clip.pts[0])
+        write_picture(path, clip.planes, noted.icc)
+        written_bytes += path.stat().st_size
         done += 1
         on_event(Advanced(1, ""))
         if job.should_stop():
@@ -257,7 +259,7 @@ def _run(job: _PictureRun, pictures: _Pictures) -> Report:
         size=low,
         target_size=options.target_size(low, scale),
         seconds=time.perf_counter() - begun,
-        bytes=target.stat().st_size if target.is_file() else 0,
+        bytes=written_bytes,
         waiting={
             "decode": waits.read_seconds / total,
             "enlarge": waits.work_seconds / total,

@@ -14,7 +14,7 @@ from vsr.jobs.video.plan import Plan
 from vsr.jobs.work_folder import folder_of
 from vsr.units import amount
 
-MARGIN = 1.1  # twenty frames are not all of them
+MARGIN = 1.1  # some frames are not all of them
 
 
 def forecast(plan: Plan, engine: Engine, measured: TrialResult | None = None) -> Forecast:

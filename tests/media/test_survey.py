@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,16 @@ def test_contents_are_told_with_their_stretches(tmp_path: Path) -> None:
         assert sum(stretch.frames for stretch in found.stretches) == len(frames)
     assert [stretch.kind for stretch in found.stretches] == ["telecined", "interlaced"]
     assert abs(found.stretches[1].start_seconds - 40 * 1001 / 30000) < 0.04
+
+
+def test_what_no_run_takes_for_interlaced_is_not_called_so(tmp_path: Path) -> None:
+    """At 192 frames a second edges that move far were told to be fields."""
+    frames = in_fields(pictures(60))
+    for rate, content in ((Fraction(25), "interlaced"), (Fraction(192), "progressive")):
+        path = write(tmp_path / f"{rate}.mp4", frames, codec="libx264", rate=rate, flagged=False)
+        found = survey(probe(path))
+        assert found.content == content
+        assert sum(stretch.frames for stretch in found.stretches) == len(frames)
 
 
 def test_the_first_stretch_begins_at_zero(tmp_path: Path) -> None:

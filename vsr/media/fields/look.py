@@ -114,7 +114,9 @@ def stretches_of(info: MediaInfo) -> tuple[Stretch, ...]:
     seen = _seen(info, None, None)
     states = likeliest(seen.combing, flagged=info.flagged_interlaced)
     names = ["telecined" if s.is_film else s.name.replace("video", "interlaced") for s in states]
-    if _looks_soft(seen.times):
+    if _beyond(info) and not info.flagged_interlaced:
+        names = ["progressive"] * len(names)  # as a run has it
+    elif _looks_soft(seen.times):
         names = ["telecined" if name == "progressive" else name for name in names]
     made: list[Stretch] = []
     place = 0
@@ -195,9 +197,14 @@ def _seen(info: MediaInfo, first: int | None, last: int | None) -> _Seen:
     return seen
 
 
+def _beyond(info: MediaInfo) -> bool:
+    """Whether there is no interlaced video of that height or rate."""
+    return info.size.height > MAX_LINES or info.frame_rate > MAX_RATE
+
+
 def _suspicious(info: MediaInfo) -> bool:
     """Whether a video that claims no fields looks as if it had some, in some places."""
-    if info.size.height > MAX_LINES or info.frame_rate > MAX_RATE or info.size.height < 16:
+    if _beyond(info) or info.size.height < 16:
         return False
     size = info.size.width, info.size.height
     if info.codec not in FIELD_CODECS and size not in TELEVISION:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from vsr import errors as errors
     from vsr.api import dry_run as dry_run
     from vsr.api import evaluate as evaluate
+    from vsr.api import list_models as list_models
     from vsr.api import load as load
     from vsr.api import plan as plan
     from vsr.api import probe as probe
@@ -32,6 +33,7 @@ _HOMES = {
     "compare": "vsr.report.front",
     "evaluate": "vsr.api",
     "dry_run": "vsr.api",
+    "list_models": "vsr.api",
     "load": "vsr.api",
     "plan": "vsr.api",
     "probe": "vsr.api",
@@ -49,6 +51,7 @@ __all__ = [
     "dry_run",
     "errors",
     "evaluate",
+    "list_models",
     "load",
     "plan",
     "probe",

@@ -122,7 +122,11 @@ def is_batch(source: PathLike, target: PathLike) -> bool:
 
 
 def plan(source: PathLike, target: PathLike, options: UpscaleOptions | None = None) -> Plan:
-    """What :func:`upscale` would do with a video, without doing it: the dry run."""
+    """What :func:`upscale` would do with a video, settled without making a frame.
+
+    :func:`dry_run` also measures what that takes. Raises :class:`OptionsError` for what is no
+    video, and what :func:`upscale` raises before it begins.
+    """
     options = options or UpscaleOptions()
     source, target = Path(source), Path(target)
     _check_source(source)

@@ -21,14 +21,15 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for weights, log 
 Recipe = Annotated[
     str,
     typer.Option(
-        help="psnr, srgan, esrgan or real-esrgan; or a preset: video, video-tiny, srcnn, srresnet, "
-        "compact, tiny, compact-video, compact-gan."
+        # By hand, as recipes need torch: tests/training/test_recipes.py compares.
+        help="psnr, srgan, esrgan or real-esrgan; or a preset: srcnn, srresnet, compact, tiny, "
+        "video, video-tiny, video-gan, compact-video, compact-gan."
     ),
 ]
 Arch = Annotated[
     str | None,
     typer.Option(
-        help="Network: video, video-tiny, srcnn, srresnet, compact, tiny or rrdb. "
+        help="Network: srcnn, srresnet, compact, tiny, rrdb, video or video-tiny. "
         "[default: by the recipe]",
     ),
 ]

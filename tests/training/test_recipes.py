@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from itertools import count, product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import pytest
@@ -16,6 +16,7 @@ import torch
 from tests.marks import usually
 from tests.models import published
 from vsr import weights
+from vsr.cli import train as command
 from vsr.degrade.noise import Specks
 from vsr.errors import OptionsError
 from vsr.events import Saved, Warned
@@ -47,6 +48,18 @@ USUAL = ("srgan", "video")
 """One of pictures and one of sequences."""
 SMALL = {name: NETS[recipe.generator] for name, recipe in ALL.items()}
 FULL = {"srcnn": 20_099, "srresnet": 1_549_462, "compact": 621_424}
+
+
+def test_the_help_and_the_guide_name_every_recipe_and_network() -> None:
+    """A preset was in none of them."""
+    docs = Path(__file__).parent.parent.parent / "docs"
+    pages = (docs / "guide" / "training.md", docs / "concepts" / "models.md")
+    for path in pages:
+        text = path.read_text(encoding="utf-8")
+        assert not [name for name in (*ALL, *GENERATORS) if f"`{name}`" not in text], path
+    for flag, names in ((command.Recipe, ALL), (command.Arch, GENERATORS)):
+        help_words = re.findall(r"[a-z-]+", get_args(flag)[1].help)
+        assert [word for word in help_words if word in names] == list(names)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import vsr
 from vsr.color import ColorSpec
 from vsr.errors import DeviceError, OptionsError, WeightsError
 from vsr.events import BackedOff, Event
@@ -63,6 +64,20 @@ def test_tiled_equals_untiled(name: str, size: Size | None) -> None:
 
 
 @pytest.mark.extended
+@pytest.mark.parametrize("size", [Size(16, 16), Size(64, 8), Size(5, 40), Size(12, 12)])
+@pytest.mark.parametrize("name", ["tiny", "video-tiny"])
+def test_small_frames_do_not_depend_on_the_batch(name: str, size: Size) -> None:
+    pixels = torch.rand(3, 3, size.height, size.width, generator=torch.Generator().manual_seed(0))
+    made = [
+        Engine(vsr.load(name), EngineOptions(device="cpu", dtype="fp32", batch=batch)).upscale(
+            pixels
+        )
+        for batch in (1, 2, 3)
+    ]
+    assert torch.equal(made[0], made[1])
+    assert torch.equal(made[0], made[2])
+
+
 def test_tiled_equals_untiled_for_the_full_srresnet() -> None:
     network = upscaler("srresnet", {})
     pixels = pictures(1, 116, 60)

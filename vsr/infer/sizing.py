@@ -22,6 +22,10 @@ from vsr.models.arch import Upscaler
 from vsr.models.profiling import on_meta_device
 from vsr.options import EngineOptions
 
+SMALL_SIDE = 16
+"""Pixels. Windows as small as that go one by one on a CPU: its convolutions sum in another order
+for several, and the last bit would depend on how many there are."""
+
 
 def peak_bytes(function: Callable[[Tensor], object], example: Tensor) -> int:
     """Returns the most bytes alive at once while ``function(example)`` runs, without its input."""
@@ -196,6 +200,9 @@ class Sizes:
             fits = min(fits, self._most_pixels // tiles.window.pixels)
             useful = devices.useful_batch(self._device, tiles.window.pixels)
             batch = max(1, min(frames * len(tiles.tiles), fits, useful))
+        sides = tiles.window.width, tiles.window.height
+        if self._device.type == "cpu" and min(sides) <= SMALL_SIDE:
+            batch = 1
         self.latest = tiles, batch
         return tiles, batch
 

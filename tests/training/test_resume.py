@@ -20,7 +20,9 @@ import torch
 from tests import fork_server
 from vsr.errors import DataError, OptionsError, OutOfMemory
 from vsr.events import Warned
+from vsr.media import atomic
 from vsr.models.catalog import ARCHS
+from vsr.system import part_beside
 from vsr.training import checkpoint, training_log
 from vsr.training.checkpoint import Checkpoint
 from vsr.training.events import TrainingEvent
@@ -28,8 +30,8 @@ from vsr.training.loop import train
 from vsr.training.options import TrainOptions
 from vsr.training.run_folder import LOCK
 from vsr.training.task import PixelTask
-from vsr.training.training_log import read
-from vsr.weights import read_file, save
+from vsr.training.training_log import TrainingLog, read
+from vsr.weights import read_file, save, store
 
 SCRIPT = """
 import sys
@@ -403,3 +405,55 @@ def test_a_run_that_failed_before_its_first_step_may_be_given_other_settings(
         with pytest.raises(OutOfMemory, match="batches of 2"):
             train(options(frames, tmp_path, steps=2))
     assert train(options(frames, tmp_path, steps=2, batch=1)).step == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["log.jsonl", "loss.png", "sheets", "last.safetensors", "last.md", "checkpoint.pt"]
+)
+def test_a_full_disk_is_one_failure_of_a_training(
+    name: str, frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the file it was exit code 1 with a traceback, 3, 4 or 6."""
+    run = options(frames, tmp_path, steps=2)
+    train(run, should_stop=stopping_after(1))
+    before = {path.name for path in tmp_path.iterdir()}
+
+    def full(path: Path, *rest: Any, **more: Any) -> Any:
+        if name in (path.name, path.parent.name):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return part_beside(path, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        for module in (atomic, store):
+            patch.setattr(module, "part_beside", full)
+        with pytest.raises(DataError, match="No space left") as caught:
+            train(run)
+    assert caught.value.hint
+    assert {path.name for path in tmp_path.iterdir()} == before
+    assert train(run).step == 2
+    assert (tmp_path / "loss.png").exists()
+
+
+def test_a_log_that_stays_unwritten_fails_once(tmp_path: Path) -> None:
+    """Closing it tried to write again, and that failure took the place of the first."""
+    (tmp_path / "log.jsonl").symlink_to("/dev/full")
+    log = TrainingLog(tmp_path, step=0, writes=False)
+    log._path = tmp_path / "log.jsonl"  # pyright: ignore[reportPrivateUsage]
+    log._file = log._path.open("a")  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(DataError, match="No space left") as caught, log:
+        log.write({"step": 1})
+    assert caught.value.hint
+
+
+def test_best_weights_that_are_gone_are_made_again(frames: Path, tmp_path: Path) -> None:
+    """They were named as the ones to use."""
+    run = options(frames, tmp_path, steps=2)
+    report = train(run)
+    report.best.unlink()
+    events: list[TrainingEvent] = []
+    again = train(run, events.append)
+    assert (again.step, again.finished) == (2, True)
+    assert same_weights(again.best, again.last)
+    assert any(isinstance(event, Warned) and "is gone" in event.message for event in events)
+    before = again.best.stat().st_mtime_ns
+    assert train(run).best.stat().st_mtime_ns == before

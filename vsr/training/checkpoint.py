@@ -62,11 +62,16 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         put(path, buffer.getbuffer())
     except OSError as error:
         kept = "the one before is kept" if path.exists() else "nothing was written"
-        raise DataError(
-            f"cannot write the checkpoint {path}: {error.strerror or error}; {kept}",
-            hint="make room and run the same command again: it goes on from the last checkpoint",
-        ) from error
+        raise unwritten(path, error, kept) from error
     return path
+
+
+def unwritten(path: Path, error: OSError, *more: str) -> DataError:
+    """The failure of a training one of whose files cannot be written."""
+    return DataError(
+        f"cannot write {'; '.join((f'{path}: {error.strerror or error}', *more))}",
+        hint="make room and run the same command again: it goes on from the last checkpoint",
+    )
 
 
 def load(folder: Path) -> Checkpoint | None:

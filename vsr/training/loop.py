@@ -52,7 +52,10 @@ def train(
                 before = earlier_run(options)
                 ranks.wait()  # each has looked before one of them writes
                 training = prepare(options, recipe, ranks, before, sink)
-                if before is not None and before.finished and not changes(before, options):
+                whole = before is not None and before.finished and before.best
+                if before is not None and whole and not changes(before, options):
+                    if ranks.is_main and not (options.out / training_log.PLOT).exists():
+                        training_log.plot(options.out)
                     return _report(training, before.step, True, before.best, before.start, None)
                 return _run(training, sink, should_stop)
         except (RuntimeError, MemoryError) as error:
@@ -88,6 +91,8 @@ def _run(
         on_event(_started(training))
         if log.strange:
             on_event(Warned(f"{log.strange} lines of {training_log.NAME} are damaged: left out"))
+        if step and not training.best:
+            on_event(Warned("best.safetensors is gone: what is measured next takes its place"))
         if step == 0:
             # Before there is any result: results without a checkpoint are somebody else's.
             run_folder.save(step, finished=False)
@@ -95,7 +100,8 @@ def _run(
         averages = LossAverages(ranks)
         reported = saved = time.monotonic()
         save_interval = SAVE_SECONDS
-        measured, stopped, next_validation = step, False, 0.0
+        measured = step if training.best or not step else -1
+        stopped, next_validation = False, 0.0
         for batch in loader:
             done = ranks.broadcast(progress(step, recipe.steps, training.elapsed(), budget_seconds))
             if done >= 1:

@@ -22,7 +22,7 @@ from vsr.training.events import TrainingSink, Validated
 from vsr.training.network import export
 from vsr.training.ranks import Ranks
 from vsr.training.setup import Training
-from vsr.training.training_log import TrainingLog
+from vsr.training.training_log import TrainingLog, as_data_error
 from vsr.training.validate import validate
 
 
@@ -82,22 +82,24 @@ class RunFolder:
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise DataError(f"cannot make {folder}: {error.strerror}") from error
-        write_png(path, sheet)
+            raise checkpoint.unwritten(folder, error) from error
+        with as_data_error():
+            write_png(path, sheet)
         seconds = round(training.elapsed(), 2)
         self.log.write({"step": step, "seconds": seconds, "metrics": metrics, "best": better})
         self.log.picture(step, sheet)
         facts = self._facts(step)
         for wanted, target in ((True, self.last_path), (better, self.best_path)):
             if wanted:
-                export.save(
-                    target,
-                    module,
-                    recipe=recipe,
-                    hparams=hparams,
-                    facts=facts,
-                    metrics=metrics,
-                )
+                with as_data_error():
+                    export.save(
+                        target,
+                        module,
+                        recipe=recipe,
+                        hparams=hparams,
+                        facts=facts,
+                        metrics=metrics,
+                    )
         if better:
             self.best = metrics
             self.on_event(Saved(self.best_path))

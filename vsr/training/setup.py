@@ -132,6 +132,8 @@ def earlier_run(options: TrainOptions) -> Checkpoint | None:
                 f"there is no run to resume in {options.out}", hint="leave --resume away"
             )
         return None
+    if not (options.out / "best.safetensors").exists():
+        found = replace(found, best={})  # what is validated next is the best that there is
     changed = changes(found, options)
     if not changed or options.resume:
         return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,14 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vsr.errors import DataError, MissingExtra
+from vsr.errors import DataError, MediaError, MissingExtra, WeightsError
 from vsr.media.atomic import put
 from vsr.media.extract.sheet import Pixels, write_png
+from vsr.training import checkpoint
 from vsr.training.events import Stepped
 from vsr.training.ranks import Ranks, numbers
 from vsr.training.task import Losses
 
 NAME = "log.jsonl"
+PLOT = "loss.png"
 Line = Mapping[str, Any]
 PANEL, MARGIN = (720, 260), 56
 _COLOURS = ((90, 160, 255), (255, 150, 80), (120, 210, 120), (230, 110, 180), (220, 210, 90))
@@ -52,17 +55,21 @@ class TrainingLog:
             put(self._path, text.encode(), synced=False)
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
-            raise DataError(f"cannot write {self._path}: {error.strerror}") from error
+            raise checkpoint.unwritten(self._path, error) from error
 
     def __enter__(self) -> TrainingLog:
         return self
 
-    def __exit__(self, *reason: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *reason: object) -> None:
         del reason
-        if self._file is not None:
-            self._file.close()
         if self._board is not None:
             self._board.close()
+        try:
+            if self._file is not None:
+                self._file.close()
+        except OSError as error:
+            if kind is None:  # else a write has failed before, and that is told
+                raise checkpoint.unwritten(self._path, error) from error
 
     def write(self, line: Line) -> None:
         """One line; numbers in it go to TensorBoard under their names."""
@@ -72,7 +79,7 @@ class TrainingLog:
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
         except OSError as error:
-            raise DataError(f"cannot write {self._path}: {error.strerror}") from error
+            raise checkpoint.unwritten(self._path, error) from error
         if self._board is not None:
             for group, values in line.items():
                 if isinstance(values, Mapping):
@@ -130,9 +137,19 @@ def plot(folder: Path) -> Path:
     metrics = _series(lines, "metrics")
     panels = [_panel("mean losses, by step, logarithmic", losses, logarithmic=True)]
     panels += [_panel(f"{name}, by step", {name: series}) for name, series in metrics.items()]
-    path = folder / "loss.png"
-    write_png(path, np.vstack(panels))
+    path = folder / PLOT
+    with as_data_error():
+        write_png(path, np.vstack(panels))
     return path
+
+
+@contextmanager
+def as_data_error() -> Generator[None]:
+    """Whatever file of a training cannot be written, it is a :class:`DataError`."""
+    try:
+        yield
+    except (MediaError, WeightsError) as error:
+        raise DataError(error.message, hint=error.hint) from error
 
 
 def _series(lines: list[Line], group: str) -> dict[str, list[tuple[int, float]]]:

@@ -154,7 +154,10 @@ def export(
             difference = None if run is None else _worst(run, module, dtype)
             replace_file(part, path)
     except OSError as error:
-        raise WeightsError(f"cannot write {path}: {error.strerror or error}") from error
+        raise WeightsError(
+            f"cannot write {path}: {error.strerror or error}",
+            hint="is there room, and may its folder be written to?",
+        ) from error
     return Exported(path, kind, difference)
 
 

@@ -231,7 +231,10 @@ def save(
             part.write_bytes(as_bytes(tensors, {**(card or {}), **metadata}))
             replace_file(part, path)
     except OSError as error:
-        raise WeightsError(f"cannot write {path}: {error.strerror or error}") from error
+        raise WeightsError(
+            f"cannot write {path}: {error.strerror or error}",
+            hint="is there room, and may its folder be written to?",
+        ) from error
 
 
 def _check_hash(path: Path, entry: Entry) -> None:

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from vsr import weights
-from vsr.errors import DataError, OptionsError
-from vsr.media.atomic import put
+from vsr.errors import OptionsError
+from vsr.media.atomic import write_whole
 from vsr.models.arch import Hyper
 from vsr.models.catalog import ARCHS
 from vsr.models.module import AnyModule, SRModule
@@ -86,11 +86,8 @@ def save(
         **facts,
     }
     weights.save(path, module, arch=recipe.arch, hparams=hparams, card=card)
-    try:
-        text = _card(path, module, recipe, hparams, facts, measured)
-        put(path.with_suffix(".md"), text.encode(), synced=False)
-    except OSError as error:
-        raise DataError(f"cannot write the card of {path}: {error.strerror}") from error
+    text = _card(path, module, recipe, hparams, facts, measured)
+    write_whole(path.with_suffix(".md"), text.encode())
 
 
 def _card(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -128,6 +129,73 @@ def test_lines_at_the_same_moment_stay_there(make_clip: MakeClip, tmp_path: Path
     first, second = lines(tmp_path / "out.mp4")  # tx3g shows one text at a time: merged
     assert (first[0], second[0]) == (Fraction(1, 10), Fraction(1, 2))
     assert first[1][2:] == b"line 0\nline 1\nline 2"
+
+
+def with_text(source: Path, lines: list[tuple[str, int, int]]) -> Path:
+    """The same video with SubRip lines: text, beginning and length in milliseconds."""
+    path = source.with_name("text.mkv")
+    with av.open(str(source)) as bare, av.open(str(path), "w") as container:
+        video = container.add_stream_from_template(bare.streams.video[0])
+        text = container.add_mux_stream("subrip")
+        text.time_base = Fraction(1, 1000)
+        for packet in bare.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                container.mux(packet)
+        for line, begin, length in lines:
+            packet = av.Packet(line.encode())
+            packet.pts = packet.dts = begin
+            packet.duration, packet.time_base, packet.stream = length, Fraction(1, 1000), text
+            container.mux(packet)
+    return path
+
+
+def shown_text(path: Path) -> list[tuple[int, int, bytes]]:
+    """Each line's beginning and length in milliseconds, and its payload."""
+    with av.open(str(path)) as container:
+        return [
+            (
+                round((packet.pts or 0) * packet.time_base * 1000),
+                round((packet.duration or 0) * packet.time_base * 1000),
+                bytes(packet),
+            )
+            for packet in container.demux(subtitles=0)
+            if packet.size > 2
+        ]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "webm"])
+def test_what_subrip_says_of_places_is_not_shown_and_webvtt_is_escaped(
+    make_clip: MakeClip, tmp_path: Path, suffix: str
+) -> None:
+    said = [("{\\an8}<i>On top</i>", 0, 300), ("I <3 you & me {really}", 400, 300)]
+    source, target = with_text(make_clip("bare.mkv", frames=30), said), tmp_path / f"out.{suffix}"
+    codec = {"codec": "av1", "preset": "12"} if suffix == "webm" else {}
+    vsr.upscale(source, target, options(**codec))
+    if suffix == "webm":
+        wanted = [b"On top", b"I &lt;3 you &amp; me {really}"]
+    else:
+        wanted = [struct.pack(">H", len(t)) + t for t in (b"On top", b"I <3 you & me {really}")]
+    assert [payload for _, _, payload in shown_text(target)] == wanted
+    back = tmp_path / "back.mkv"
+    vsr.upscale(target, back, options(height=48))
+    if suffix == "mp4":
+        texts = [payload for _, _, payload in shown_text(back)]
+        assert texts == [b"On top", b"I <3 you & me {really}"]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_lines_that_cross_a_cut_are_shown_within_it(
+    make_clip: MakeClip, tmp_path: Path, suffix: str
+) -> None:
+    """One on the screen at the start had vanished, and one at the end kept its whole length."""
+    said = [("early", 0, 300), ("crosses", 200, 400), ("within", 700, 100), ("ends", 900, 900)]
+    source = with_text(make_clip("bare.mkv", frames=60), [*said, ("late", 1900, 100)])
+    target = tmp_path / f"out.{suffix}"
+    vsr.upscale(source, target, options(start=0.4, end=1.2))
+    payloads = [struct.pack(">H", len(t)) + t for t in (b"crosses", b"within", b"ends")]
+    times = [(0, 200), (300, 100), (500, 300)]
+    assert shown_text(target) == [(*t, p) for t, p in zip(times, payloads, strict=True)]
 
 
 def test_prores_keeps_the_times_of_a_variable_rate_over_many_segments(

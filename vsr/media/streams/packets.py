@@ -207,18 +207,27 @@ def _with_decoding_times(
 def text_packets(
     source: InputContainer, added: Stream, mapping: StreamMapping, cut: Cut
 ) -> Iterator[TimedPacket]:
-    """A text stream in another codec's form. Its lines are few: they are read at once."""
+    """A text stream in another codec's form, each line for as long as the cut shows of it.
+
+    Its lines are few: they are read at once.
+    """
     stream = source.streams[mapping.stream.index]
     base = stream.time_base or Fraction(1, 1000)
     shift = round(cut.shift / base)
+    first = None if cut.start is None else max(math.ceil(cut.start / base), shift)
+    last = None if cut.end is None else math.ceil(cut.end / base)
     lines: list[Line] = []
     for packet in timed(source.demux(stream)):
-        if packet.pts is None or not _inside(packet.pts * base, cut):
+        if packet.pts is None:
+            continue
+        start, end = packet.pts, packet.pts + max(1, packet.duration or 0)
+        start = start if first is None else max(start, first)
+        end = end if last is None else min(end, last)
+        if start >= end:
             continue
         text = plain_text(bytes(packet), mapping.stream.codec).strip() if packet.size else ""
         if text:  # MP4 fills the gaps between lines with empty ones
-            start = packet.pts - shift
-            lines.append(Line(start, start + max(1, packet.duration or 0), text))
+            lines.append(Line(start - shift, end - shift, text))
     for line in merged(lines) if mapping.codec == "mov_text" else lines:
         packet = av.Packet(encoded(line.text, mapping.codec))
         packet.pts = packet.dts = line.start

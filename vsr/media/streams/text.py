@@ -50,6 +50,8 @@ def merged(lines: Iterable[Line]) -> list[Line]:
 
 def encoded(text: str, codec: str) -> bytes:
     """A text as a packet's payload."""
+    if codec == "webvtt":  # where < begins a tag, and & an escape (W3C WebVTT, 4.2.2)
+        return html.escape(text, quote=False).encode()
     data = text.encode()
     return struct.pack(">H", len(data[:65535])) + data[:65535] if codec == "mov_text" else data
 
@@ -61,10 +63,11 @@ def plain_text(data: bytes, codec: str) -> str:
         return data[2 : 2 + length].decode("utf-8", "replace")
     text = data.decode("utf-8", "replace")
     if codec == "webvtt":
-        text = html.unescape(re.sub(r"<[^>]*>", "", text))
+        return html.unescape(re.sub(r"<[^>]*>", "", text)).strip("\r\n")
     if codec in ("ass", "ssa"):  # ReadOrder,Layer,Style,Name,MarginL,MarginR,MarginV,Effect,Text
         text = text.split(",", 8)[-1]
         text = re.sub(r"\{[^}]*\\p[1-9][^}]*\}.*?(\{[^}]*\\p0[^}]*\}|$)", "", text)  # drawings
         text = re.sub(r"\{[^}]*\}", "", text).replace(r"\N", "\n").replace(r"\n", "\n")
         return text.replace(r"\h", " ")
+    text = re.sub(r"\{\\[^}]*\}", "", text)  # SubRip borrows ASS's overrides, such as {\an8}
     return re.sub(r"</?[a-zA-Z][^>]*>", "", text).strip("\r\n")

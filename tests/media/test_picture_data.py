@@ -15,6 +15,7 @@ from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 import vsr
 from tests.conftest import picture
 from tests.jobs.test_run import options
+from vsr.errors import MediaError
 from vsr.events import Event, Warned
 from vsr.media.read.images import read_picture
 from vsr.media.read.picture_data import PictureData, icc_space, picture_data, with_icc
@@ -131,6 +132,15 @@ def test_of_several_pictures_in_a_file_the_first_is_enlarged_and_the_others_name
     frames[0].save(path, FORMATS[kind], save_all=True, append_images=frames[1:])
     report = vsr.upscale(path, tmp_path / "out.png", options())
     assert report.dropped == ("all but the first of the 5 pictures in the file",)
+
+
+def test_an_animation_that_ffmpeg_does_not_decode_is_called_one(tmp_path: Path) -> None:
+    """`vsr probe` had called it damaged, or of more than 128 million pixels."""
+    frames = [Image.fromarray(picture(18, 12, shade)) for shade in range(3)]
+    path = tmp_path / "in.webp"
+    frames[0].save(path, "WEBP", save_all=True, append_images=frames[1:])
+    with pytest.raises(MediaError, match="is a WebP animation"):
+        vsr.probe(path)
 
 
 @pytest.mark.parametrize("kind", KINDS)

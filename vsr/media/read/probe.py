@@ -265,6 +265,11 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
                 return frame
         except FFmpegError as error:
             problem = f": {error.strerror}"
+    if stream.codec_context.codec.canonical_name == "webp":
+        raise MediaError(
+            f"{path} is a WebP animation, of which FFmpeg decodes no frame, or it is damaged",
+            hint="make an APNG of it: named .apng, it is read as a video",
+        )
     if not stream.width:  # FFmpeg forgets a size that is beyond its bound
         raise MediaError(
             f"{path} claims no frame size, or more than {SOURCE_PIXELS >> 20} million pixels",

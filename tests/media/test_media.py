@@ -5,13 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 import torch
 
 from tests.conftest import MakeClip, picture
-from vsr.color import ColorSpec
+from vsr.color import ColorSpec, to_rgb
 from vsr.errors import MediaError
 from vsr.geometry import Size
 from vsr.media.pixels import Unpacker, layout_of, name_of, nearest_planar, pack
@@ -95,6 +96,26 @@ def test_what_is_said_of_colour_shape_and_rotation_is_read(make_clip: MakeClip) 
     assert info.sample_aspect == Fraction(16, 15)
     assert info.rotation % 360 == 90
     assert [stream.type for stream in info.streams] == ["video", "audio"]
+
+
+@pytest.mark.parametrize("pix_fmt", ["gray", "gray10le", "gray12le", "gray16le", "ya8"])
+def test_untagged_gray_is_read_as_libswscale_reads_it(make_clip: MakeClip, pix_fmt: str) -> None:
+    """It was taken for limited range: black and white of a drawing came out cut off."""
+    name, codec = ("in.mov", "png") if pix_fmt == "ya8" else ("in.mkv", "ffv1")
+    path = make_clip(name, frames=1, codec=codec, pix_fmt=pix_fmt)
+    info = probe(path)
+    (clip,) = Reader(info)
+    rgb = to_rgb(clip.planes, clip.color)[0, :3].permute(1, 2, 0)
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        wanted = frame.to_ndarray(format="rgb48le").astype(np.float32) / 65535
+    assert frame.format.name == pix_fmt
+    assert np.abs(rgb.numpy() - wanted).max() < 1 / 256
+
+
+def test_gray_that_is_tagged_as_limited_stays_so(make_clip: MakeClip) -> None:
+    path = make_clip("in.mkv", frames=1, codec="ffv1", pix_fmt="gray", tags=(2, 1, 2, 2))
+    assert probe(path).color.range == 1
 
 
 @pytest.mark.parametrize("place", ["left", "center", "topleft"])

@@ -14,7 +14,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from vsr.color import UNSPECIFIED, ColorSpec
+from vsr.color import FULL_RANGE, UNSPECIFIED, ColorSpec
 from vsr.errors import MediaError
 from vsr.geometry import Box, Size
 from vsr.media.files import opened, stamp
@@ -171,6 +171,8 @@ def probe(path: Path, *, allow_huge: bool = False) -> MediaInfo:
             primaries=_tag(context.color_primaries, frame.color_primaries),
             transfer=_tag(context.color_trc, frame.color_trc),
         )
+        if color.layout == "gray" and not color.range:
+            color = replace(color, range=FULL_RANGE)  # as libswscale and players read it
         extras = read_side_data(frame)
         hdr, senseless = read_hdr(extras.known)
         matrix = _matrix(extras.known.get(SideDataType.DISPLAYMATRIX))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import ExitStack
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -129,6 +130,36 @@ def test_lines_at_the_same_moment_stay_there(make_clip: MakeClip, tmp_path: Path
     first, second = lines(tmp_path / "out.mp4")  # tx3g shows one text at a time: merged
     assert (first[0], second[0]) == (Fraction(1, 10), Fraction(1, 2))
     assert first[1][2:] == b"line 0\nline 1\nline 2"
+
+
+@pytest.mark.parametrize("devices", [None, "cpu:2"])
+def test_tags_that_change_in_the_middle_are_told_once(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: str | None
+) -> None:
+    """They went unnoticed: the frames behind were converted by the first one's matrix."""
+    monkeypatch.setattr(planning, "SEGMENT_SECONDS", Fraction(8, 25))
+    parts = [  # transport streams repeat their parameter sets, and Matroska has an index
+        make_clip("0.ts", tags=(5, 1, 2, 2), sample_aspect=Fraction(1), options={"bf": "0"}),
+        make_clip("1.ts", tags=(1, 1, 1, 2), sample_aspect=Fraction(4, 3), options={"bf": "0"}),
+    ]
+    source = tmp_path / "in.mkv"
+    with ExitStack() as files:
+        opened = [files.enter_context(av.open(str(part))) for part in parts]
+        container = files.enter_context(av.open(str(source), "w"))
+        video = container.add_stream_from_template(opened[0].streams.video[0])
+        packets = [packet for part in opened for packet in part.demux(video=0) if packet.size]
+        for place, packet in enumerate(packets):
+            packet.pts = packet.dts = 40 * place
+            packet.time_base, packet.stream = Fraction(1, 1000), video
+            container.mux(packet)
+    chosen = options() if devices is None else options(devices=devices, device="auto")
+    report = vsr.upscale(source, tmp_path / "out.mkv", chosen)
+    assert report.frames == 24
+    (told,) = [line for line in report.warnings if "tags change" in line]
+    assert "matrix 5 to 1" in told
+    assert "sample aspect 1 to 4/3" in told
+    late = vsr.upscale(source, tmp_path / "late.mkv", options(start=0.6))
+    assert any("matrix 5 to 1" in line for line in late.warnings)
 
 
 def with_text(source: Path, lines: list[tuple[str, int, int]]) -> Path:

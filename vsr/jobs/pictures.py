@@ -18,7 +18,14 @@ from vsr.geometry import Size
 from vsr.infer.engine import Engine
 from vsr.infer.footprint import Conversion
 from vsr.jobs.enlarge import FrameObserver, Made, enlarger
-from vsr.jobs.video.source import crop_of, cut_of, fields_of, filters_of, reader_for
+from vsr.jobs.video.source import (
+    crop_of,
+    cut_of,
+    fields_of,
+    filters_of,
+    reader_for,
+    told_changes,
+)
 from vsr.jobs.work_folder import held, replaced_folder
 from vsr.media.clip import Clip, ClipReader
 from vsr.media.files import check_unchanged
@@ -179,7 +186,11 @@ def extract_frames(
         )
         report = _run(job, pictures)
         check_unchanged(source, info.stamp)
-        return replace(report, damaged=reader.damaged, warnings=(*notes, *report.warnings))
+        told = told_changes(reader.changes)
+        for note in told:
+            on_event(Warned(note))
+        warnings = (*notes, *told, *report.warnings)
+        return replace(report, damaged=reader.damaged, warnings=warnings)
 
 
 def _opened(source: Path, options: UpscaleOptions) -> tuple[MediaInfo, ClipReader, tuple[str, ...]]:

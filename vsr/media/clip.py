@@ -71,6 +71,12 @@ class ClipReader(Protocol):
         ...
 
     @property
+    def changes(self) -> tuple[tuple[float, str], ...]:
+        """The first places where tags of colour or the shape of pixels change: seconds, and what
+        changes. All frames are taken as the first is tagged."""
+        ...
+
+    @property
     def repaired(self) -> int:
         """Frames whose presentation time was missing or did not rise."""
         ...

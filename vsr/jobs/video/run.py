@@ -22,6 +22,7 @@ from vsr.jobs.video.journal import Journal, recorded
 from vsr.jobs.video.plan import THREADS, TILING, Plan
 from vsr.jobs.video.segment_run import SegmentRun, with_tiling
 from vsr.jobs.video.segments import STAGES, RunStats
+from vsr.jobs.video.source import told_changes
 from vsr.jobs.workers.choice import open_executor
 from vsr.jobs.workers.devices import kind_of, sums_depend_on_tiles
 from vsr.jobs.workers.executor import Executor
@@ -303,6 +304,7 @@ def _warnings(
             f"{stats.converted} frames changed pixel format in the middle: converted to the first "
             f"one's, {plan.info.pix_fmt}"
         )
+    warnings += told_changes(stats.changes)
     if stats.mended:
         warnings.append(
             f"{stats.mended} frames hold places of which the network makes no picture: "

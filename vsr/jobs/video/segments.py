@@ -17,6 +17,7 @@ from vsr.jobs.video.plan import Plan
 from vsr.jobs.video.source import reader_for
 from vsr.media.clip import Clip, ClipReader
 from vsr.media.read.lead_in import LeadIn
+from vsr.media.read.reader import MOST_CHANGES
 from vsr.media.write.writer import Segment, SegmentWriter
 from vsr.options import EngineOptions
 from vsr.pipeline import Pipeline, Waits
@@ -108,6 +109,8 @@ class RunStats:
     """Frames of another pixel format than the first, converted to it."""
     mended: int = 0
     """Mended frames: of which a part is interpolated."""
+    changes: tuple[tuple[float, str], ...] = ()
+    """The first places where tags of the source change: seconds, and what changes."""
     seconds: float = 0.0
     """Seconds of all tasks together."""
     waited_seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -122,6 +125,7 @@ class RunStats:
             self.repaired + other.repaired,
             self.converted + other.converted,
             self.mended + other.mended,
+            tuple(sorted({*self.changes, *other.changes})[:MOST_CHANGES]),
             self.seconds + other.seconds,
             (first[0] + second[0], first[1] + second[1], first[2] + second[2]),
         )
@@ -231,6 +235,7 @@ def make(
         repaired=reader.repaired,
         converted=reader.converted,
         mended=engine.mended - mended,
+        changes=reader.changes,
         seconds=time.perf_counter() - begun,
         waited_seconds=(waits.read_seconds, waits.work_seconds, waits.write_seconds),
     )

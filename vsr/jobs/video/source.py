@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 
 from vsr.errors import OptionsError
@@ -153,6 +154,14 @@ def reader_for(
         hwaccel=hwaccel,
         lead_frames=lead_frames,
         hold=True,
+    )
+
+
+def told_changes(changes: Iterable[tuple[float, str]]) -> tuple[str, ...]:
+    """For people: where tags of the source change."""
+    return tuple(
+        f"tags change at {seconds:.3f} s ({what}): all frames are taken as the first is tagged"
+        for seconds, what in changes
     )
 
 

@@ -217,6 +217,7 @@ class FolderReader:
     """
 
     damaged, repaired, jumps, converted = 0, 0, 0, 0
+    changes: tuple[tuple[float, str], ...] = ()
 
     def __init__(
         self,

@@ -117,6 +117,8 @@ class MediaInfo:
     equal while nothing changed."""
     first: int = 0
     """Time of the first decoded frame; 0 where it has none."""
+    frame_tags: tuple[int, int, int, int] = (UNSPECIFIED, 0, UNSPECIFIED, UNSPECIFIED)
+    """Matrix, range, primaries and transfer as the first frame itself says them."""
     crop: Box | None = None
     """The part of decoded frames that is read, in source pixels; ``None``: all of them."""
     decoded: Size | None = None
@@ -220,6 +222,7 @@ def probe(path: Path, *, allow_huge: bool = False) -> MediaInfo:
             metadata=dict(container.metadata),
             stamp=before,
             first=frame.pts or 0,
+            frame_tags=tags_of(frame),
         )
     return replace(info, color=replace(color, siting=read_siting(path, info.video)))
 
@@ -304,6 +307,12 @@ def _tag(declared: int, decoded: int, unset: int = UNSPECIFIED) -> int:
     """The bitstream's word where the container is silent. 3 is reserved, 0 is RGB or nothing."""
     known = [int(tag) for tag in (declared, decoded) if int(tag) not in (unset, 3)]
     return known[0] if known else unset
+
+
+def tags_of(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """Matrix, range, primaries and transfer as a decoded frame says them."""
+    tags = frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc
+    return int(tags[0]), int(tags[1]), int(tags[2]), int(tags[3])
 
 
 def _matrix(data: bytes | None) -> tuple[int, ...] | None:

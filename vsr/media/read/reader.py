@@ -15,6 +15,7 @@ from av.format import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from vsr.color import UNSPECIFIED
 from vsr.errors import MediaError, StorageError
 from vsr.media.clean import Cleaner, Filters
 from vsr.media.clip import Clip
@@ -24,11 +25,14 @@ from vsr.media.files import WAITS, ReadFault, is_storage_fault, opened, wait_unt
 from vsr.media.limits import SOURCE_PIXELS
 from vsr.media.pixels import Unpacker
 from vsr.media.read.hardware import accelerator
-from vsr.media.read.probe import MediaInfo
+from vsr.media.read.probe import MediaInfo, tags_of
 from vsr.media.read.timestamps import Clock, shown
 from vsr.media.stall import current_timer, timed_by
 
 Timed = tuple[av.VideoFrame, int]
+MOST_CHANGES = 3  # of tags, that are told of
+TAGS = ("matrix", "range", "primaries", "transfer")
+UNSET = (UNSPECIFIED, 0, UNSPECIFIED, UNSPECIFIED)
 HELD_SECONDS = Fraction(1, 10)  # a picture that is missing for less is not missed
 
 
@@ -85,6 +89,10 @@ class Reader:
         self._hold = hold and fields is None
         self._hwaccel = hwaccel
         self._met_corrupt = False
+        self._tags = dict(zip(TAGS, info.frame_tags, strict=True))
+        self._aspect: Fraction | None = None
+        self._aspects: dict[int | None, str] = {}
+        self._changes: tuple[tuple[int, str], ...] = ()
         self._fault_at: int | None = None
         self._broken_at: int | None = None
         self.timer = current_timer()
@@ -99,6 +107,12 @@ class Reader:
     def repaired(self) -> int:
         """Frames whose presentation time was missing or did not rise."""
         return self._clock.repaired
+
+    @property
+    def changes(self) -> tuple[tuple[float, str], ...]:
+        """The first places where tags of colour or of the shape of pixels change, in seconds."""
+        base, start = self.info.time_base, self.info.start_seconds
+        return tuple((float(time * base) - start, what) for time, what in self._changes)
 
     @property
     def _met_damage(self) -> bool:
@@ -170,6 +184,7 @@ class Reader:
         """Frames inside the bounds and behind ``after``."""
         early: Timed | None = None
         for frame, time in self._trusted():
+            self._note_changes(frame, time)
             if self._first is not None and time < self._first:
                 early = frame, time
                 continue
@@ -183,6 +198,22 @@ class Reader:
             yield frame, time
         if early is not None:
             yield from self._held(early, early[1] + self.duration_of(early[0]))
+
+    def _note_changes(self, frame: av.VideoFrame, time: int) -> None:
+        """Compare a frame's tags with those before; all frames are taken as the first is tagged."""
+        found: list[str] = []
+        for name, tag, unset in zip(TAGS, tags_of(frame), UNSET, strict=True):
+            if tag == unset:  # it says nothing
+                continue
+            if self._tags[name] not in (tag, unset):
+                found.append(f"{name} {self._tags[name]} to {tag}")
+            self._tags[name] = tag
+        if aspect := self._aspects.pop(frame.pts, None):
+            found.append(aspect)
+        told = self._after is None or time > self._after  # else by whoever made what is before
+        told &= self._last is None or time < self._last
+        if found and told and len(self._changes) < MOST_CHANGES:
+            self._changes += ((time, ", ".join(found)),)
 
     def _held(self, early: Timed, end: int) -> Iterator[Timed]:
         """The last frame before the bounds, which lasts until ``end``, if it is to begin there."""
@@ -322,6 +353,11 @@ class Reader:
             except FFmpegError:
                 self.damaged += 1
                 continue
+            aspect = decoder.sample_aspect_ratio
+            if frames and aspect and aspect != self._aspect:
+                if self._aspect is not None:
+                    self._aspects[frames[0].pts] = f"sample aspect {self._aspect} to {aspect}"
+                self._aspect = aspect
             for frame in frames:
                 made += 1
                 self._met_corrupt |= frame.is_corrupt  # ahead of frames shown before, made of it

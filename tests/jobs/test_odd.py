@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from contextlib import ExitStack
 from fractions import Fraction
@@ -13,7 +14,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from av.stream import Disposition
+from av.stream import AttachmentStream, Disposition
+from PIL import Image
 
 import vsr
 from tests.conftest import MakeClip, packets_of, picture, times_of
@@ -300,6 +302,46 @@ def test_cover_art_is_kept_or_named(make_clip: MakeClip, tmp_path: Path) -> None
     lost = vsr.upscale(covered, tmp_path / "lost.mov", options())
     assert any("png" in line for line in lost.dropped)
     assert packets_of(tmp_path / "lost.mov", "audio") == packets_of(source, "audio")
+
+
+def test_pictures_attached_to_matroska_keep_their_names(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    """A GIF was dropped as what Matroska cannot hold, and all others became cover.jpg."""
+    kinds = {"gif": "GIF", "tiff": "TIFF", "bmp": "BMP", "webp": "WEBP", "png": "PNG"}
+    files = {f"a {suffix}.{suffix}": (f"image/{suffix}", kinds[suffix]) for suffix in kinds}
+    files |= dict.fromkeys(("cover.jpg", "small_cover.jpg"), ("image/jpeg", "JPEG"))
+    source, covered = make_clip("bare.mkv", frames=3), tmp_path / "in.mkv"
+    with av.open(str(source)) as bare, av.open(str(covered), "w") as container:
+        video = container.add_stream_from_template(bare.streams.video[0])
+        for name, (mime, kind) in files.items():
+            data = io.BytesIO()
+            Image.fromarray(picture(16, 16, len(name))).save(data, kind)
+            container.add_attachment(name, mime, data.getvalue())
+        for packet in bare.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                container.mux(packet)
+
+    def attached(path: Path) -> dict[str, tuple[str, bytes]]:
+        with av.open(str(path)) as container:
+            packets = [packet for packet in container.demux() if packet.size]
+            pictures = {packet.stream_index: bytes(packet) for packet in packets}
+            return {
+                stream.metadata["filename"]: (
+                    stream.metadata["mimetype"],
+                    bytes(stream.data or b"")
+                    if isinstance(stream, AttachmentStream)
+                    else pictures[stream.index],
+                )
+                for stream in container.streams
+                if "filename" in stream.metadata
+            }
+
+    report = vsr.upscale(covered, tmp_path / "out.mkv", options())
+    assert report.dropped == ()
+    assert attached(tmp_path / "out.mkv") == attached(covered)
+    assert len(attached(covered)) == len(files)
 
 
 def test_one_repeated_time_moves_one_frame_alone() -> None:

@@ -7,7 +7,7 @@ first packet to memory.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -23,7 +23,10 @@ from vsr.media.stall import timed
 
 Action = Literal["keep", "convert", "drop"]
 TEXT_CODECS = {"subrip", "srt", "text", "mov_text", "webvtt", "ass", "ssa"}
-PICTURE_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
+PICTURE_TYPES = {
+    "mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png"), "gif": ("gif", "image/gif"),
+    "tiff": ("tiff", "image/tiff"), "bmp": ("bmp", "image/bmp"), "webp": ("webp", "image/webp"),
+}  # fmt: skip
 TEXT_IN = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 # A tx3g sample description's defaults (3GPP TS 26.245, 5.16): bottom centre, white, one font.
 _TX3G = bytes.fromhex(
@@ -46,6 +49,8 @@ class StreamMapping:
     """Why it is dropped, or what else there is to say of it, as a clause."""
     picture: bytes = field(default=b"", repr=False)
     """Cover art that becomes an attachment."""
+    name: str = ""
+    """The attachment's file name."""
 
     def __str__(self) -> str:
         if self.action == "convert":
@@ -62,15 +67,27 @@ def map_streams(info: MediaInfo, container: str) -> tuple[StreamMapping, ...]:
         with opened(info.path) as source:  # opened anew: not every file can be wound back
             stream = source.streams[described.index]
             if not _is_chapter_track(stream, source):
-                mappings.append(_map_stream(source, stream, described, container))
+                mapping = _map_stream(source, stream, described, container)
+                if mapping.picture:
+                    taken = {other.name for other in mappings}
+                    mapping = replace(mapping, name=_attachment_name(stream, described, taken))
+                mappings.append(mapping)
     return tuple(mappings)
+
+
+def _attachment_name(stream: Stream, described: StreamInfo, taken: set[str]) -> str:
+    """The name that cover art had as an attachment, or ``cover`` (Matroska's own word for it)."""
+    suffix = PICTURE_TYPES[described.codec][0]
+    said = {key.lower(): text for key, text in stream.metadata.items()}.get("filename", "")
+    name = said or f"cover.{suffix}"
+    return name if name not in taken else f"cover{described.index}.{suffix}"
 
 
 def add_stream(output: OutputContainer, stream: Stream, mapping: StreamMapping) -> Stream:
     """The output's stream for a carried one, with its metadata and disposition."""
     if mapping.codec == "attachment":  # Matroska keeps cover art as a file that is attached
-        suffix, kind = PICTURE_TYPES[mapping.stream.codec]
-        return output.add_attachment(f"cover.{suffix}", kind, mapping.picture)
+        kind = PICTURE_TYPES[mapping.stream.codec][1]
+        return output.add_attachment(mapping.name, kind, mapping.picture)
     if mapping.action == "convert":
         added = _text_stream(output, mapping.codec)
         added.time_base = stream.time_base

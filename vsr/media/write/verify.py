@@ -20,7 +20,7 @@ from vsr.media.files import opened
 from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.streams.mux import chapters_of
 from vsr.media.streams.packets import Cut
-from vsr.media.streams.stream_mapping import PICTURE_TYPES, StreamMapping
+from vsr.media.streams.stream_mapping import StreamMapping
 from vsr.media.write.encoding import QUARTER_TURNS, Encoding
 from vsr.media.write.writer import Segment, Timing
 
@@ -99,7 +99,9 @@ def _check_streams(made: MediaInfo, kept: Sequence[StreamMapping], encoding: Enc
         carried = [mapping.stream.index for mapping in kept if mapping.stream.type == kind]
         found = [item for item in made.streams if item.type == kind]
         cover = [
-            item for item in found if item.codec in PICTURE_TYPES and encoding.container != "mp4"
+            item
+            for item in found
+            if "attached_pic" in item.disposition and encoding.container != "mp4"
         ]
         number, wanted = len(found) - len(cover), len(carried) + more
         if encoding.container in ("mp4", "mov"):

@@ -201,6 +201,24 @@ def test_wrong_settings_are_one_error(run: Path, text: str, said: str) -> None:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("upscale", "a.mp4", "--crf", "abc"), "'--crf': must be a number, got 'abc'"),
+        (("plan", "a", "--workers", "1.5"), "'--workers': must be a whole number, got '1.5'"),
+        (("eval", "--data", "a", "--frames", "0"), "'--frames': must be at least 1, got '0'"),
+        (("train", "a", "--degrade", "foo"), "'--degrade': 'foo' is not one of 'clean'"),
+    ],
+)
+def test_wrong_values_are_told_in_our_words(run: Path, words: tuple[str, ...], said: str) -> None:
+    """The sentences of a validator showed through."""
+    done = vsr(*words)
+    assert done.exit_code == 2
+    assert f"Error: Invalid value for {said}" in done.stderr
+    (run / "vsr.toml").write_text('[upscale]\ncrf = "abc"\n')
+    assert "crf of [upscale]: must be a number, got 'abc'" in vsr("config").stderr
+
+
 def test_a_profile_that_is_not_there_is_one_error(run: Path) -> None:
     (run / "vsr.toml").write_text("[profile.big.upscale]\nheight = 144\n")
     done = vsr("upscale", "a.mp4", "b.mp4", "--profile", "huge")

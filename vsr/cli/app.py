@@ -18,7 +18,7 @@ from vsr.cli.extract import extract
 from vsr.cli.models import models
 from vsr.cli.plan import plan
 from vsr.cli.probe import probe
-from vsr.cli.settings import as_defaults, settings
+from vsr.cli.settings import as_defaults, settings, told
 from vsr.cli.streams import one_line
 from vsr.cli.train import train
 from vsr.cli.upscale import upscale
@@ -50,6 +50,9 @@ class VsrGroup(TyperGroup):
             if error.hint:
                 print(f"hint: {one_line(error.hint)}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
+        except typer.BadParameter as error:
+            error.message = told(error)
+            raise
         except Stopped as stop:
             raise _ended(stop) from None
         except KeyboardInterrupt:

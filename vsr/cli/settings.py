@@ -26,6 +26,13 @@ NAME = "vsr.toml"
 PROFILES = "profile"
 _NEVER = {"help", "version", "profile", "install_completion", "show_completion"}
 Table = Mapping[str, Any]
+_VALIDATOR = {
+    "Input should be a valid number": "must be a number",
+    "Input should be a valid integer": "must be a whole number",
+    "Input should be greater than or equal to": "must be at least",
+    "Input should be less than or equal to": "must be at most",
+}
+"""How a message of typer's validator begins, and what is said in its place."""
 # Contexts, commands and parameters are Any: typer vendors their types.
 
 
@@ -162,8 +169,19 @@ def _checked(ctx: Any, parameter: Any, value: object, place: str) -> object:
     try:
         parameter.process_value(ctx, given)
     except typer.BadParameter as error:
-        raise OptionsError(f"{place}: {error.message}") from error
+        raise OptionsError(f"{place}: {told(error)}") from error
     return given
+
+
+def told(error: typer.BadParameter) -> str:
+    """What is wrong with a flag's value: in our words where typer has those of its validator."""
+    message = error.message.removeprefix("Value error, ")
+    for theirs, ours in _VALIDATOR.items():
+        if message.startswith(theirs):
+            problems: list[Any] = getattr(error.__cause__, "errors", list)()
+            got = f", got {problems[0]['input']!r}" if problems else ""
+            return f"{ours}{message.removeprefix(theirs).partition(',')[0]}{got}"
+    return message
 
 
 def _list(value: object) -> list[object]:

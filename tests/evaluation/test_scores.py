@@ -134,6 +134,13 @@ def test_the_command_prints_a_table_or_json(pairs: Path) -> None:
     assert [json.loads(line)["data"] for line in run.stdout.splitlines()] == ["made", "made"]
 
 
+def test_the_command_prints_no_table_where_there_is_no_data() -> None:
+    run = fork_server.vsr("eval", "nearest", "--data", "nofolder")
+    assert run.returncode == 6
+    assert "no file or folder nofolder" in run.stderr
+    assert not run.stdout, "its head came before the error"
+
+
 def test_films_have_flicker_by_frame_and_pictures_none(make_clip: MakeClip, pairs: Path) -> None:
     clip = make_clip("film.mp4", size=(160, 128), frames=9)
     film, still = (next(iter(vsr.evaluate(["nearest"], [place]))) for place in (clip, pairs))

@@ -304,9 +304,9 @@ def show_report(report: Report) -> None:
 
 def show_scores(scores: Iterable[Score], *, json: bool) -> None:
     """One line a score as soon as it is there: JSON, or a table that Markdown understands."""
-    if not json:
-        print(SCORE_HEAD)
-    for score in scores:
+    for number, score in enumerate(scores):
+        if not number and not json:  # not before an error: nothing is read until then
+            print(SCORE_HEAD)
         print(as_json(score) if json else score_row(score), flush=True)
 
 

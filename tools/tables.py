@@ -64,7 +64,7 @@ def measured(
 def table_of_sets(rows: Sequence[Row]) -> str:
     """Nearness and looks on the test sets, a line a model."""
     sets = [data for data in SETS if any(row["data"] == data for row in rows)]
-    heads = [f"{data}: PSNR / SSIM / VGG distance / sharpness" for data in sets]
+    heads = [f"{data}: PSNR / SSIM / perceptual distance / sharpness" for data in sets]
     lines = [f"| model | {' | '.join(heads)} |", "|---" * (1 + len(sets)) + "|"]
     for model in dict.fromkeys(row["model"] for row in rows):
         own = {row["data"]: row for row in rows if row["model"] == model}
@@ -84,7 +84,7 @@ def table_of_sets(rows: Sequence[Row]) -> str:
 def table_of_clips(rows: Sequence[Row]) -> str:
     """The same and flicker, sharpness and blocks on the clips, a line a model and rate."""
     lines = [
-        "| clips | model | PSNR | VGG distance | flicker | sharpness | blocks |",
+        "| clips | model | PSNR | perceptual distance | flicker | sharpness | blocks |",
         "|---|---|---|---|---|---|---|",
     ]
     found = [row for row in rows if row["data"].startswith("clips")]

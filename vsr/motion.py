@@ -40,7 +40,7 @@ COARSE = 8
 MAX_REMAP = (1 << 15) - 1
 """Pixels a side from which on OpenCV warps no frame, and no cut is looked for."""
 MIRRORED = 4
-"""Frames behind the first one of a video that a network with a memory sees before it, backwards.
+"""Frames behind the first one of a video that a network with a state sees before it, backwards.
 
 The first frame has none before it. Over 22 sequences of 15 frames, which none of the test sets has,
 the first frame of `video` comes nearer to the original by 0.60 dB, all by 0.10 (2: 0.52 and 0.08;

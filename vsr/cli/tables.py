@@ -80,9 +80,9 @@ def inspection_rows(found: Inspection) -> dict[str, object]:
         "memory": f"{megabytes:,.0f} MB per megapixel of input ({found.placement})",
         "speed": f"{found.milliseconds:.0f} ms for 160x90 ({found.placement})",
     }
-    if found.memory_channels:
+    if found.state_channels:
         rows["remembers"] = (
-            f"{found.memory_channels} features a pixel of the frame before, moved along with the "
+            f"{found.state_channels} features a pixel of the frame before, moved along with the "
             "motion, which counts neither above nor in the speed"
         )
     if found.verdict is not None:

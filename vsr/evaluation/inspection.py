@@ -56,7 +56,7 @@ class Inspection:
     """Whether its weights are of another project."""
     card: dict[str, str]
     """What the file says of its weights, by key."""
-    memory_channels: int = 0
+    state_channels: int = 0
     """What a recurrent network keeps of each source pixel for the next frame; else 0."""
     verdict: SanityResult | None = None
     """How it does on the footage given; ``None`` without any, or where that is too small."""
@@ -86,7 +86,7 @@ def inspect(name: str, options: EngineOptions | None = None, on: Path | None = N
         placement=str(engine.placement),
         foreign=upscaler.foreign,
         card=dict(upscaler.card),
-        memory_channels=upscaler.state_channels,
+        state_channels=upscaler.state_channels,
         verdict=None if on is None else sanity_check(engine, on),
     )
 
@@ -101,7 +101,7 @@ def describe(name: str) -> dict[str, object]:
         "parameters": upscaler.parameters,
         "receptive_field_px": 2 * upscaler.halo + 1 if upscaler.bounded else None,
         "dtypes": [str(dtype).removeprefix("torch.") for dtype in upscaler.dtypes],
-        **({"memory_channels": upscaler.state_channels} if upscaler.state_channels else {}),
+        **({"state_channels": upscaler.state_channels} if upscaler.state_channels else {}),
         **upscaler.card,
     }
 

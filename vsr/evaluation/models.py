@@ -45,7 +45,7 @@ of that: on three natural clips, clean and compressed, nothing shipped came to 0
 FRAMES = 24
 """Frames that are looked at unless told: eight places of three frames each."""
 RECURRENT_BURST = 12
-"""Frames of a place where a model has a memory, which takes some to fill."""
+"""Frames of a place where a model keeps a state, which takes some to fill."""
 _CODED = ColorSpec("yuv", 8, (1, 1), matrix=SMPTE170M, range=1)
 _HALF = Fraction(1, 2)
 _GROUP = 12

@@ -57,7 +57,12 @@ COLUMNS: dict[str, Column] = {
         Column("ms_ssim", "MS-SSIM", "", "high", 4, "on luma, five scales"),
         Column("vmaf", "VMAF", "", "high", 2, "by an external ffmpeg; 0..100"),
         Column(
-            "perceptual", "VGG distance", "", "low", 4, "between features of VGG19; it is not LPIPS"
+            "perceptual",
+            "perceptual distance",
+            "",
+            "low",
+            4,
+            "between features of VGG19; it is not LPIPS",
         ),
         Column(
             "flicker", "flicker", "levels", "low", 2,

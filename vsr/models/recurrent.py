@@ -160,7 +160,7 @@ def _detect(state: State) -> dict[str, Hyper] | None:
 
 ARCH = Arch(
     "recurrent",
-    "sees the video: a chain at the source's size with a memory that follows the motion",
+    "sees the video: a chain at the source's size with a state that follows the motion",
     Recurrent,
     {"scale": 4, "features": 64, "layers": 8},
     _detect,

@@ -69,7 +69,7 @@ def identify(source: Path, options: UpscaleOptions, fingerprint: str) -> Identit
 
 
 class BatchLog:
-    """The record of one output folder. Other commands may write to it as well."""
+    """The batch log of one output folder. Other commands may write to it as well."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -8,7 +8,6 @@ from typing import Literal, cast, get_args
 
 from vsr.errors import OptionsError
 from vsr.geometry import Box
-from vsr.option_fields import one_of
 
 CleanPreset = Literal["vhs", "dvd", "film", "web"]
 CLEAN_STRENGTH = 0.5
@@ -24,7 +23,11 @@ class Clean:
     """From 0 (nothing) to 1."""
 
     def __post_init__(self) -> None:
-        one_of("clean", self.preset, get_args(CleanPreset))
+        if self.preset not in get_args(CleanPreset):
+            raise OptionsError(
+                f"there is no clean {self.preset!r}",
+                hint=f"one of off, {', '.join(get_args(CleanPreset))}",
+            )
         if not 0 <= self.strength <= 1:
             raise OptionsError(f"the strength of clean must be from 0 to 1, got {self.strength:g}")
 

@@ -54,7 +54,9 @@ def test_each_kind_of_source_has_one_default_and_auto_without_one_is_for_clean_p
     told = {row["name"]: row.get("default_for", []) for row in api.list_models()}
     assert told["video"] == ["compressed videos"]
     assert told["compact"] == ["clean videos", "clean pictures"]
-    assert told["tiny"] == []
+    assert told["tiny"] == ["large clean videos on a CPU"]
+    assert told["video-tiny"] == ["large compressed videos on a CPU"]
+    assert told["srgan"] == []
     assert vsr.load().name == "compact"
 
 

@@ -78,11 +78,17 @@ class Chosen:
 
 def default_for(model: str) -> list[str]:
     """The kinds of source that a model is chosen for, in words."""
-    return [
+    usual = [
         f"{'clean' if clean else 'compressed'} {kind}s"
         for (kind, clean), names in TABLE.items()
         if names[0] == model
     ]
+    quick = [
+        f"large {'clean' if clean else 'compressed'} videos on a CPU"
+        for clean, names in QUICK.items()
+        if names[0] == model
+    ]
+    return usual + quick
 
 
 def choose(

@@ -166,7 +166,11 @@ def test_a_dry_run_and_a_probe_say_what_is_kept_and_write_nothing(
     facts = json.loads(vsr("probe", samples / "harbour.mkv", "--json").stdout)
     assert facts["chapters"] == 3
     assert facts["drop_in_mkv"] == []
-    assert "320x180" in vsr("probe", samples / "chart.mp4").stdout
+    shown = vsr("probe", samples / "chart.mp4").stdout
+    assert "320x180" in shown
+    rows = dict(line.split(maxsplit=1) for line in shown.splitlines() if line[:1].strip())
+    assert (rows["matrix"], rows["range"]) == ("1 (bt709)", "1 (tv)")
+    assert facts["matrix"] == 1
 
 
 def test_models_are_listed_and_described() -> None:
@@ -174,6 +178,7 @@ def test_models_are_listed_and_described() -> None:
     assert {"nearest", "bilinear", "bicubic", "lanczos"} <= {row["name"] for row in rows}
     facts = json.loads(vsr("models", "info", "bicubic", "--json").stdout)
     assert (facts["scale"], facts["receptive_field_px"]) == (4, 5)
+    assert "5 px (2 px around a pixel)" in vsr("models", "info", "bicubic").stdout
     assert vsr("models", "info", "nothing").returncode == 4
 
 

@@ -77,9 +77,11 @@ def get(
 def info(name: NameOrPath, json: params.Json = False) -> None:
     """Describe one model: architecture, scale, parameters, receptive field, card."""
     from vsr.cli.console import show_rows
+    from vsr.cli.tables import model_rows
     from vsr.evaluation.inspection import describe
 
-    show_rows(describe(name), json=json)
+    facts = describe(name)
+    show_rows(facts if json else model_rows(facts), json=json)
 
 
 @models.command("inspect")

@@ -23,11 +23,11 @@ def probe(
     """Say what is in a video file, and what an upscale would keep, convert or drop."""
     from vsr import api
     from vsr.cli.console import show_rows
-    from vsr.cli.tables import describe, survey_rows
+    from vsr.cli.tables import describe, named_colors, survey_rows
 
     info = api.probe(file, allow_huge=allow_huge, stall=stall)
     rows = describe(info)
     rows.update(api.mapping_by_target(info))
     if deep:
         rows.update(survey_rows(api.survey(info, stall=stall), file))
-    show_rows(rows, json=json)
+    show_rows(rows if json else named_colors(rows), json=json)

@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 
 MAX_STRETCHES = 8
 STATES = ("finished", "skipped", "failed", "left", "planned")
+COLORS = {
+    key: dict(enumerate(names.split()))
+    for key, names in {
+        "matrix": "gbr bt709 unknown reserved fcc bt470bg smpte170m smpte240m ycgco bt2020nc "
+        "bt2020c smpte2085 chroma-derived-nc chroma-derived-c ictcp",
+        "range": "unknown tv pc",
+        "primaries": "reserved bt709 unknown reserved bt470m bt470bg smpte170m smpte240m film "
+        "bt2020 smpte428 smpte431 smpte432",
+        "transfer": "reserved bt709 unknown reserved bt470m bt470bg smpte170m smpte240m linear "
+        "log100 log316 iec61966-2-4 bt1361e iec61966-2-1 bt2020-10 bt2020-12 smpte2084 smpte428 "
+        "arib-std-b67",
+        "siting": "unspecified left center topleft top bottomleft bottom",
+    }.items()
+}
+"""FFmpeg's names of what H.273 numbers, and of its own colour ranges and chroma locations."""
 
 
 def batch_table(report: BatchReport) -> str:
@@ -71,9 +86,7 @@ def inspection_rows(found: Inspection) -> dict[str, object]:
         "settings": ", ".join(f"{key} {value}" for key, value in found.hparams.items()) or "none",
         "enlarges": f"{found.scale} times",
         "parameters": f"{found.parameters:,}",
-        "receptive_field": f"{found.receptive_field_px} px"
-        if found.receptive_field_px
-        else "unbounded",
+        "receptive_field": _field(found.receptive_field_px),
         "tiled": found.tiles,
         "precision": ", ".join(found.dtypes),
         "multiply-adds": f"{found.multiply_adds_per_pixel:,} per input pixel",
@@ -90,6 +103,18 @@ def inspection_rows(found: Inspection) -> dict[str, object]:
         better = "beats" if verdict.psnr > verdict.bicubic else "does not beat"
         rows["on_this_video"] = f"{better} bicubic: {verdict}"
     return {**rows, **{key: value for key, value in found.card.items() if key != "arch"}}
+
+
+def model_rows(facts: dict[str, Any]) -> dict[str, Any]:
+    """What :func:`vsr.evaluation.inspection.describe` says, for people."""
+    return {
+        name.removesuffix("_px"): _field(value) if name == "receptive_field_px" else value
+        for name, value in facts.items()
+    }
+
+
+def _field(pixels: int | None) -> str:
+    return "unbounded" if pixels is None else f"{pixels} px ({pixels // 2} px around a pixel)"
 
 
 def forecast_rows(estimate: Forecast) -> dict[str, object]:
@@ -225,6 +250,14 @@ def describe(info: MediaInfo) -> dict[str, Any]:
         "streams": [str(stream) for stream in info.streams],
         "chapters": info.chapters,
         "metadata": [f"{key}={value}" for key, value in info.metadata.items()],
+    }
+
+
+def named_colors(rows: dict[str, Any]) -> dict[str, Any]:
+    """What :func:`describe` says, with FFmpeg's names beside the numbers of colour."""
+    return {
+        key: f"{value} ({COLORS[key].get(value, 'reserved')})" if key in COLORS else value
+        for key, value in rows.items()
     }
 
 

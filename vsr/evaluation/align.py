@@ -176,7 +176,7 @@ Small = NDArray[np.float32]
 class OffsetFinder:
     """Give it the frames that were paired; it tells by how many the second film is late.
 
-    Memory does not grow: it keeps :data:`REACH` small pictures of each film.
+    Memory does not grow: it keeps the last :data:`REACH` + 1 pictures of each film, made small.
     """
 
     def __init__(self) -> None:

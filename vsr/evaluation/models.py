@@ -43,7 +43,8 @@ GARBLED = 0.15
 """Mean distance over a block, of 0..1. Sharpening moves edges, and their blocks by less than half
 of that: on three natural clips, clean and compressed, nothing shipped came to 0.03."""
 FRAMES = 24
-"""Frames that are looked at unless told: eight places of three frames each."""
+"""Frames that are looked at unless told: eight places of three frames each; with a recurrent
+network twice as many, four places of :data:`RECURRENT_BURST`."""
 RECURRENT_BURST = 12
 """Frames of a place where a model keeps a state, which takes some to fill."""
 _CODED = ColorSpec("yuv", 8, (1, 1), matrix=SMPTE170M, range=1)

@@ -109,7 +109,10 @@ class Comparison:
         return (*first, *(track.name for track in self.tracks))
 
     def best(self, metric: str) -> str | None:
-        """The film that does best by a metric; ``None`` where two are equal, or there is one."""
+        """The film that does best by a metric.
+
+        ``None`` where the first two are equal, where there is one, and by a metric that ranks none.
+        """
         found = [(s.mean, t.name) for t in self.tracks if (s := t.summary(metric)) is not None]
         if len(found) < 2 or not COLUMNS[metric].ranked:
             return None

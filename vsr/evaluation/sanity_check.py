@@ -107,8 +107,9 @@ def check_model(
 ) -> None:
     """Tell of a network that loses to bicubic on ``source``, where the options ask to look.
 
-    Without being told, weights that are not of this project are looked at. What is known of a
-    network's tiles is told, too.
+    Without being told, weights that are not of this project are looked at, but with
+    ``allow_huge``. What is known of a network's tiles is told in any case. So are the
+    :func:`extremes` that it makes no picture of, where it does not lose.
     """
     if upscaler.note:
         on_event(Warned(upscaler.note))

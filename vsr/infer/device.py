@@ -108,8 +108,11 @@ def side_step(device: torch.device) -> int:
 def budget(
     device: torch.device, asked: int | None, *, generous: bool = False, share: int = 1
 ) -> int:
-    """Bytes that the engine may take: what was asked, or a part of what is free, ``generous``
-    meaning most of it on a CPU, too. ``share`` engines divide what is free of a GPU."""
+    """Bytes that the engine may take: what was asked, or a part of what is free.
+
+    Of a GPU, which ``share`` engines divide, that is most; of a host a quarter, at least 200 MB and
+    at most :data:`CPU_BUDGET`, or most of it where ``generous``.
+    """
     if asked is not None:
         return asked
     if device.type == "cuda":

@@ -94,7 +94,7 @@ class Network:
     ) -> tuple[Tensor, Tensor]:
         """(n, 3 or 4, h, w) to (n, 3 or 4, h * scale, w * scale) float32, and whether it is valid.
 
-        A network that trims returns the ``wanted`` part of the windows only. Alpha is enlarged by
+        A network that crops returns the ``wanted`` part of the windows only. Alpha is enlarged by
         bicubic where the network has none. ``use_compiled`` runs the compiled code, which has one
         shape; raises :class:`DeviceError` where it cannot be compiled.
         """

@@ -79,7 +79,7 @@ def plan(size: Size, tile: Size, overlap: int, multiple_of: int = 1) -> TilePlan
 
     A picture not larger than a tile is one tile. Windows begin at multiples of ``multiple_of``, so
     that a network that works on cells of pixels sees the picture's own. Raises
-    :class:`OptionsError` when a tile would keep less than :data:`MIN_INTERIOR` pixels.
+    :class:`OptionsError` for a tile below :func:`least_tile` that does not hold the picture.
 
     Example:
 

@@ -49,7 +49,7 @@ def unwritten(path: Path, error: OSError) -> MediaError:
 
 
 def put(path: Path, data: bytes | memoryview, *, synced: bool = True) -> None:
-    """The same, and on the disk before this returns. Raises the system's own errors."""
+    """The same, ``synced`` unless told. Raises the system's own errors."""
     with part_beside(path) as part:
         with os.fdopen(open_own(part, os.O_WRONLY), "wb") as file:
             file.write(data)

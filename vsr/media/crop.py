@@ -126,7 +126,11 @@ def _key_frames(info: MediaInfo, first: int | None, last: int | None) -> Iterato
 
 
 def without(bars: Bars, info: MediaInfo) -> Box | None:
-    """What is left of a frame without its bars, on whole samples of chroma; ``None`` for all."""
+    """What is left of a frame without its bars, on whole samples of chroma.
+
+    ``None`` where nothing is to be left out: there are no bars, or less than :data:`LEAST_LEFT`
+    would remain.
+    """
     across, down = _steps(info)
     size = info.full_size
     left, top = bars.left // across * across, bars.top // down * down
@@ -138,7 +142,10 @@ def without(bars: Bars, info: MediaInfo) -> Box | None:
 
 
 def checked(box: Box, info: MediaInfo) -> Box | None:
-    """A box that was asked for. Raises :class:`OptionsError` where it does not fit the frames."""
+    """A box that was asked for; ``None`` where it is the whole frame.
+
+    Raises :class:`OptionsError` where it reaches out of the frames or parts samples of chroma.
+    """
     size, (across, down) = info.full_size, _steps(info)
     if box.right > size.width or box.bottom > size.height:
         raise OptionsError(

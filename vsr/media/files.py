@@ -108,7 +108,7 @@ def stamp(path: Path) -> tuple[int, ...]:
 
 
 def check_unchanged(path: Path, before: tuple[int, ...]) -> None:
-    """Whether a source is still what it was. Raises :class:`MediaError`."""
+    """Raise :class:`SourceChanged` where a source is not what it was."""
     if stamp(path) != before:
         raise SourceChanged(
             f"{path} changed while it was read: nothing was written",

@@ -60,8 +60,8 @@ def plan_fields(
     """The plan of a video's frames from ``first`` to before ``last``, and what to tell of it.
 
     ``None`` where its frames are shown as they are. ``each`` makes one frame for each of video, of
-    what is found to be interlaced. A whole video is decoded where it is flagged as interlaced or
-    looks so in places.
+    what is found to be interlaced. All of it, and :data:`AROUND_SECONDS` on both sides, are decoded
+    where the video is flagged as interlaced or looks so in places, or where that is asked for.
     """
     forced = deinterlace in ("frames", "fields")
     if info.full_size.height < MIN_LINES:

@@ -22,6 +22,7 @@ import unicodedata
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from glob import escape
 from math import inf
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -198,6 +199,17 @@ def read_at(descriptor: int, size: int, start: int) -> bytes:
     return os.read(descriptor, size)
 
 
+PART_CHARACTERS = 50
+"""Of a file's name, in the name of its part."""
+
+
+def parts_left(path: Path) -> list[Path]:
+    """Parts of a file that a process left which was killed; asked by whoever alone writes it."""
+    if len(path.name) > PART_CHARACTERS:
+        return []  # they may be another file's
+    return list(path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 8}.part"))
+
+
 @contextmanager
 def part_beside(path: Path) -> Generator[Path]:
     """A new empty file in a path's folder, to be filled and to take the path's name when whole.
@@ -206,7 +218,7 @@ def part_beside(path: Path) -> Generator[Path]:
     still is there at the end, it is removed. Raises :class:`OSError`.
     """
     # A name has 255 bytes at most, and a character has four.
-    part = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{path.name[:PART_CHARACTERS]}.{secrets.token_hex(4)}.part")
     os.close(open_own(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     try:
         yield part

@@ -236,6 +236,15 @@ def pictures(place: Path) -> Path:
     return place
 
 
+def test_what_a_killed_run_left_of_a_picture_goes_and_nothing_else(tmp_path: Path) -> None:
+    source = pictures(tmp_path / "in") / "0.png"
+    for name in (".o.png.0123abcd.part", ".o.png.mine.part", "o.png.part"):
+        (tmp_path / name).touch()
+    vsr.upscale(source, tmp_path / "o.png", still())
+    left = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+    assert left == [".o.png.mine.part", "o.png", "o.png.part"]
+
+
 @pytest.mark.parametrize("name", ["notes.txt", "new.png"])
 @pytest.mark.parametrize("there", [True, False])
 def test_what_others_put_into_a_folder_of_pictures_meanwhile_stays(

@@ -13,7 +13,7 @@ from pathlib import Path
 from vsr.errors import MediaError, OptionsError, StorageError
 from vsr.media.atomic import exchange, restored
 from vsr.media.files import translated
-from vsr.system import Lock, is_private, shows_owners, sync_folder
+from vsr.system import Lock, discard, is_private, parts_left, shows_owners, sync_folder
 
 FOLDERS = ("pictures", "pictures.old")
 """What a run may have folders for in its work folder; the second where names are not exchanged."""
@@ -48,6 +48,8 @@ def held(target: Path) -> Generator[Path]:
     with translated(target, "write"):
         lock = locked(target)
     try:
+        for part in parts_left(target):
+            discard(part)
         yield folder
     finally:
         for name in FOLDERS if target.exists() else FOLDERS[:1]:  # else the other is the target's

@@ -16,7 +16,7 @@ from vsr.events import Saved
 from vsr.media.extract.sheet import write_png
 from vsr.models.arch import fuse_batchnorm, make_upscaler
 from vsr.options import EngineOptions
-from vsr.system import Lock, discard
+from vsr.system import Lock, discard, parts_left
 from vsr.training import checkpoint
 from vsr.training.events import TrainingSink, Validated
 from vsr.training.network import export
@@ -179,7 +179,7 @@ def _taken(out: Path, lock: Lock, made: list[Path]) -> bool:
                 folder.mkdir(exist_ok=True)
                 made.append(folder)
         taken = lock.take()
-        for part in out.glob(f".{checkpoint.NAME}.*.part") if taken else ():
+        for part in parts_left(out / checkpoint.NAME) if taken else ():
             discard(part)  # of a training that was killed while it saved
         return taken
     except OSError as error:

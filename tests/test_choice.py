@@ -23,7 +23,8 @@ CPU = UpscaleOptions(device="cpu", preset="ultrafast")
 
 
 def condition(**changed: Any) -> Condition:
-    usual: dict[str, Any] = {"step": 2.0, "share": None, "blockiness": 1.1, "noise": 2.0}
+    usual: dict[str, Any] = {"step": 2.0, "share": None, "blockiness": 1.1, "crossing": 1.1}
+    usual["noise"] = 1.0
     return Condition("h264", 12, 0, **{**usual, **changed})
 
 

@@ -28,9 +28,13 @@ CLEAN_SHARE = 0.95
 """Of what JPEG of quality 90 takes: the key frames of x265 at CRF 16, which tells no step."""
 BLOCKY: dict[Kind, float] = {"video": 1.5, "picture": 1.35}
 """Blockiness of what an earlier, stronger compression left: JPEG below quality 75, MPEG-2 at 10."""
-NOISY = 7.0
-"""Code values. From noise of 4 on, added to sequences shrunk by four, which have 3.4 of texture,
-`video` is nearer to the originals than `compact`."""
+CROSSING = 1.08
+"""Blockiness of the weaker direction: blocks have edges in both, lines of text in one. Of
+pictures that were JPEG of quality 30, both find 94 of 100, and of 300 pages of text none."""
+NOISY = 3.8
+"""Code values. Of 96 training photographs shrunk by four, `compact-video` is nearer to the original
+than `compact` on four of five with noise of 4 added, by 1.1 dB, and on none without, by -0.9 dB.
+97 of 100 of the former have more, and 9 of the latter, which are texture all over."""
 LARGE_PIXELS = 1280 * 720
 """Above it, a CPU takes seconds a frame with any but the quickest."""
 
@@ -116,7 +120,7 @@ def judged(kind: Kind, condition: Condition | None) -> tuple[State, str]:
         return "compressed", f"{name}, quantiser step {condition.step:.0f} of 255"
     if condition.share is not None and condition.share < CLEAN_SHARE:
         return "compressed", f"{name}, key frames of {condition.share:.1f} times good JPEG's size"
-    if condition.blockiness > BLOCKY[kind]:
+    if condition.blockiness > BLOCKY[kind] and condition.crossing > CROSSING:
         return "compressed", f"{name}, blocks {condition.blockiness:.1f} times as steep as the rest"
     if condition.step is not None:
         return "clean", f"{name}, quantiser step {condition.step:.0f} of 255"

@@ -9,10 +9,13 @@ import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.conftest import MakeClip, picture
 from vsr.choice import judged
 from vsr.media.condition import Condition, condition_of, h264_step, jpeg_step, noise_of
+
+Pixels = NDArray[np.uint8]
 
 
 def seen(path: Path) -> Condition:
@@ -86,24 +89,72 @@ def test_lossless_codecs_are_clean_and_a_seek_changes_nothing(make_clip: MakeCli
     assert seen(long).frames == 12
 
 
-@pytest.mark.parametrize("codec", ["libx264", "libx265"])
-def test_black_frames_at_the_start_are_passed_over(tmp_path: Path, codec: str) -> None:
-    for crf, clean in ((8, True), (32, False)):
-        options = {"crf": str(crf), "x265-params": "log-level=none"}
-        frames = [np.zeros((64, 96, 3), np.uint8)] * 20 + [picture(96, 64, n) for n in range(8)]
-        if codec == "libx264":
-            del options["x265-params"]
-        path = tmp_path / f"{crf}.mkv"
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream(codec, rate=25, options=options)
-            assert isinstance(stream, av.VideoStream)
-            stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-            for pixels in frames:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-            container.mux(stream.encode(None))
+def written(path: Path, frames: list[Pixels], codec: str, options: dict[str, str]) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for pixels in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def text(width: int, height: int) -> Pixels:
+    """Black lines of letters on white."""
+    page = np.full((height, width, 3), 255, np.uint8)
+    for line in range(1 + height // 26):
+        words = f"SHARP TEXT {line} has no noise in it"
+        cv2.putText(page, words, (6, 18 + 26 * line), 0, 0.6, (20, 20, 20), 1, cv2.LINE_AA)
+    return page
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [("libx264", {}), ("libx265", {"x265-params": "log-level=none"})],
+)
+def test_black_frames_at_the_start_are_passed_over(
+    tmp_path: Path, codec: str, options: dict[str, str]
+) -> None:
+    frames = [np.zeros((64, 96, 3), np.uint8)] * 20 + [picture(96, 64, n) for n in range(8)]
+    for crf, state in ((8, "clean"), (32, "compressed")):
+        path = written(tmp_path / f"{crf}.mkv", frames, codec, {"crf": str(crf), **options})
         found = seen(path)
         assert found.frames == 8
-        assert judged("video", found)[0] == ("clean" if clean else "compressed")
+        assert judged("video", found)[0] == state
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("ffv1", {}),
+        ("libx264", {"qp": "0"}),
+        ("libx265", {"x265-params": "lossless=1:log-level=none"}),
+    ],
+)
+def test_text_that_lost_nothing_is_clean_and_noise_in_it_is_noise(
+    tmp_path: Path, codec: str, options: dict[str, str]
+) -> None:
+    page = text(256, 144)
+    noise = np.random.default_rng(0).normal(0, 8, page.shape[:2])
+    noisy = np.clip(np.rint(page + noise[..., None]), 0, 255).astype(np.uint8)
+    for name, pixels, state in (("page", page, "clean"), ("noisy", noisy, "noisy")):
+        video = written(tmp_path / f"{name}.mkv", [pixels] * 3, codec, options)
+        assert judged("video", seen(video))[0] == state
+        cv2.imwrite(str(tmp_path / f"{name}.png"), pixels)
+        assert judged("picture", seen(tmp_path / f"{name}.png"))[0] == state
+
+
+@pytest.mark.parametrize("deviation", [0, 5, 8, 15])
+def test_noise_is_told_from_texture(tmp_path: Path, deviation: int) -> None:
+    fine = picture(160, 120, 0.0)
+    noise = np.random.default_rng(0).normal(0, deviation, fine.shape[:2])
+    pixels = np.clip(np.rint(fine + noise[..., None]), 0, 255).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), pixels)
+    found = seen(tmp_path / "a.png")
+    assert judged("picture", found)[0] == ("noisy" if deviation else "clean")
+    assert found.noise == pytest.approx(deviation, abs=3)
 
 
 def test_pictures_blocks_and_noise(tmp_path: Path) -> None:

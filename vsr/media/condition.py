@@ -5,7 +5,6 @@ The answer depends on the file alone: the same frames are decoded, on the CPU, w
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vsr.errors import MediaError, StorageError, VsrError
-from vsr.media.extract.selection import FLAT, Plane, blockiness
+from vsr.media.extract.selection import FLAT, Plane, block_steps
 from vsr.media.files import is_storage_fault, opened
 from vsr.media.limits import FFMPEG_PIXELS, SOURCE_PIXELS
 from vsr.media.read.images import pictures_in, read_picture
@@ -44,6 +43,16 @@ JPEG_QUALITY = 90
 LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "png", "rawvideo", "qtrle", "v210", "magicyuv")
 INTERMEDIATE = ("prores", "dnxhd", "cfhd", "vc2", "dirac")
 """Codecs of editing, at rates at which little is lost."""
+
+BLACK, WHITE = 20, 235
+"""Code values, of video's range or full, at which noise is cut off."""
+BLOCKS = 5000
+"""Blocks that are looked at for noise, about, in one frame."""
+QUIET = 5
+"""Percentile of blocks that has least structure."""
+LEAST = 6 * 0.6745 * 0.7
+"""What that percentile is of noise of deviation 1: the mask's weights have a norm of 6, the median
+of a Gaussian's size is at 0.6745, and the quietest of 20 blocks of noise has 0.7 of it."""
 
 Gray = NDArray[np.uint8]  # (h, w)
 
@@ -68,9 +77,12 @@ class Condition:
     blockiness: float
     """How much steeper luma is across the edges of 8x8 blocks than elsewhere, as
     :func:`vsr.media.extract.selection.blockiness` measures it; the median."""
+    crossing: float
+    """The same of that direction, rows or columns, in which it is less: lines of text have steps in
+    one alone; the median."""
     noise: float
-    """Standard deviation of noise in luma, in code values of 8 bits (Immerkaer, CVIU 1996); the
-    median."""
+    """Standard deviation of noise in luma where there is least structure, in code values of 8 bits
+    (after Immerkaer, CVIU 1996); the median."""
 
 
 def condition_of(path: Path, *, allow_huge: bool = False) -> Condition | None:
@@ -90,26 +102,43 @@ def condition_of(path: Path, *, allow_huge: bool = False) -> Condition | None:
 
 
 def noise_of(luma: Plane) -> float:
-    """The deviation of what no smooth surface explains, in the unit of (h, w) ``luma``."""
+    """The deviation of what no smooth surface explains, where there is least of it.
+
+    (h, w) ``luma`` and the deviation are in code values of 8 bits. Of blocks of 8x8 the median of
+    Immerkaer's residue is taken, which passes over edges, and of those a low percentile, which
+    passes over texture. Blank black and white hide noise and count for nothing.
+    """
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    rest = cv2.filter2D(luma, cv2.CV_32F, mask)[1:-1, 1:-1]
-    return float(np.abs(rest).mean()) * math.sqrt(math.pi / 2) / 6
+    residue = np.abs(cv2.filter2D(luma, cv2.CV_32F, mask))
+    levels, rest = (_blocks(plane[1:-1, 1:-1]) for plane in (luma, residue))
+    mean, flat = levels.mean(1), np.ptp(levels, axis=1) <= 1
+    rest = rest[~(flat & ((mean <= BLACK) | (mean >= WHITE)))]
+    return float(np.percentile(np.median(rest, axis=1), QUIET)) / LEAST if len(rest) else 0.0
+
+
+def _blocks(plane: Plane) -> Plane:
+    """(h, w) as (n, 64): whole blocks of 8x8, some thousands spread evenly."""
+    rows, columns = (side // 8 for side in plane.shape)
+    whole = plane[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8)
+    step = 1 + rows * columns // BLOCKS
+    return whole.swapaxes(1, 2).reshape(-1, 64)[::step]
 
 
 def look(codec: str, lumas: Sequence[Gray], step: float | None, share: float | None) -> Condition:
     """Of some frames' luma. Raises :class:`MediaError` where there is none large enough."""
-    seen = [luma for luma in lumas if min(luma.shape) >= MIN_SIDE]
+    seen = [luma.astype(np.float32) for luma in lumas if min(luma.shape) >= MIN_SIDE]
     if not seen:
         raise MediaError("nothing to look at")
-    levels: list[Plane] = [luma.astype(np.float32) / np.float32(255) for luma in seen]
+    blocks = [block_steps(luma / np.float32(255)) for luma in seen]
     return Condition(
         codec,
         len(seen),
         seen[0].size,
         step,
         share,
-        median(blockiness(level) for level in levels),
-        median(noise_of(level) * 255 for level in levels),
+        median(max(steps) for steps in blocks),
+        median(min(steps) for steps in blocks),
+        median(noise_of(luma) for luma in seen),
     )
 
 
@@ -160,9 +189,18 @@ def _of_video(info: MediaInfo, *, allow_huge: bool) -> Condition:
         seen = flat
     shares = seen.shares or flat.shares
     step = median(seen.steps) if seen.steps else None
-    step = 1.0 if info.codec in LOSSLESS else step
+    step = 1.0 if info.codec in LOSSLESS or _is_lossless_x265(info) else step
     share = median(shares) if shares and step is None else None
     return look(info.codec, seen.lumas, step, None if info.codec in INTERMEDIATE else share)
+
+
+def _is_lossless_x265(info: MediaInfo) -> bool:
+    """Whether x265 was told to lose nothing: it writes its settings into the stream's header."""
+    if info.codec != "hevc":
+        return False
+    with opened(info.path) as container:
+        header = container.streams[info.video].codec_context.extradata or b""
+        return b" lossless " in header
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ def _load(name: str, source: Path, options: CompareOptions, on_event: EventSink)
     if options.shrink:  # nothing of its codec is left; of the one that follows, the step is known
         step = 1.0 if options.crf is None else h264_step(options.crf)
         codec = "shrunk" if options.crf is None else "h264"
-        choice = choose(kind, Condition(codec, 0, 0, step, None, 1.0, 0.0), on_cpu=on_cpu)
+        choice = choose(kind, Condition(codec, 0, 0, step, None, 1.0, 1.0, 0.0), on_cpu=on_cpu)
     else:
         choice = choice_for(source, kind, on_cpu=on_cpu)
     return load_weights(choice.model)

@@ -140,13 +140,18 @@ def measure_frame(luma: Plane, pts: int, seconds: float) -> FrameMeasurements:
 
 def blockiness(luma: Plane) -> float:
     """Mean step across columns and rows that are multiples of 8 over that across the others."""
+    return max(block_steps(luma))
+
+
+def block_steps(luma: Plane) -> tuple[float, float]:
+    """:func:`blockiness` of rows and of columns."""
     ratios: list[float] = []
     for axis in (0, 1):
         steps = np.abs(np.diff(luma, axis=axis)).mean(axis=1 - axis)  # one for each pair of lines
         edge = np.arange(1, len(steps) + 1) % 8 == 0
         inside, across = float(steps[~edge].mean()), float(steps[edge].mean()) if edge.any() else 0
         ratios.append((across + 1e-4) / (inside + 1e-4))
-    return max(ratios)
+    return ratios[0], ratios[1]
 
 
 def scenes(measured: Sequence[FrameMeasurements]) -> list[list[FrameMeasurements]]:

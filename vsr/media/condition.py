@@ -183,7 +183,7 @@ def _of_video(info: MediaInfo, *, allow_huge: bool) -> Condition:
             moment = info.start_seconds + length * (place + 0.5) / PLACES
             begin = round(moment / info.time_base)
             _watch(info, (seen, flat), RUN, RUN, begin, allow_huge=allow_huge)
-    if not seen.lumas:  # it is short, nothing of it can be sought, or its places are flat
+    if not (seen.lumas or flat.lumas):  # it is short, or nothing of it can be sought
         _watch(info, (seen, flat), PLACES * RUN, SHORT_FRAMES, None, allow_huge=allow_huge)
     if not seen.lumas:
         seen = flat

@@ -226,7 +226,7 @@ def test_what_is_too_small_for_a_metric_is_told(tmp_path: Path) -> None:
     tiny = tmp_path / "tiny.png"
     found = vsr.compare(tiny, [tiny], CompareOptions(vmaf=False))
     assert found.metrics == ("psnr", "psnr_rgb", "sharpness")
-    assert "too small: SSIM" in found.notes[0]
+    assert "at this size of pictures: SSIM" in found.notes[0]
 
 
 def test_natural_films_of_two_kinds_of_tags(media: Path) -> None:

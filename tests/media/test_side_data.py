@@ -149,7 +149,7 @@ def test_hdr10_is_kept_or_named(make_clip: MakeClip, tmp_path: Path, codec: str)
     display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
     said = f"log-level=none:hdr10=1:repeat-headers=1:master-display={display}:max-cll=1000,400"
     kind = {"codec": "libx265", "pix_fmt": "yuv420p10le", "tags": (9, 1, 9, 16)}
-    source = make_clip("in.mkv", frames=1, options={"x265-params": said}, **kind)
+    source = make_clip("in.nut", frames=1, options={"x265-params": said}, **kind)
     info, target = probe(source), tmp_path / ("out.mov" if codec == "prores" else "out.mkv")
     assert info.hdr is not None
     notes = choose(info, target, Size(256, 192), replace(FAST, codec=codec, preset=None)).notes

@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 MOST_ICC_BYTES = 255 * 65519  # what JPEG's segments hold; 8 MB is a large profile
 _PNG, _EXIF, _XMP = b"\x89PNG\r\n\x1a\n", b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+_TIFF = b"II*\0", b"MM\0*"
+MOST_PAGES = 10_000  # of a TIFF file, that are counted
 _ICC = b"ICC_PROFILE\0"  # ICC.1:2022, B.4: its sequence number and their count follow
 _TIFF_ORIENTATION, _TIFF_XMP, _TIFF_EXIF, _TIFF_ICC = 274, 700, 34665, 34675
 _SRGB_GAMMA = range(45000, 46000)  # 1/2.2 in 100000ths, and as some round it
@@ -41,7 +43,7 @@ def picture_data(data: bytes) -> PictureData:
             return _jpeg(view)
         if data[:4] == b"RIFF":
             return _webp(view)
-        return _tiff(view)
+        return _tiff(view) if data[:4] in _TIFF else PictureData()
     except (struct.error, IndexError):  # it ends early
         return PictureData()
 
@@ -239,7 +241,12 @@ def _directory(data: memoryview, at: int) -> tuple[dict[int, tuple[int, int, int
     for entry in range(at + 2, at + 2 + 12 * number, 12):
         tag, kind, count = struct.unpack_from(f"{order}HHI", data, entry)
         tags[tag] = kind, count, entry + 8
-    return tags, order, struct.unpack_from(f"{order}I", data, at + 2 + 12 * number)[0]
+    return tags, order, _next_directory(data, order, at)
+
+
+def _next_directory(data: memoryview, order: str, at: int) -> int:
+    number = struct.unpack_from(f"{order}H", data, at)[0]
+    return struct.unpack_from(f"{order}I", data, at + 2 + 12 * number)[0]
 
 
 def _first_directory(data: memoryview) -> int:
@@ -270,11 +277,11 @@ def _tiff(data: memoryview) -> PictureData:
         if tag in tags
     ]
     seen = {at}
-    while after and after not in seen:
+    while after and after not in seen and len(seen) < MOST_PAGES:
         seen.add(after)
         try:
-            after = _directory(data, after)[2]
-        except (struct.error, IndexError):
+            after = _next_directory(data, order, after)
+        except struct.error:
             break
     return PictureData(icc, _orientation(data), len(seen), tuple(others))
 

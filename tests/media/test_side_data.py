@@ -178,6 +178,22 @@ def test_chapters_without_a_title_keep_their_times(
     assert made == (list(titles) if suffix == "mkv" else numbered)
 
 
+def test_chapters_longer_than_an_exact_clock_of_mp4_can_count_stay_apart(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    """At 90,000 ticks a second 32 bits end after 6.6 hours, at 4,410,000, which divides the times
+    of sound at 44.1 kHz, too, after 8 minutes: the first chapter had the last one's title."""
+    clip = make_clip("plain.mp4", time_base=Fraction(1, 90000), step=3600)
+    source = _titled(clip, [0, 30_000_000, 60_000_000], ("A", "B", "C"))
+    target = tmp_path / "out.mp4"
+    vsr.upscale(source, target, FAST)
+    with av.open(str(target)) as container:
+        chapters = container.chapters()
+    begins = [round(chapter["start"] * (chapter["time_base"] or 1)) for chapter in chapters]
+    assert begins == [0, 30_000, 60_000]
+    assert [chapter["metadata"]["title"] for chapter in chapters] == ["A", "B", "C"]
+
+
 def test_chapters_that_begin_together_or_in_disorder_pass_verification(
     make_clip: MakeClip, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,7 @@ def join(
     known to break off. Returns how many packets of each carried stream had times that did not rise.
     """
     retimed: Counter[int] = Counter()
+    begin = (segments[0].shown[0] - round(cut.shift / timing.time_base)) * timing.time_base
     with (
         translated(part, "write"),
         nullcontext() if info.is_folder else open_file(info.path) as source,
@@ -65,7 +67,7 @@ def join(
             url(part),
             "w",
             format=encoding.container,
-            options=_container_options(source, info, encoding, mappings),
+            options=_container_options(source, info, encoding, mappings, cut, begin),
         ) as output,
         ExitStack() as inputs,
     ):
@@ -134,7 +136,10 @@ def _container_options(
     info: MediaInfo,
     encoding: Encoding,
     mappings: Sequence[StreamMapping],
+    cut: Cut,
+    begin: Fraction,
 ) -> dict[str, str]:
+    """The muxer's options; ``begin`` is the time of the first frame, in seconds."""
     if encoding.container not in ("mp4", "mov"):
         return {"avoid_negative_ts": "disabled"}
     flags = "+faststart"
@@ -143,12 +148,30 @@ def _container_options(
     # A stream that does not begin at zero gets an edit in the movie's own time scale, which is
     # 1/1000 s unless told: so one that every stream's clock divides, where 32 bits hold it.
     scale = info.time_base.denominator
+    exact = math.lcm(begin.denominator, 1000)
+    scales = [exact, scale]
     for stream in source.streams.audio if source is not None else ():
         if stream.codec_context is None:  # pyright: ignore  # a codec that FFmpeg does not know
             continue
         rate = stream.codec_context.sample_rate or 1
         scale = math.lcm(scale, rate) if math.lcm(scale, rate) < 1 << 31 else scale
+        scales.append(scale)
+    # Chapters are a track of text in that scale, each as long as 32 bits hold.
+    longest = 0 if source is None else _longest(chapters_of(source, cut, encoding.container))
+    fitting = [scale for scale in scales if scale * (longest + 1) < 1 << 31]
+    scale = fitting[-1] if fitting else exact
     return {"movflags": flags, "movie_timescale": str(max(scale, 1000))}
+
+
+def _longest(chapters: Sequence[Chapter]) -> Fraction:
+    """Seconds at most from one chapter's begin to the next, or to its end."""
+    bases = [chapter["time_base"] or Fraction(1, av.time_base) for chapter in chapters]
+    begins = [chapter["start"] * base for chapter, base in zip(chapters, bases, strict=True)]
+    ends = [chapter["end"] * base for chapter, base in zip(chapters, bases, strict=True)]
+    lengths = [end - begin for begin, end in zip(begins, ends, strict=True)]
+    return max(
+        [*lengths, *(after - begin for begin, after in pairwise(begins))], default=Fraction(0)
+    )
 
 
 def lost_tags(

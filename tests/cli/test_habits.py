@@ -219,6 +219,20 @@ def test_wrong_values_are_told_in_our_words(run: Path, words: tuple[str, ...], s
     assert "crf of [upscale]: must be a number, got 'abc'" in vsr("config").stderr
 
 
+@pytest.mark.usefixtures("run")
+def test_settings_in_a_folder_that_may_not_be_entered_are_one_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("vsr.cli.settings.is_special", refused)
+    done = vsr("upscale", "a.mp4", "b.mp4")
+    assert done.exit_code == 2
+    assert "vsr.toml cannot be read: " in done.stderr
+    assert "Permission denied" in done.stderr
+
+
 def test_a_profile_that_is_not_there_is_one_error(run: Path) -> None:
     (run / "vsr.toml").write_text("[profile.big.upscale]\nheight = 144\n")
     done = vsr("upscale", "a.mp4", "b.mp4", "--profile", "huge")

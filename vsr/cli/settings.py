@@ -61,9 +61,9 @@ def places() -> tuple[Path, Path]:
 
 def read(path: Path) -> Table:
     """A settings file; empty where there is none. Raises :class:`OptionsError`."""
-    if is_special(path):
-        raise OptionsError(f"{path} is a device, a pipe or a socket", hint="it is a TOML file")
     try:
+        if is_special(path):
+            raise OptionsError(f"{path} is a device, a pipe or a socket", hint="it is a TOML file")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}

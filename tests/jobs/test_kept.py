@@ -240,6 +240,7 @@ def test_what_a_killed_run_left_of_a_picture_goes_and_nothing_else(tmp_path: Pat
     source = pictures(tmp_path / "in") / "0.png"
     for name in (".o.png.0123abcd.part", ".o.png.mine.part", "o.png.part"):
         (tmp_path / name).touch()
+    folder(tmp_path / "o.png").mkdir(mode=0o700)
     vsr.upscale(source, tmp_path / "o.png", still())
     left = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
     assert left == [".o.png.mine.part", "o.png", "o.png.part"]

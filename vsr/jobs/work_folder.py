@@ -45,10 +45,11 @@ def locked(target: Path) -> Lock:
 def held(target: Path) -> Generator[Path]:
     """The folder, for a run that goes on with nothing of an earlier one. It is removed behind."""
     folder = folder_of(target)
+    was_left = os.path.lexists(folder)  # by a run that was killed
     with translated(target, "write"):
         lock = locked(target)
     try:
-        for part in parts_left(target):
+        for part in parts_left(target) if was_left else ():  # not for each of many pictures
             discard(part)
         yield folder
     finally:

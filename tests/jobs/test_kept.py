@@ -281,6 +281,29 @@ def test_a_folder_named_as_a_picture_and_a_link_are_no_pictures(tmp_path: Path) 
     assert link.is_symlink()
 
 
+def test_a_link_that_leads_nowhere_is_refused_before_any_work(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    """It had been taken for a target that another made, once all was done."""
+    source, target = make_clip(frames=3), tmp_path / "out.mkv"
+    target.symlink_to(tmp_path / "nowhere.mkv")
+    with pytest.raises(OptionsError, match="exists already"):
+        vsr.upscale(source, target, options())
+    assert not folder(target).exists()
+    assert vsr.upscale(source, target, options(overwrite=True)).frames == 3
+    assert not target.is_symlink()
+
+
+def test_many_pictures_do_not_look_through_their_folder_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked(path: Path) -> list[Path]:
+        raise AssertionError(path)
+
+    monkeypatch.setattr("vsr.jobs.work_folder.parts_left", looked)
+    vsr.upscale(pictures(tmp_path / "in") / "0.png", tmp_path / "o.png", still())
+
+
 def test_a_pipe_in_place_of_a_journal_is_not_waited_for(
     make_clip: MakeClip, tmp_path: Path
 ) -> None:

@@ -161,7 +161,8 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
             hint="give a new folder",
         )
     again = not options.restart and not options.fresh and is_saved(target)
-    if target.exists() and not (options.overwrite or again or _is_empty_folder(target)):
+    there = os.path.lexists(target)  # a link that leads nowhere is something, too
+    if there and not (options.overwrite or again or _is_empty_folder(target)):
         sweep(target)
         raise OptionsError(f"{target} exists already", hint="give --overwrite to replace it")
 

@@ -56,6 +56,15 @@ def test_a_frame_that_is_on_the_screen_at_a_cut_is_in_the_stretch(
     assert shown(target) == wanted
 
 
+def test_it_lasts_to_the_end_where_no_frame_says_how_long(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    """Matroska's frames have one duration, the usual: 0.04 s were left of two."""
+    source = make_clip("in.mkv", pts=[0, 1000, 9000], time_base=Fraction(1, 1000))
+    vsr.upscale(source, tmp_path / "out.mkv", options(start=3.0, end=5.0))
+    assert shown(tmp_path / "out.mkv") == [(0, 2)]
+
+
 @pytest.mark.parametrize("frames", [1, 2])
 def test_it_is_the_same_interrupted_and_by_several_workers(
     long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int

@@ -222,8 +222,7 @@ class Reader:
             return
         if (end - first) * self.info.time_base > HELD_SECONDS:
             base = frame.time_base or self.info.time_base
-            passed = round((first - early[1]) * self.info.time_base / base)
-            frame.duration = max(0, (frame.duration or 0) - passed)
+            frame.duration = round((end - first) * self.info.time_base / base)
             yield frame, first
 
     def _trusted(self) -> Iterator[Timed]:

@@ -144,24 +144,32 @@ def test_tags_that_change_in_the_middle_are_told_once(
         make_clip("0.ts", tags=(5, 1, 2, 2), sample_aspect=Fraction(1), options={"bf": "0"}),
         make_clip("1.ts", tags=(1, 1, 1, 2), sample_aspect=Fraction(4, 3), options={"bf": "0"}),
     ]
-    source = tmp_path / "in.mkv"
-    with ExitStack() as files:
-        opened = [files.enter_context(av.open(str(part))) for part in parts]
-        container = files.enter_context(av.open(str(source), "w"))
-        video = container.add_stream_from_template(opened[0].streams.video[0])
-        packets = [packet for part in opened for packet in part.demux(video=0) if packet.size]
-        for place, packet in enumerate(packets):
-            packet.pts = packet.dts = 40 * place
-            packet.time_base, packet.stream = Fraction(1, 1000), video
-            container.mux(packet)
+    source, unsought = tmp_path / "in.mkv", tmp_path / "in.ts"
+    for path in (source, unsought):
+        _joined(parts, path)
     chosen = options() if devices is None else options(devices=devices, device="auto")
     report = vsr.upscale(source, tmp_path / "out.mkv", chosen)
     assert report.frames == 24
     (told,) = [line for line in report.warnings if "tags change" in line]
     assert "matrix 5 to 1" in told
     assert "sample aspect 1 to 4/3" in told
-    late = vsr.upscale(source, tmp_path / "late.mkv", options(start=0.6))
-    assert any("matrix 5 to 1" in line for line in late.warnings)
+    for path in (source, unsought):
+        late = vsr.upscale(path, tmp_path / "late.mkv", options(start=0.6, overwrite=True))
+        (told,) = [line for line in late.warnings if "tags change" in line]
+        assert "tags change at 0.600 s (matrix 5 to 1" in told
+
+
+def _joined(parts: list[Path], path: Path) -> None:
+    """The packets of several videos, one every 40 ms."""
+    with ExitStack() as files:
+        opened = [files.enter_context(av.open(str(part))) for part in parts]
+        container = files.enter_context(av.open(str(path), "w"))
+        video = container.add_stream_from_template(opened[0].streams.video[0])
+        packets = [packet for part in opened for packet in part.demux(video=0) if packet.size]
+        for place, packet in enumerate(packets):
+            packet.pts = packet.dts = 40 * place
+            packet.time_base, packet.stream = Fraction(1, 1000), video
+            container.mux(packet)
 
 
 def with_text(source: Path, lines: list[tuple[str, int, int]]) -> Path:

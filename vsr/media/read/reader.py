@@ -202,13 +202,16 @@ class Reader:
     def _note_changes(self, frame: av.VideoFrame, time: int) -> None:
         """Compare a frame's tags with those before; all frames are taken as the first is tagged."""
         found: list[str] = []
+        aspect = self._aspects.pop(frame.pts, None)
+        if self._first is not None and time < self._first:
+            return  # a seek passes over some of them: what is another in the stretch is told there
         for name, tag, unset in zip(TAGS, tags_of(frame), UNSET, strict=True):
             if tag == unset:  # it says nothing
                 continue
             if self._tags[name] not in (tag, unset):
                 found.append(f"{name} {self._tags[name]} to {tag}")
             self._tags[name] = tag
-        if aspect := self._aspects.pop(frame.pts, None):
+        if aspect is not None:
             found.append(aspect)
         told = self._after is None or time > self._after  # else by whoever made what is before
         told &= self._last is None or time < self._last

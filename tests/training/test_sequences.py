@@ -177,6 +177,15 @@ def test_folders_of_one_scene_are_held_out_together(tmp_path: Path) -> None:
     assert scene_of_picture(Path("0.png")) == scene_of_picture(Path("1.png"))
 
 
+def test_extracted_pictures_of_one_video_are_of_one_scene() -> None:
+    """The first frame of a burst was learnt, and the others of it were measured on."""
+    names = ("film-00001200", "film-00001200+1", "film-00001200-0x64", "film-00003000-8x16+2")
+    assert len({scene_of_picture(Path("frames", f"{name}.png")) for name in names}) == 1
+    assert scene_of_picture(Path("frames/other-00001200+1.png")) != scene_of_picture(
+        Path("frames/film-00001200+1.png")
+    )
+
+
 def test_specks_are_pure_colours_in_the_same_places_of_all_frames() -> None:
     frames = moving(3, 64)
     before = frames.copy()

@@ -22,6 +22,8 @@ STRETCH = 15  # frames
 STRETCHES = 40  # of one video
 SHORT = 60
 """Frames up to which a video is one stretch."""
+# What `vsr extract` adds to a video's name: milliseconds, corner, place in a burst; or a number.
+_NUMBER = re.compile(r"-\d{8,}(-\d+x\d+)?(\+\d+)?$|\d+$")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,11 +75,14 @@ def scene_of(path: Path) -> str:
 
 
 def scene_of_picture(path: Path) -> str:
-    """What a picture is a part of: its folder, as :func:`scene_of`, and its name but the number."""
+    """What a picture is a part of: its folder, as :func:`scene_of`, and its name but the number.
+
+    Of those that ``vsr extract`` wrote, the name is their video's.
+    """
     folder = path.parent
     if folder.name:
         folder = folder.with_name(_unnumbered(folder.name))
-    return str(folder / re.sub(r"\d+$", "", path.stem))
+    return str(folder / _NUMBER.sub("", path.stem))
 
 
 def _unnumbered(name: str) -> str:

@@ -29,6 +29,7 @@ from vsr.training.events import TrainingEvent
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions
 from vsr.training.run_folder import LOCK
+from vsr.training.setup import earlier_run
 from vsr.training.task import PixelTask
 from vsr.training.training_log import TrainingLog, read
 from vsr.weights import read_file, save, store
@@ -375,6 +376,40 @@ def test_results_without_a_checkpoint_are_not_replaced(
     assert "--out" in (caught.value.hint or "")
     assert left.read_text() == "of three days"
     assert [path for path in (tmp_path / "run").rglob("*") if path.is_file()] == [left]
+
+
+def test_sheets_of_something_else_are_no_results(frames: Path, tmp_path: Path) -> None:
+    """A project's own folder of that name had the training refused."""
+    sheets = tmp_path / "run" / "sheets"
+    sheets.mkdir(parents=True)
+    (sheets / "walk.png").write_text("drawn by hand")
+    assert earlier_run(options(frames, tmp_path / "run")) is None
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")]
+)
+def test_a_checkpoint_that_memory_is_too_small_for_is_not_damaged(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its hint was to choose another folder, and to lose the run."""
+
+    def full(*arguments: object, **options: object) -> None:
+        del arguments, options
+        raise error
+
+    made = Checkpoint(3, 1.5, False, "{}", {"steps": 4}, {"features": 8}, {"a": torch.ones(2)})
+    checkpoint.save(tmp_path, made)
+    monkeypatch.setattr(torch, "load", full)
+    with pytest.raises(OutOfMemory, match="memory ran out while"):
+        checkpoint.load(tmp_path)
+
+
+def test_a_damaged_checkpoint_without_weights_is_told_without_them(tmp_path: Path) -> None:
+    (tmp_path / checkpoint.NAME).write_bytes(b"PK\3\4")
+    with pytest.raises(DataError, match="is damaged") as caught:
+        checkpoint.load(tmp_path)
+    assert "--init" not in (caught.value.hint or "")
 
 
 def test_a_damaged_checkpoint_ends_nothing_else(frames: Path, tmp_path: Path) -> None:

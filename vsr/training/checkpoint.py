@@ -10,7 +10,8 @@ from typing import Any, TypeGuard, cast
 
 import torch
 
-from vsr.errors import DataError
+from vsr.errors import DataError, OutOfMemory
+from vsr.infer import device as devices
 from vsr.media.atomic import put
 from vsr.models.arch import Hyper
 from vsr.weights.pickled import DAMAGE
@@ -75,11 +76,16 @@ def unwritten(path: Path, error: OSError, *more: str) -> DataError:
 
 
 def load(folder: Path) -> Checkpoint | None:
-    """The checkpoint of a run, or ``None`` where there is none. Raises :class:`DataError`."""
+    """The checkpoint of a run, or ``None`` where there is none.
+
+    Raises :class:`DataError`, and :class:`OutOfMemory` where a good one is too large to be read.
+    """
     path = folder / NAME
     if not path.exists():
         return None
-    hint = f"choose another --out; --init {folder / 'best.safetensors'} takes its weights"
+    best = folder / "best.safetensors"
+    takes = f"; --init {best} takes its weights" if best.exists() else ""
+    hint = f"choose another --out{takes}"
     try:
         with zipfile.ZipFile(path) as archive:  # torch looks at no checksum
             damaged = archive.testzip()
@@ -88,6 +94,11 @@ def load(folder: Path) -> Checkpoint | None:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}", hint=hint) from error
     except DAMAGE as error:
+        if devices.is_out_of_memory(error):  # nothing is wrong with the file
+            raise OutOfMemory(
+                f"memory ran out while {path} was read",
+                hint="end other programs, and run the same command again",
+            ) from error
         raise DataError(f"{path} is damaged", hint=hint) from error
     if damaged:
         raise DataError(f"{path} is damaged: its checksums do not fit", hint=hint)

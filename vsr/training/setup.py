@@ -150,7 +150,8 @@ def _results(folder: Path) -> list[str]:
     found = [
         name for name in RESULTS if (folder / name).exists() and (folder / name).stat().st_size
     ]
-    return [*found, *(["sheets"] if any(folder.glob("sheets/*.png")) else [])]
+    sheets = any(path.stem.isdigit() for path in folder.glob("sheets/*.png"))  # of a step each
+    return [*found, *(["sheets"] if sheets else [])]
 
 
 def changes(before: Checkpoint, options: TrainOptions) -> list[str]:

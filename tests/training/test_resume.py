@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -28,7 +29,8 @@ from vsr.training.checkpoint import Checkpoint
 from vsr.training.events import TrainingEvent
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions
-from vsr.training.run_folder import LOCK
+from vsr.training.recipes import named
+from vsr.training.run_folder import LOCK, RunFolder
 from vsr.training.setup import earlier_run
 from vsr.training.task import PixelTask
 from vsr.training.training_log import TrainingLog, read
@@ -478,6 +480,16 @@ def test_a_log_that_stays_unwritten_fails_once(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No space left") as caught, log:
         log.write({"step": 1})
     assert caught.value.hint
+
+
+def test_a_run_that_goes_on_with_a_vgg_has_a_best_by_it(tmp_path: Path) -> None:
+    """The best until then had no perceptual distance: a KeyError."""
+    training = Mock(recipe=named("real-esrgan", None))
+    before = {"psnr": 25.0, "ssim": 0.7}
+    log = TrainingLog(tmp_path, step=0, writes=False)
+    folder = RunFolder(training, log, Mock(), best=before, initial_metrics=before)
+    assert folder.is_better({"psnr": 24.0, "ssim": 0.7, "perceptual": 0.5})
+    assert not folder.is_better({"psnr": 14.0, "ssim": 0.7, "perceptual": 0.5})
 
 
 def test_best_weights_that_are_gone_are_made_again(frames: Path, tmp_path: Path) -> None:

@@ -111,7 +111,9 @@ class RunFolder:
             return True
         if self.training.recipe.best == "perceptual" and "perceptual" in metrics:
             floor = self.initial_metrics.get("psnr", -math.inf) - self.training.recipe.psnr_floor
-            return metrics["psnr"] >= floor and metrics["perceptual"] < self.best["perceptual"]
+            # The best of before have none, where the run goes on with a VGG that it began without.
+            least = self.best.get("perceptual", math.inf)
+            return metrics["psnr"] >= floor and metrics["perceptual"] < least
         return metrics["psnr"] > self.best["psnr"]
 
     def _facts(self, step: int) -> dict[str, str]:

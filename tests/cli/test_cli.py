@@ -13,6 +13,7 @@ import pytest
 from tests import fork_server
 from tests.conftest import MakeClip
 from tests.marks import usually
+from vsr.cli.tables import named_colors
 
 
 def vsr(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -196,3 +197,14 @@ def test_frames_are_extracted_and_trained_on_by_command(samples: Path, tmp_path:
     run = vsr("upscale", source, tmp_path / "large.mkv", *fast)
     assert run.returncode == 0, run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_colors_of_later_versions_of_the_standard_have_their_names() -> None:
+    """They were called reserved."""
+    rows = named_colors({"matrix": 15, "primaries": 22, "transfer": 18})
+    assert rows == {
+        "matrix": "15 (ipt-c2)",
+        "primaries": "22 (ebu3213)",
+        "transfer": "18 (arib-std-b67)",
+    }
+    assert named_colors({"primaries": 13}) == {"primaries": "13 (reserved)"}

@@ -25,10 +25,10 @@ COLORS = {
     key: dict(enumerate(names.split()))
     for key, names in {
         "matrix": "gbr bt709 unknown reserved fcc bt470bg smpte170m smpte240m ycgco bt2020nc "
-        "bt2020c smpte2085 chroma-derived-nc chroma-derived-c ictcp",
+        "bt2020c smpte2085 chroma-derived-nc chroma-derived-c ictcp ipt-c2 ycgco-re ycgco-ro",
         "range": "unknown tv pc",
         "primaries": "reserved bt709 unknown reserved bt470m bt470bg smpte170m smpte240m film "
-        "bt2020 smpte428 smpte431 smpte432",
+        f"bt2020 smpte428 smpte431 smpte432{' reserved' * 9} ebu3213",
         "transfer": "reserved bt709 unknown reserved bt470m bt470bg smpte170m smpte240m linear "
         "log100 log316 iec61966-2-4 bt1361e iec61966-2-1 bt2020-10 bt2020-12 smpte2084 smpte428 "
         "arib-std-b67",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import signal
 import subprocess
@@ -322,7 +323,7 @@ def test_a_task_that_does_not_fit_is_one_sentence(frames: Path, tmp_path: Path) 
 
 STRANGE = [
     b"\xff\xfe", b"[1]", b'{"step": null}', b'{"step": 1e999}', b'{"step": 1, "losses": [1]}',
-    b'{"step": 1, "losses": {"pixel": null}}', b"[" * 100_000, b"\0" * 100,
+    b'{"step": 1, "losses": {"pixel": "x"}}', b"[" * 100_000, b"\0" * 100,
 ]  # fmt: skip
 
 
@@ -480,6 +481,18 @@ def test_a_log_that_stays_unwritten_fails_once(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No space left") as caught, log:
         log.write({"step": 1})
     assert caught.value.hint
+
+
+def test_a_log_is_json_where_a_number_is_none(tmp_path: Path) -> None:
+    """It held Infinity, the PSNR of equal pictures, which readers of strict JSON stop at."""
+    line = {"step": 50, "metrics": {"psnr": math.inf, "ssim": 1.0}, "losses": {"pixel": math.nan}}
+    (tmp_path / "log.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")  # of before
+    with TrainingLog(tmp_path, step=50) as log:
+        log.write({**line, "step": 100})
+        assert not log.strange
+    wanted = {"metrics": {"psnr": None, "ssim": 1.0}, "losses": {"pixel": None}}
+    assert read(tmp_path) == [{"step": step, **wanted} for step in (50, 100)]
+    assert training_log.plot(tmp_path).exists()
 
 
 def test_a_run_that_goes_on_with_a_vgg_has_a_best_by_it(tmp_path: Path) -> None:

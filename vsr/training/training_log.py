@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from vsr.errors import DataError, MediaError, MissingExtra, WeightsError
+from vsr.event_rows import plain
 from vsr.media.atomic import put
 from vsr.media.extract.sheet import Pixels, write_png
 from vsr.training import checkpoint
@@ -51,7 +52,7 @@ class TrainingLog:
         lines, self.strange = _scan(self._path)
         kept = [line for line in lines if line["step"] <= step] if step else []
         try:
-            text = "".join(json.dumps(line) + "\n" for line in kept)
+            text = "".join(as_json(line) + "\n" for line in kept)
             put(self._path, text.encode(), synced=False)
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
@@ -76,7 +77,7 @@ class TrainingLog:
         if self._file is None:
             return
         try:
-            self._file.write(json.dumps(line) + "\n")
+            self._file.write(as_json(line) + "\n")
             self._file.flush()
         except OSError as error:
             raise checkpoint.unwritten(self._path, error) from error
@@ -113,10 +114,19 @@ def _parsed(text: bytes) -> Line | None:
         line: Any = json.loads(text)
         for group in ("losses", "metrics"):
             for value in line.get(group, {}).values():
-                float(value)
+                _number(value)
         return line if type(line["step"]) is int else None
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def as_json(line: Line) -> str:
+    """One line of JSON, which knows no infinity (of equal pictures' PSNR): those are null."""
+    return json.dumps(plain(line), allow_nan=False)
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _board(folder: Path) -> Any:
@@ -156,8 +166,8 @@ def _series(lines: list[Line], group: str) -> dict[str, list[tuple[int, float]]]
     found: dict[str, list[tuple[int, float]]] = {}
     for line in lines:
         for name, value in line.get(group, {}).items():
-            if math.isfinite(float(value)):
-                found.setdefault(name, []).append((line["step"], float(value)))
+            if math.isfinite(number := _number(value)):
+                found.setdefault(name, []).append((line["step"], number))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 
@@ -184,6 +185,18 @@ def test_noise_is_a_standard_deviation() -> None:
     noise = np.random.default_rng(1).normal(0, 5, (200, 200)).astype(np.float32)
     slope = np.add.outer(np.arange(200), np.arange(200)).astype(np.float32)
     assert noise_of(slope + noise) == pytest.approx(5, rel=0.05)
+
+
+def test_noise_of_a_large_picture_takes_one_copy_of_it() -> None:
+    """All blocks of it and of its residue were copied, where some thousands are looked at."""
+    luma = np.random.default_rng(0).normal(100, 5, (2000, 2000)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        found = noise_of(luma)
+        assert tracemalloc.get_traced_memory()[1] < 2.5 * luma.nbytes  # the residue, and its size
+    finally:
+        tracemalloc.stop()
+    assert found == pytest.approx(5, rel=0.05)
 
 
 def test_what_cannot_be_looked_at_is_nothing(make_clip: MakeClip, tmp_path: Path) -> None:

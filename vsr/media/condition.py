@@ -120,8 +120,9 @@ def _blocks(plane: Plane) -> Plane:
     """(h, w) as (n, 64): whole blocks of 8x8, some thousands spread evenly."""
     rows, columns = (side // 8 for side in plane.shape)
     whole = plane[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8)
-    step = 1 + rows * columns // BLOCKS
-    return whole.swapaxes(1, 2).reshape(-1, 64)[::step]
+    count = rows * columns
+    row, column = np.divmod(np.array(range(0, count, 1 + count // BLOCKS), np.intp), columns)
+    return whole[row, :, column].reshape(-1, 64)  # no copy of the others
 
 
 def look(codec: str, lumas: Sequence[Gray], step: float | None, share: float | None) -> Condition:

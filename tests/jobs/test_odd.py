@@ -102,21 +102,8 @@ def test_a_folder_that_holds_the_source_or_other_things_is_never_replaced(
 
 
 def test_lines_at_the_same_moment_stay_there(make_clip: MakeClip, tmp_path: Path) -> None:
-    source = make_clip("bare.mkv", frames=30)
-    full = tmp_path / "full.mkv"
-    with av.open(str(source)) as bare, av.open(str(full), "w") as container:
-        video = container.add_stream_from_template(bare.streams.video[0])
-        text = container.add_mux_stream("subrip")
-        text.time_base = Fraction(1, 1000)
-        for packet in bare.demux(video=0):
-            if packet.size:
-                packet.stream = video
-                container.mux(packet)
-        for line in range(6):
-            packet = av.Packet(f"line {line}".encode())
-            packet.pts = packet.dts = 100 + 400 * (line // 3)
-            packet.duration, packet.time_base, packet.stream = 300, Fraction(1, 1000), text
-            container.mux(packet)
+    texts = [(f"line {line}", 100 + 400 * (line // 3), 300) for line in range(6)]
+    full = with_text(make_clip("bare.mkv", frames=30), texts)
 
     def lines(path: Path) -> list[tuple[Fraction, bytes]]:
         with av.open(str(path)) as container:

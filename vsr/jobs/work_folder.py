@@ -91,10 +91,16 @@ def _names_in(target: Path) -> list[str] | None:
 
 def _beside(part: Path, target: Path) -> Path:
     """The finished folder under another name beside its target."""
-    number = 1
-    while os.path.lexists(path := target.with_name(f"{target.name}.finished-{number}")):
-        number += 1
+    path = free_name(target)
     _checked(path, lambda: part.rename(path))
+    return path
+
+
+def free_name(target: Path, suffix: str = "") -> Path:
+    """A name beside a target's that nothing has, which ends in the target's ``suffix``."""
+    stem, number = target.name.removesuffix(suffix), 1
+    while os.path.lexists(path := target.with_name(f"{stem}.finished-{number}{suffix}")):
+        number += 1
     return path
 
 

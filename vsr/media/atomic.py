@@ -10,8 +10,16 @@ import shutil
 import sys
 from pathlib import Path
 
-from vsr.errors import MediaError, StorageError
-from vsr.system import open_own, part_beside, refuse_special, replace_file, sync_file, sync_folder
+from vsr.errors import MediaError, OptionsError, StorageError
+from vsr.system import (
+    is_special,
+    open_own,
+    part_beside,
+    refuse_special,
+    replace_file,
+    sync_file,
+    sync_folder,
+)
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 GONE = (
@@ -24,6 +32,12 @@ NETWORK = (
 )  # fmt: skip
 LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise :class:`OptionsError` for a target that is no file and no folder."""
+    if is_special(path):
+        raise OptionsError(f"{path} is a device, a pipe or a socket", hint="give a file's name")
 
 
 def write_whole(path: Path, data: bytes, *, synced: bool = False) -> None:

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 Read = TypeVar("Read")
 WAITS = (0.3, 1.0, 3.0, 10.0)
 """Seconds between tries to read what the system could not."""
+PASSING = (errno.EIO, errno.ESTALE, *NETWORK, *LIMITS)
+"""Errors of reading that another try may overcome."""
 STRETCH_BYTES = 64 << 20
 """Behind a place that could not be read, what is read to see if it was a passing fault."""
 _KINDS = {
@@ -77,13 +79,18 @@ def _translate(path: Path, doing: str, error: OSError | FFmpegError) -> MediaErr
             f"{path} is not a video that can be read: {error.strerror}",
             hint="playlists and other lists of files are not followed: give the video itself",
         )
-    if isinstance(error, OSError) and error.errno in (errno.EIO, errno.ESTALE, *NETWORK, *LIMITS):
-        return StorageError(
-            f"cannot read {path}: {error.strerror}", hint="is its disk, or its network, in order?"
-        )
+    if isinstance(error, OSError) and error.errno in PASSING:
+        return _unreadable(path, error)
     hint = "it may be damaged, or claim frames too large without --allow-huge"
     return MediaError(
         f"cannot {doing} {path}: {error.strerror or error}", hint=hint if doing == "read" else None
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"cannot read {path}: {error.strerror or error}",
+        hint="is its disk, or its network, in order?",
     )
 
 
@@ -178,13 +185,9 @@ def patiently(path: Path, attempt: Callable[[], Read]) -> Read:
         except FileNotFoundError:
             raise
         except OSError as error:
-            passing = error.errno in (errno.EIO, errno.ESTALE, *NETWORK, *LIMITS)
-            wait = next(waits, None) if passing else None
+            wait = next(waits, None) if error.errno in PASSING else None
             if wait is None:
-                raise StorageError(
-                    f"cannot read {path}: {error.strerror or error}",
-                    hint="is its disk, or its network, in order?",
-                ) from error
+                raise _unreadable(path, error) from error
             log.warning("%s cannot be read: trying again in %g s", path, wait)
             sleep(wait)
 
@@ -205,9 +208,7 @@ def check_readable(path: Path, start: int) -> None:
                     break
                 left -= len(data)
     except OSError as error:
-        raise StorageError(
-            f"cannot read {path}: {error.strerror}", hint="is its disk, or its network, in order?"
-        ) from error
+        raise _unreadable(path, error) from error
 
 
 def url(path: Path) -> str:

@@ -17,14 +17,13 @@ from vsr.evaluation.options import COMMON, CompareOptions
 from vsr.evaluation.result import Comparison, labelled
 from vsr.events import EventSink, Report, Saved, Warned, ignore
 from vsr.infer.device import pick
-from vsr.media.atomic import write_whole
+from vsr.media.atomic import check_replaceable, write_whole
 from vsr.media.condition import Condition, h264_step
 from vsr.media.extract.sheet import write_png
 from vsr.models.arch import Upscaler
 from vsr.report.data import to_csv
 from vsr.report.page import to_html
 from vsr.report.sheet import to_sheet
-from vsr.system import is_special
 from vsr.weights import load as load_weights
 
 
@@ -53,10 +52,7 @@ class ReportTargets:
         for path in self.paths:
             if path.is_dir():
                 raise OptionsError(f"{path} is a folder", hint="give the name of a file in it")
-            if is_special(path):
-                raise OptionsError(
-                    f"{path} is a device, a pipe or a socket", hint="give a file's name"
-                )
+            check_replaceable(path)
             if not path.parent.is_dir():
                 raise MediaError(f"there is no folder {path.parent}", hint="make it first")
             if not os.access(path.parent, os.W_OK):

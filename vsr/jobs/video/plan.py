@@ -21,6 +21,7 @@ from vsr.jobs.video.source import (
     filters_of,
 )
 from vsr.jobs.work_folder import sweep
+from vsr.media.atomic import check_replaceable
 from vsr.media.clean import Filters
 from vsr.media.clip import Clip
 from vsr.media.fields.plan import FieldPlan
@@ -37,7 +38,7 @@ from vsr.media.write.encoding import Encoding, choose
 from vsr.media.write.writer import Timing, check_opens
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
-from vsr.system import is_special, name_problem
+from vsr.system import name_problem
 
 Pairs = tuple[tuple[str, str], ...]
 SEGMENT_SECONDS = 5
@@ -149,8 +150,7 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
         raise OptionsError(f"the target {target} holds the source", hint="give another folder")
     if target.is_dir() and target.suffix:
         raise OptionsError(f"{target} is a folder", hint="give the name of a file in it")
-    if is_special(target):
-        raise OptionsError(f"{target} is a device, a pipe or a socket", hint="give a file's name")
+    check_replaceable(target)
     if target.is_file() and not target.suffix:
         raise OptionsError(f"{target} is a file, and a folder of pictures was asked for")
     if target.is_symlink() and not target.suffix:

@@ -23,6 +23,7 @@ from vsr.jobs.video.plan import THREADS, TILING, Plan
 from vsr.jobs.video.segment_run import SegmentRun, with_tiling
 from vsr.jobs.video.segments import STAGES, RunStats
 from vsr.jobs.video.source import told_changes
+from vsr.jobs.work_folder import free_name
 from vsr.jobs.workers.choice import open_executor
 from vsr.jobs.workers.devices import kind_of, sums_depend_on_tiles
 from vsr.jobs.workers.executor import Executor
@@ -258,9 +259,7 @@ def _put(part: Path, target: Path, journal: Journal, report: Report, *, overwrit
 
 def _beside(part: Path, target: Path) -> Path:
     """A finished file under another name in its target's folder."""
-    number = 1
-    while (path := target.with_stem(f"{target.stem}.finished-{number}")).exists():
-        number += 1
+    path = free_name(target, target.suffix)
     replace_file(part, path)
     return path
 

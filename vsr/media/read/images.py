@@ -52,7 +52,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class PictureFile:
     """A picture file's content."""
 
     planes: tuple[Tensor, ...]
@@ -69,7 +69,7 @@ def read_picture(path: Path, *, allow_huge: bool = False) -> tuple[tuple[Tensor,
     return picture.planes, picture.color
 
 
-def read_whole_picture(path: Path, *, allow_huge: bool = False) -> Picture:
+def read_whole_picture(path: Path, *, allow_huge: bool = False) -> PictureFile:
     """A picture and what its file says beside it; the first, where there are several.
 
     The orientation that a camera noted is applied. A size beyond
@@ -91,13 +91,13 @@ def read_whole_picture(path: Path, *, allow_huge: bool = False) -> Picture:
     depth = 8 if str(pixels.dtype) == "uint8" else 16
     if pixels.ndim == 2:
         gray = torch.from_numpy(np.ascontiguousarray(pixels)).unsqueeze(0)
-        return Picture((gray,), ColorSpec("gray", depth, (0, 0), range=FULL_RANGE), said)
+        return PictureFile((gray,), ColorSpec("gray", depth, (0, 0), range=FULL_RANGE), said)
     order = (2, 1, 0, 3)[: pixels.shape[2]]  # OpenCV keeps B, G, R, A
     planes = tuple(
         torch.from_numpy(np.ascontiguousarray(pixels[:, :, place])).unsqueeze(0) for place in order
     )
     color = ColorSpec("rgb", depth, (0, 0), alpha=len(planes) == 4, range=FULL_RANGE)
-    return Picture(planes, color, said)
+    return PictureFile(planes, color, said)
 
 
 def _checked_bytes(path: Path, *, allow_huge: bool) -> bytes:
@@ -131,7 +131,7 @@ def spec_for(path: Path, source: ColorSpec) -> ColorSpec:
     return ColorSpec(layout, 16 if deep else 8, (0, 0), alpha and layout == "rgb", range=FULL_RANGE)
 
 
-def picture_losses(picture: Picture, target: Path) -> tuple[str, ...]:
+def picture_losses(picture: PictureFile, target: Path) -> tuple[str, ...]:
     """What of a picture a file of the target's name does not hold, for people."""
     color, data = picture.color, picture.data
     kept, suffix = spec_for(target, color), target.suffix.lower()

@@ -47,6 +47,10 @@ SPECS = {
     "RGB with alpha": ColorSpec("rgb", 8, (0, 0), alpha=True, range=2),
 }
 YUV = SPECS["8-bit 4:2:0"]
+TESTS = (
+    "tests/infer/test_host_transfer.py", "tests/infer/test_in_flight.py", "tests/test_color.py",
+)  # fmt: skip
+"""Those of which some ask for a GPU, and those of what a GPU does otherwise."""
 RELATIVE = {"fp32": 1e-5, "fp16": 2e-3, "bf16": 2e-2}
 """Of the largest value: what sums in another order, and roundings of that type, come to."""
 
@@ -87,9 +91,8 @@ class Check:
         """The tests of engine and colour, on this machine."""
         if self.small:
             raise Skipped("in full only")
-        chosen = [f"tests/{name}.py" for name in ("infer/test_copies", "test_color")]
         made = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", *chosen], capture_output=True, text=True
+            [sys.executable, "-m", "pytest", "-q", *TESTS], capture_output=True, text=True
         )
         assert made.returncode == 0, made.stdout[-1500:] + made.stderr[-500:]
         return made.stdout.strip().split("\n")[-1]

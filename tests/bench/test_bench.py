@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import cast
 
@@ -36,14 +34,8 @@ pytestmark = pytest.mark.extended
 
 def run(*arguments: str) -> list[dict[str, object]]:
     """The rows that a bench command prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "vsr", "bench", *arguments, "--json"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = fork_server.vsr("bench", *arguments, "--json", env=env)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from benchmarks import gpu_check
 from benchmarks.gpu_check import YUV, Check, footage, near
 from benchmarks.steps import Skipped, Steps
+from tests import fork_server
 from vsr.geometry import Size
 from vsr.infer.engine import Engine
 
@@ -23,18 +23,19 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.mark.parametrize(("script", "least"), [("gpu_check", 14), ("gpu_speed", 10)])
 def test_a_script_runs_on_a_cpu(script: str, least: int) -> None:
-    made = subprocess.run(
+    made = fork_server.run(
         [sys.executable, "-m", f"benchmarks.{script}", "--device", "cpu", "--small"],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert made.returncode == 0, made.stdout + made.stderr
     lines = made.stdout.split("\n")
     assert len([line for line in lines if line.startswith("ok ")]) >= least
     assert "failed: none" in made.stdout
+
+
+def test_the_tests_that_it_names_are_there() -> None:
+    assert all((ROOT / name).is_file() for name in gpu_check.TESTS)
 
 
 def test_no_failure_hides_the_next_step(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
-# Everything here works from a bare clone: the first target that needs it makes .venv.
+# Everything here works from a bare clone: the first target that needs it makes .venv. Python compiles
+# what it imports; that all of torch and Ray is compiled when they are installed would take a minute.
 PYTHON ?= python3
+export PYTHONDONTWRITEBYTECODE :=
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(SCRIPTS)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
@@ -18,7 +20,7 @@ setup: .venv/ready ## make .venv with everything pinned
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 demo: .venv/ready ## upscale a sample four times, into demo/
@@ -40,7 +42,7 @@ models: .venv-models/ready ## run the tests of the extra vsr[models], in an envi
 # also finds a CPU build (2.13.0+cpu), it prefers that one to 2.13.0; to ===, only 2.13.0 is equal.
 .venv-models/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-models
-	$(MODELS)/pip install --quiet --constraint constraints.txt \
+	$(MODELS)/pip install --quiet --no-compile --constraint constraints.txt \
 	  $$(sed -n 's/^torch==/torch===/p; s/^torchvision==/torchvision===/p' constraints.txt) \
 	  --editable '.[models]' pytest
 	$(MODELS)/python -c 'import spandrel'
@@ -58,7 +60,7 @@ docs: .venv/docs ## build the documentation into site/, strictly
 	$(BIN)/mkdocs build --strict
 
 .venv/docs: .venv/ready
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[docs]'
 	@touch $@
 
 bench: .venv/ready ## how fast the pipeline is against the network alone

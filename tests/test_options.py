@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from vsr.cli.upscale import upscale
 from vsr.errors import OptionsError
 from vsr.geometry import Size
 from vsr.options import UpscaleOptions
+from vsr.training.options import TrainOptions
 from vsr.units import parse_bytes, parse_seconds, parse_size
 
 # What the command has beside the library's options, and the one whose flag is in the singular.
@@ -78,11 +80,33 @@ def test_what_changes_the_bytes_is_the_identity_of_a_run() -> None:
         {"fps": "0"},
         {"fps": "abc"},
         {"fps": "24/0"},
+        {"encoders": 2},
+        {"tile": "64"},
+        {"batch": True},
+        {"compare": "page.html"},
+        {"size": "640x360"},
+        {"then": "tiny"},
+        {"end": "1:30"},
+        {"encoder_options": {"tune": "film"}},
+        {"encoder_options": (("tune", "film", "more"),)},
+        {"overwrite": 1},
+        {"dtype": 16},
     ],
 )
 def test_a_wrong_value_is_refused_at_once(wrong: dict[str, Any]) -> None:
     with pytest.raises(OptionsError):
         UpscaleOptions(**wrong)
+
+
+def test_a_wrong_type_is_named_with_what_it_should_be() -> None:
+    with pytest.raises(OptionsError, match="^tile must be a whole number or None, got '64'$"):
+        UpscaleOptions(tile="64")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(OptionsError, match="^frames must be a tuple, got 'frames'$"):
+        TrainOptions("frames", Path("out"))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(OptionsError, match="^poll must be a number, got '5'$"):
+        BatchOptions(poll="5")  # pyright: ignore[reportArgumentType]
+    given = UpscaleOptions(scale=2, then=["tiny"])  # pyright: ignore[reportArgumentType]
+    assert given.scale == 2
 
 
 def test_sizes_follow_from_scale_height_width_or_size() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vsr.errors import OptionsError
-from vsr.option_fields import names_of, one_of, option
+from vsr.option_fields import check_types, names_of, one_of, option
 
 OnError = Literal["continue", "stop"]
 Order = Literal["name", "size", "duration", "newest", "oldest"]
@@ -50,6 +50,7 @@ class BatchOptions:
     poll: float = option(5.0, "Folders: how often --watch looks.", "SECONDS", changes=False)
 
     def __post_init__(self) -> None:
+        check_types(self)
         one_of("on-error", self.on_error, get_args(OnError))
         one_of("order", self.order, get_args(Order))
         if not 0 < self.poll <= 86400:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field
-from typing import Any, get_args
+from dataclasses import field, fields
+from functools import cache
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from vsr.errors import OptionsError
 from vsr.units import binary
@@ -51,3 +54,49 @@ def not_negative(name: str, value: float | None) -> None:
     """Raise :class:`OptionsError` for a number below 0, or for none at all."""
     if value is not None and not 0 <= value < float("inf"):
         raise OptionsError(f"{name} must not be negative, got {value:g}")
+
+
+_WORDS: dict[object, str] = {
+    str: "a string", int: "a whole number", float: "a number", bool: "True or False",
+    Path: "a Path", NoneType: "None",
+}  # fmt: skip
+
+
+def check_types(options: Any) -> None:
+    """Raise :class:`OptionsError` where a field of a dataclass holds what its type does not allow.
+
+    A whole number is taken for a number, and a list for a tuple; nothing is converted.
+    """
+    hints = _hints(type(options))
+    for each in fields(options):
+        value = getattr(options, each.name)
+        if not _fits(value, hints[each.name]):
+            raise OptionsError(f"{each.name} must be {_said(hints[each.name])}, got {value!r}")
+
+
+_hints = cache(get_type_hints)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return isinstance(value, str)  # which one is looked at where the names are known
+    if origin is tuple:
+        if not isinstance(value, tuple | list):
+            return False
+        kinds = inner[:1] * len(value) if inner[-1] is ... else inner
+        return len(kinds) == len(value) and all(map(_fits, value, kinds))
+    if inner:
+        return any(_fits(value, one) for one in inner)
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, (int, float) if hint is float else hint)
+
+
+def _said(hint: Any) -> str:
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return _WORDS[str]
+    if origin is tuple:
+        return "a tuple"
+    return " or ".join(map(_said, inner)) if inner else _WORDS.get(hint, f"a {hint.__name__}")

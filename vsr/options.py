@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 from vsr.device_names import check_devices
 from vsr.errors import OptionsError
 from vsr.geometry import Size
-from vsr.option_fields import at_least, names_of, not_negative, one_of, option
+from vsr.option_fields import at_least, check_types, names_of, not_negative, one_of, option
 from vsr.restoration import parse_clean, parse_crop, parse_grain
 from vsr.units import auto_or_number, pairs, parse_bytes, parse_seconds, parse_size
 
@@ -329,6 +329,7 @@ class UpscaleOptions(
     """
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_devices(self.device, self.devices, self.cluster)
         for subject in SUBJECTS:
             subject.__post_init__(self)

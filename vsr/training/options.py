@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from vsr.errors import OptionsError
+from vsr.option_fields import check_types
 from vsr.options import DtypeName
 
 Degrade = Literal["clean", "video", "real", "stream", "footage"]
@@ -111,6 +112,7 @@ class TrainOptions:
     """Folder for TensorBoard's files; ``None`` for none."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not self.frames:
             raise OptionsError("no frames to train on were given", hint="give pictures or videos")
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):

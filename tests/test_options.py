@@ -99,11 +99,11 @@ def test_a_wrong_value_is_refused_at_once(wrong: dict[str, Any]) -> None:
 
 
 def test_a_wrong_type_is_named_with_what_it_should_be() -> None:
-    with pytest.raises(OptionsError, match="^tile must be a whole number or None, got '64'$"):
+    with pytest.raises(OptionsError, match=r"^tile must be a whole number or None, got '64'$"):
         UpscaleOptions(tile="64")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(OptionsError, match="^frames must be a tuple, got 'frames'$"):
+    with pytest.raises(OptionsError, match=r"^frames must be a tuple, got 'frames'$"):
         TrainOptions("frames", Path("out"))  # pyright: ignore[reportArgumentType]
-    with pytest.raises(OptionsError, match="^poll must be a number, got '5'$"):
+    with pytest.raises(OptionsError, match=r"^poll must be a number, got '5'$"):
         BatchOptions(poll="5")  # pyright: ignore[reportArgumentType]
     given = UpscaleOptions(scale=2, then=["tiny"])  # pyright: ignore[reportArgumentType]
     assert given.scale == 2

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import field, fields
 from functools import cache
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from vsr.errors import OptionsError
 from vsr.units import binary
@@ -67,14 +67,16 @@ def check_types(options: Any) -> None:
 
     A whole number is taken for a number, and a list for a tuple; nothing is converted.
     """
-    hints = _hints(type(options))
+    hints = _hints(cast("type[object]", type(options)))
     for each in fields(options):
         value = getattr(options, each.name)
         if not _fits(value, hints[each.name]):
             raise OptionsError(f"{each.name} must be {_said(hints[each.name])}, got {value!r}")
 
 
-_hints = cache(get_type_hints)
+@cache
+def _hints(kind: type[object]) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _fits(value: object, hint: Any) -> bool:
@@ -84,8 +86,9 @@ def _fits(value: object, hint: Any) -> bool:
     if origin is tuple:
         if not isinstance(value, tuple | list):
             return False
-        kinds = inner[:1] * len(value) if inner[-1] is ... else inner
-        return len(kinds) == len(value) and all(map(_fits, value, kinds))
+        items = list(cast("Sequence[object]", value))
+        kinds = [inner[0]] * len(items) if inner[-1] is ... else list(inner)
+        return len(kinds) == len(items) and all(map(_fits, items, kinds))
     if inner:
         return any(_fits(value, one) for one in inner)
     if isinstance(value, bool):

@@ -121,6 +121,22 @@ def test_lines_at_the_same_moment_stay_there(make_clip: MakeClip, tmp_path: Path
     assert first[1][2:] == b"line 0\nline 1\nline 2"
 
 
+@pytest.mark.parametrize(("first", "second"), [("mkv", "mkv"), ("mkv", "mp4"), ("mp4", "mp4")])
+def test_a_line_on_the_screen_at_a_cut_is_in_the_stretch_for_its_part(
+    make_clip: MakeClip, tmp_path: Path, first: str, second: str
+) -> None:
+    lines = [("over", 0, 200), ("begins before", 200, 600), ("ends after", 800, 900)]
+    source = with_text(make_clip("bare.mkv", frames=50), lines)
+    if first == "mp4":
+        vsr.upscale(source, tmp_path / "first.mp4", options())
+        source = tmp_path / "first.mp4"
+    target = tmp_path / f"out.{second}"
+    vsr.upscale(source, target, options(start=0.4, end=1.2))
+    shown = [line for line in shown_text(target) if len(line[2]) > 2]
+    assert [(begin, length) for begin, length, _ in shown] == [(0, 400), (400, 400)]
+    assert [line[2][-13:] for line in shown] == [b"begins before", shown[1][2]]
+
+
 @pytest.mark.parametrize("devices", [None, "cpu:2"])
 def test_tags_that_change_in_the_middle_are_told_once(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: str | None

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from vsr.media.files import ReadFault, is_storage_fault, opened
 from vsr.media.stall import timed
-from vsr.media.streams.stream_mapping import StreamMapping
+from vsr.media.streams.stream_mapping import TEXT_CODECS, StreamMapping
 from vsr.media.streams.text import Line, encoded, merged, plain_text
 from vsr.media.write.writer import Segment, Timing
 
@@ -119,6 +119,7 @@ def carried_packets(
     seconds, place = float("-inf"), 0
     shown: set[int] = set()  # streams of which a packet was carried that is not hidden
     moving = {stream.index for stream in streams if _is_moving(stream)}
+    texts = {stream.index for stream in streams if _is_text(stream)}
     packets = _with_decoding_times(timed(source.demux(*streams)), moving)
     while True:
         try:
@@ -146,6 +147,9 @@ def carried_packets(
             ends[index] = max(ends.get(index, stamp), stamp + (packet.duration or 0))
             packet.pts = None if packet.pts is None else packet.pts + joins.get(index, 0)
         time = (stamp or 0) * packet.time_base
+        if index in texts and _clipped(packet, cut):
+            stamp = packet.pts
+            time = (stamp or 0) * packet.time_base
         if not picture and not _inside(time, cut):
             continue
         over = time + (packet.duration or 0) * packet.time_base
@@ -171,6 +175,32 @@ def carried_packets(
 
 def _is_moving(stream: Stream) -> bool:
     return stream.type == "video" and not stream.disposition & Disposition.attached_pic
+
+
+def _is_text(stream: Stream) -> bool:
+    if stream.type != "subtitle" or stream.codec_context is None:  # pyright: ignore  # an unknown codec
+        return False
+    return stream.codec_context.codec.canonical_name in TEXT_CODECS
+
+
+def _clipped(packet: av.Packet[Stream], cut: Cut) -> bool:
+    """Give a line of text the part of its time that the cut shows; whether it shows any."""
+    if packet.pts is None or not packet.duration:
+        return False
+    first, last = _bounds(cut, packet.time_base)
+    begin, end = packet.pts, packet.pts + packet.duration
+    begin = begin if first is None else max(begin, first)
+    end = end if last is None else min(end, last)
+    if begin >= end:
+        return False
+    packet.pts, packet.duration = begin, end - begin
+    return True
+
+
+def _bounds(cut: Cut, base: Fraction) -> tuple[int | None, int | None]:
+    """The cut's begin and end in a stream's time base; nothing begins before the target does."""
+    first = None if cut.start is None else max(math.ceil(cut.start / base), round(cut.shift / base))
+    return first, None if cut.end is None else math.ceil(cut.end / base)
 
 
 def _with_decoding_times(
@@ -214,8 +244,7 @@ def text_packets(
     stream = source.streams[mapping.stream.index]
     base = stream.time_base or Fraction(1, 1000)
     shift = round(cut.shift / base)
-    first = None if cut.start is None else max(math.ceil(cut.start / base), shift)
-    last = None if cut.end is None else math.ceil(cut.end / base)
+    first, last = _bounds(cut, base)
     lines: list[Line] = []
     for packet in timed(source.demux(stream)):
         if packet.pts is None:

@@ -32,7 +32,7 @@ def failures_in(report: Path) -> list[str]:
 
 def run(workers: int, words: list[str], report: Path) -> list[str]:
     """The tests that failed in one run. What pytest prints is shown where it did not end well."""
-    command = [sys.executable, "-m", "pytest", "--quiet", "--dist", "loadfile"]
+    command = [sys.executable, "-m", "pytest", "--quiet", "--dist", "worksteal"]
     command += ["--numprocesses", str(workers), f"--junitxml={report}", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -149,11 +149,15 @@ USUAL = [
     *((kind, white, 2) for kind in ("half", "always") for white in WHITE),
     *(("memory", *case) for case in ((set[int](), 2), ({5, 6}, 7))),
 ]
+RARE = [
+    *product(("half", "always"), WHITE, (0, 2, 7)),
+    *(("memory", *case) for case in ((set[int](), 2), ({0}, 7), ({2}, 0), ({3}, 7), ({5, 6}, 7))),
+]
 
 
 @pytest.mark.parametrize(
     ("kind", "white", "ahead"),
-    usually(USUAL, product(("half", "always", "memory"), WHITE, (0, 2, 7))),
+    usually(USUAL, RARE),
     ids=str,
 )
 def test_what_is_made_again_is_as_in_order(kind: Kind, white: set[int], ahead: int) -> None:

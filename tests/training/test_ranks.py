@@ -77,8 +77,8 @@ def test_the_command_runs_a_gan_in_two_processes(frames: Path, tmp_path: Path) -
     """Of two stages, of which the first is without an adversary."""
     command = (
         "-m torch.distributed.run --standalone --nproc-per-node=2 "
-        "-m vsr train --recipe real-esrgan --arch compact --net features=8,layers=2 --steps 10 --batch 2 "
-        "--patch 12 --device cpu --dtype fp32 --workers 1 --vgg none --out"
+        "-m vsr train --recipe real-esrgan --arch compact --net features=8,layers=2 --steps 10 "
+        "--batch 2 --patch 12 --device cpu --dtype fp32 --workers 1 --vgg none --out"
     )
     result = subprocess.run(
         [sys.executable, *command.split(), str(tmp_path / "out"), str(frames)],

@@ -266,6 +266,27 @@ def test_what_others_put_into_a_folder_of_pictures_meanwhile_stays(
     assert not folder(target).exists()
 
 
+def test_what_file_managers_put_into_folders_is_neither_a_picture_nor_in_the_way(
+    tmp_path: Path,
+) -> None:
+    """macOS writes ``._NAME`` beside every file, where a file system is not its own."""
+    source, target = pictures(tmp_path / "in"), pictures(tmp_path / "out")
+    for place in (source, target):
+        for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._0.png"):
+            (place / name).write_bytes(b"no picture")
+
+    def looked_at(_: Event) -> None:
+        (source / ".directory").touch()
+        (target / ".directory").touch()
+
+    report = vsr.upscale(source, target, still(overwrite=True), looked_at)
+    assert report.frames == 3
+    assert sorted(path.name for path in target.iterdir()) == ["0.png", "1.png", "2.png"]
+    films = pictures(tmp_path / "films")
+    (films / "._film.mp4").write_bytes(b"no film")
+    assert vsr.upscale(films, tmp_path / "frames", still()).frames == 3
+
+
 def test_a_folder_named_as_a_picture_and_a_link_are_no_pictures(tmp_path: Path) -> None:
     source, target = pictures(tmp_path / "in"), tmp_path / "out"
     (target / "album.png").mkdir(parents=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from vsr.errors import MediaError, OptionsError, StorageError
 from vsr.media.atomic import exchange, restored
 from vsr.media.files import translated
+from vsr.media.suffixes import is_of_system
 from vsr.system import Lock, discard, is_private, parts_left, shows_owners, sync_folder
 
 FOLDERS = ("pictures", "pictures.old")
@@ -86,7 +87,9 @@ def replaced_folder(target: Path) -> Generator[Path]:
 
 
 def _names_in(target: Path) -> list[str] | None:
-    return sorted(path.name for path in target.iterdir()) if target.is_dir() else None
+    if not target.is_dir():
+        return None
+    return sorted(path.name for path in target.iterdir() if not is_of_system(path))
 
 
 def _beside(part: Path, target: Path) -> Path:

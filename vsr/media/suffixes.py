@@ -17,6 +17,8 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 TRAINING_PICTURE_SUFFIXES = frozenset((*PICTURE_SUFFIXES, ".bmp", ".ppm", ".jp2"))
 """Of pictures that are learnt from."""
 
+_OF_SYSTEM = frozenset((".ds_store", ".directory", "desktop.ini", "thumbs.db"))
+
 
 def is_video(path: Path) -> bool:
     """Whether a name ends like a video's."""
@@ -26,3 +28,16 @@ def is_video(path: Path) -> bool:
 def is_picture(path: Path) -> bool:
     """Whether a name ends like that of a still picture that can be enlarged."""
     return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a name begins with a dot: it is left alone where a folder is gone through.
+
+    Such are the files that macOS puts beside each on other file systems: ``._film.mp4``.
+    """
+    return path.name.startswith(".")
+
+
+def is_of_system(path: Path) -> bool:
+    """Whether a name is of what file managers leave in folders that they show, of no one's work."""
+    return path.name.startswith("._") or path.name.lower() in _OF_SYSTEM

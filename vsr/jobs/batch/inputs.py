@@ -13,7 +13,7 @@ from vsr.batch_options import BatchOptions
 from vsr.errors import MediaError, OptionsError
 from vsr.media.read.images import natural
 from vsr.media.stall import reading, timed, watched
-from vsr.media.suffixes import is_picture, is_video
+from vsr.media.suffixes import is_hidden, is_picture, is_video
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class BatchInputs:
 def holds_videos(folder: Path) -> bool:
     """Whether a video lies in a folder, not below it."""
     try:
-        return any(is_video(path) and path.is_file() for path in folder.iterdir())
+        shown = (path for path in folder.iterdir() if not is_hidden(path))
+        return any(is_video(path) and path.is_file() for path in shown)
     except OSError as error:
         raise MediaError(f"cannot read {folder}: {error.strerror or error}") from error
 

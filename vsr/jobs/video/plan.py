@@ -33,7 +33,7 @@ from vsr.media.stall import watched
 from vsr.media.streams.mux import lost_tags
 from vsr.media.streams.packets import Cut
 from vsr.media.streams.stream_mapping import StreamMapping, map_streams
-from vsr.media.suffixes import is_picture
+from vsr.media.suffixes import is_of_system, is_picture
 from vsr.media.write.encoding import Encoding, choose
 from vsr.media.write.writer import Timing, check_opens
 from vsr.models.arch import Upscaler
@@ -155,7 +155,7 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
         raise OptionsError(f"{target} is a file, and a folder of pictures was asked for")
     if target.is_symlink() and not target.suffix:
         raise OptionsError(f"{target} is a link", hint="give the folder that it leads to")
-    if target.is_dir() and any(not _is_picture_file(path) for path in target.iterdir()):
+    if target.is_dir() and not all(map(_is_picture_file, _works_in(target))):
         raise OptionsError(
             f"{target} holds more than pictures and will not be replaced",
             hint="give a new folder",
@@ -266,4 +266,9 @@ def _with(pairs: Pairs, key: str, value: str) -> Pairs:
 
 
 def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
+    return path.is_dir() and not _works_in(path)
+
+
+def _works_in(folder: Path) -> list[Path]:
+    """What a folder holds, but for what file managers leave in those that they show."""
+    return [path for path in folder.iterdir() if not is_of_system(path)]

@@ -30,7 +30,7 @@ from vsr.media.read.picture_data import (
 from vsr.media.read.picture_header import claimed_size
 from vsr.media.read.probe import FOLDER, MediaInfo
 from vsr.media.stall import current_timer, reading
-from vsr.media.suffixes import PICTURE_SUFFIXES, is_picture
+from vsr.media.suffixes import PICTURE_SUFFIXES, is_hidden, is_picture
 
 _SAVE: dict[str, list[int]] = {
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
@@ -43,7 +43,8 @@ _SAVE: dict[str, list[int]] = {
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures of a folder, in the order of their names with numbers counted as numbers."""
     with reading(folder):
-        found = [path for path in folder.iterdir() if is_picture(path) and path.is_file()]
+        shown = [path for path in folder.iterdir() if not is_hidden(path)]
+        found = [path for path in shown if is_picture(path) and path.is_file()]
     if not found:
         raise MediaError(
             f"{folder} holds no pictures", hint=f"they end in {', '.join(PICTURE_SUFFIXES)}"

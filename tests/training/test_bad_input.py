@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -207,6 +209,26 @@ def test_tensorboard_is_an_extra(
         train(options(frames, tmp_path / "out", tensorboard=tmp_path / "board"))
     assert caught.value.exit_code == 7
     assert isinstance(caught.value, VsrError)
+
+
+@pytest.mark.parametrize("when", ["__init__", "add_scalar", "close"])
+def test_a_tensorboard_that_cannot_write_is_one_error(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    def of(name: str) -> Any:
+        def method(*_: object, **__: object) -> None:
+            if name == when:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        return method
+
+    names = ("__init__", "add_scalar", "add_image", "close")
+    module = ModuleType("torch.utils.tensorboard")
+    vars(module)["SummaryWriter"] = type("SummaryWriter", (), {name: of(name) for name in names})
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    monkeypatch.setattr(torch.utils, "tensorboard", module, raising=False)
+    with pytest.raises(DataError, match=r"cannot write .*/board: No space left on device"):
+        train(options(frames, tmp_path / "out", tensorboard=tmp_path / "board"))
 
 
 @pytest.mark.extended

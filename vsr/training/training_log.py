@@ -42,46 +42,45 @@ class TrainingLog:
         self, folder: Path, *, step: int, tensorboard: Path | None = None, writes: bool = True
     ) -> None:
         self._path = folder / NAME
+        self._folder = tensorboard or folder  # of what the board writes
         self._file: TextIO | None = None
         self._board: Any = None
         self.strange = 0  # whole lines that no training wrote; they are left out
         if not writes:
             return
         if tensorboard is not None:
-            self._board = _board(tensorboard)
+            with _writing(tensorboard):
+                self._board = _board(tensorboard)
         lines, self.strange = _scan(self._path)
         kept = [line for line in lines if line["step"] <= step] if step else []
-        try:
+        with _writing(self._path):
             text = "".join(as_json(line) + "\n" for line in kept)
             put(self._path, text.encode(), synced=False)
             self._file = self._path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise checkpoint.unwritten(self._path, error) from error
 
     def __enter__(self) -> TrainingLog:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *reason: object) -> None:
         del reason
-        if self._board is not None:
-            self._board.close()
-        try:
-            if self._file is not None:
-                self._file.close()
-        except OSError as error:
-            if kind is None:  # else a write has failed before, and that is told
-                raise checkpoint.unwritten(self._path, error) from error
+        for path, opened in ((self._path, self._file), (self._folder, self._board)):
+            try:
+                if opened is not None:
+                    opened.close()
+            except OSError as error:
+                if kind is None:  # else a write has failed before, and that is told
+                    raise checkpoint.unwritten(path, error) from error
 
     def write(self, line: Line) -> None:
         """One line; numbers in it go to TensorBoard under their names."""
         if self._file is None:
             return
-        try:
+        with _writing(self._path):
             self._file.write(as_json(line) + "\n")
             self._file.flush()
-        except OSError as error:
-            raise checkpoint.unwritten(self._path, error) from error
-        if self._board is not None:
+        if self._board is None:
+            return
+        with _writing(self._folder):
             for group, values in line.items():
                 if isinstance(values, Mapping):
                     for name, value in values.items():  # pyright: ignore[reportUnknownVariableType]  # JSON
@@ -90,7 +89,17 @@ class TrainingLog:
     def picture(self, step: int, pixels: Pixels) -> None:
         """A contact sheet, for TensorBoard alone."""
         if self._board is not None:
-            self._board.add_image("sheet", pixels, step, dataformats="HWC")
+            with _writing(self._folder):
+                self._board.add_image("sheet", pixels, step, dataformats="HWC")
+
+
+@contextmanager
+def _writing(path: Path) -> Generator[None]:
+    """Failures to write are :class:`DataError`."""
+    try:
+        yield
+    except OSError as error:
+        raise checkpoint.unwritten(path, error) from error
 
 
 def read(folder: Path) -> list[Line]:

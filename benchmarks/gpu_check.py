@@ -62,8 +62,13 @@ class Check:
         self.device, self.small = device, small
         self.gpu = device.startswith("cuda")
         self.models = ["tiny"] if small else ["tiny", "compact", "srgan"]
+        self.remembering = "video-tiny" if small else "video"
         self.low = Size(96, 64) if small else Size(640, 360)
         self.dtypes = ["fp32", "fp16", "bf16"] if self.gpu else ["fp32", "bf16"]
+
+    def near(self, made: Planes, wanted: Planes, model: str) -> str:
+        """Code values, of networks through whose sums or memory more differs at most by 2."""
+        return near(made, wanted, 2 if model in ("srgan", self.remembering) else 1)
 
     def engine(
         self, model: str | Upscaler, told: list[Event] | None = None, **options: Any
@@ -114,7 +119,7 @@ class Check:
         on_cpu = Engine(load(model), EngineOptions(device="cpu", dtype="fp32", reuse=None))
         wanted = on_cpu.enlarge(clip, spec, spec, self.low.scaled(4))
         made = self.engine(model).enlarge(clip, spec, spec, self.low.scaled(4))
-        return near(made, wanted, 2 if model == "srgan" else 1)
+        return self.near(made, wanted, model)
 
     def tiles(self, model: str, tile: int) -> str:
         """In tiles against whole frames, in the type that is used."""
@@ -123,17 +128,17 @@ class Check:
             self.engine(model, dtype="auto", tile=side).enlarge(clip, YUV, YUV, self.low.scaled(4))
             for side in (4096, tile)
         )
-        return near(tiled, whole, 2 if model == "srgan" else 1)
+        return self.near(tiled, whole, model)
 
     def reuse(self, model: str) -> str:
         """What changed alone against whole frames, over frames in which little changes."""
         clips = [spots(self.low, 5, start) for start in (0, 5, 10)]
         off, exact = (self.engine(model, dtype="auto", reuse=reuse) for reuse in (None, 0))
         said = [
-            near(
+            self.near(
                 exact.enlarge(clip, YUV, YUV, self.low.scaled(4)),
                 off.enlarge(clip, YUV, YUV, self.low.scaled(4)),
-                2 if model == "srgan" else 1,
+                model,
             )
             for clip in clips
         ]
@@ -206,7 +211,7 @@ class Check:
         backed = [event for event in told if isinstance(event, BackedOff)]
         del ballast
         devices.release(torch.device(self.device))
-        said = near(made, wanted, 2 if model == "srgan" else 1)
+        said = self.near(made, wanted, model)
         assert backed or self.gpu, "nothing ran out"
         steps = ", ".join(f"{event.tile} x{event.batch}" for event in backed) or "did not run out"
         return f"{steps}; {said}"
@@ -237,7 +242,7 @@ class Check:
             self.engine(model, dtype="auto", tile=tile).enlarge(clip, YUV, YUV, size.scaled(4))
             for tile in (None, 64 if self.small else 640)
         )
-        return near(whole, tiled, 2 if model == "srgan" else 1)
+        return self.near(whole, tiled, model)
 
     def overflow(self) -> str:
         """Half precision that overflows is widened once, and the picture is whole."""
@@ -378,13 +383,15 @@ def main() -> int:
             steps.run(f"parity {model} {dtype}", lambda m=model, d=dtype: check.parity(m, d))
         for spec in SPECS if model != "srgan" else ["8-bit 4:2:0"]:
             steps.run(f"planes {model} {spec}", lambda m=model, s=spec: check.planes(m, s))
-    for model in check.models:
+    steps.run(f"planes {check.remembering}", lambda: check.planes(check.remembering, "8-bit 4:2:0"))
+    for model in (*check.models, check.remembering):
         for tile in [64] if check.small else [256, 512]:
             steps.run(f"tiles {model} {tile}", lambda m=model, t=tile: check.tiles(m, t))
         steps.run(f"reuse {model}", lambda m=model: check.reuse(m))
         steps.run(f"again {model}", lambda m=model: check.again(m))
-    for model in check.models[:2]:
+    for model in (*check.models[:2], *(() if check.small else (check.remembering,))):
         steps.run(f"overlapping {model}", lambda m=model: check.overlapping(m))
+    for model in check.models[:2]:
         steps.run(f"memory runs out {model}", lambda m=model: check.memory_runs_out(m))
     steps.run("overflow", check.overflow)
     steps.run("workers", check.workers)

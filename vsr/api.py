@@ -22,7 +22,7 @@ from vsr.jobs.batch.queue import upscale_many
 from vsr.jobs.estimate.forecast import check_enough as check_enough
 from vsr.jobs.job import job_kind, plan_job
 from vsr.jobs.video.plan import Plan, check_target, make_plan
-from vsr.media.files import check_regular
+from vsr.media.files import check_reachable, check_regular
 from vsr.media.read.probe import MediaInfo
 from vsr.media.read.probe import probe as probe_file
 from vsr.media.stall import watched
@@ -118,6 +118,7 @@ def upscale_batch(
 def is_batch(source: PathLike, target: PathLike) -> bool:
     """Whether these two mean a folder of videos, each of which is to be made larger."""
     folder, name = Path(source), Path(target)
+    check_reachable(folder)
     return folder.is_dir() and name.suffix.lower() not in CONTAINERS and holds_videos(folder)
 
 
@@ -292,6 +293,7 @@ def make_engine(
 
 
 def _check_source(source: Path) -> None:
+    check_reachable(source)
     if not source.exists():
         raise MediaError(f"there is no file {source}", hint="check the path")
     if not os.access(source, os.R_OK):

@@ -325,6 +325,11 @@ def name_problem(path: Path) -> str | None:
     return None
 
 
+def real_path(path: Path) -> Path:
+    """A path without links; links that lead in a circle stay, which ``Path.resolve`` raises of."""
+    return Path(os.path.realpath(path))
+
+
 def same_name_key(path: Path) -> str:
     """What two paths have in common that lead to one file, whether or not it is there.
 

@@ -347,3 +347,66 @@ def test_fewer_pictures_than_asked_for_are_explained(run: Path) -> None:
     assert "1 frames, and up to 50 were asked for: one of each scene" in done.stderr
     again = vsr("extract", str(SAMPLES / "harbour.mkv"), "other", "--max", "1")
     assert "were asked for" not in again.stderr
+
+
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("upscale", LONG, "out.mkv"),
+        ("upscale", "in.mp4", f"{LONG}.mkv"),
+        ("upscale", "in.mp4", f"{'n' * 250}.mkv"),  # its work folder's name is too long
+        ("upscale", "in.mp4", f"{LONG}/out.mkv"),
+        ("upscale", "in.mp4", "--to", LONG),
+        ("upscale", "in.mp4", "out.mkv", "--compare", LONG),
+        ("probe", LONG),
+        ("plan", LONG),
+        ("extract", "in.mp4", LONG),
+        ("compare", "in.mp4", LONG),
+        ("compare", "in.mp4", "in.mp4", "--html", LONG),
+        ("eval", "bicubic", "--data", LONG),
+        ("train", LONG, "--out", "trained"),
+    ],
+)
+def test_paths_that_the_system_does_not_look_up_are_one_error(
+    run: Path, make_clip: MakeClip, words: tuple[str, ...]
+) -> None:
+    """So are files in folders that may not be entered; ``Path.exists`` raises for both."""
+    make_clip("in.mp4", frames=2).rename(run / "in.mp4")
+    done = vsr(*words)
+    assert done.exit_code == 3
+    assert "File name too long\nhint: give a shorter name" in done.stderr
+    assert [path.name for path in run.iterdir()] == ["in.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("models", "info", LONG), "there is no model"),
+        (("models", "inspect", LONG), "there is no model"),
+        (("eval", "bicubic", "--data", ".", "--vgg", LONG), "there is no VGG file"),
+        (("upscale", f"{LONG}/*.mp4", "out"), "no file matches"),
+    ],
+)
+def test_names_that_no_file_can_have_are_of_none(words: tuple[str, ...], said: str) -> None:
+    done = vsr(*words)
+    assert done.exit_code in (3, 4)
+    assert said in done.stderr
+
+
+def test_links_that_lead_in_a_circle_are_one_error(run: Path, make_clip: MakeClip) -> None:
+    source = make_clip("in.mp4", frames=2)
+    circle = run / "out.mkv"
+    circle.symlink_to(circle)
+    assert "out.mkv exists already" in vsr("upscale", str(source), "out.mkv").stderr
+    assert vsr("upscale", str(source), "out.mkv", *QUICK, "--overwrite").exit_code == 0
+    assert circle.is_file()
+    assert not circle.is_symlink()
+    (run / "films").mkdir()
+    (run / "films" / "circle.mp4").symlink_to("circle.mp4")
+    source.rename(run / "films" / "in.mp4")
+    done = vsr("upscale", "films", "large", *QUICK)
+    assert done.exit_code == 8
+    assert (run / "large" / "in.mp4").is_file()

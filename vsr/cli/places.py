@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ class Places:
 
 def is_pattern(path: Path) -> bool:
     """Whether a path is none that is there, and may stand for others."""
-    return glob.has_magic(str(path)) and not path.exists()
+    return glob.has_magic(str(path)) and not os.path.exists(path)
 
 
 def expanded(paths: Sequence[Path]) -> list[Path]:

@@ -16,6 +16,7 @@ from vsr.color import ColorSpec, to_rgb
 from vsr.errors import MediaError
 from vsr.geometry import Size
 from vsr.media.clip import Clip
+from vsr.media.files import check_reachable
 from vsr.media.read.images import pictures_in, read_picture
 from vsr.media.read.probe import MediaInfo, probe
 from vsr.media.read.reader import Reader
@@ -65,6 +66,7 @@ class Footage:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damaged = 0
+        check_reachable(path)
         if not path.exists():
             raise MediaError(f"there is no file {path}", hint="check the path")
         self.kind: Literal["video", "picture", "folder"] = (

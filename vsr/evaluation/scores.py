@@ -24,6 +24,7 @@ from vsr.degrade.resize import bicubic
 from vsr.degrade.video_codec import QUALITIES, through
 from vsr.errors import DataError
 from vsr.infer.engine import Engine
+from vsr.media.files import check_reachable
 from vsr.media.read.images import natural
 from vsr.media.read.probe import probe
 from vsr.media.read.reader import Reader
@@ -122,6 +123,7 @@ def sets_in(
     """
     found: list[TestSet] = []
     for place in places:
+        check_reachable(place)
         if not place.exists():
             raise DataError(f"there is no file or folder {place}", hint="check the path")
         found += _sets(place, scale, frames, crf)

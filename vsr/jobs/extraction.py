@@ -14,7 +14,7 @@ from vsr.jobs.work_folder import replaced_folder
 from vsr.media.extract import extraction
 from vsr.media.extract.extraction import INDEX, SHEET
 from vsr.media.extract.selection import ExtractOptions, ExtractReport
-from vsr.media.files import translated
+from vsr.media.files import check_reachable, translated
 
 
 def extract(options: ExtractOptions, on_event: EventSink = ignore) -> ExtractReport:
@@ -23,6 +23,7 @@ def extract(options: ExtractOptions, on_event: EventSink = ignore) -> ExtractRep
     An earlier extraction is then replaced as a whole once the new one is complete, and stays where
     that fails. What else lies in its folder is kept.
     """
+    check_reachable(options.out / INDEX, "write")
     if not options.overwrite or not (options.out / INDEX).exists():
         return extraction.extract(options, on_event)
     folder = options.out.resolve()  # not a link to it

@@ -63,6 +63,8 @@ def translated(path: Path, doing: str) -> Generator[None]:
 def _translate(path: Path, doing: str, error: OSError | FFmpegError) -> MediaError:
     if isinstance(error, IsADirectoryError):
         return MediaError(f"{path} is a folder, not a file")
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return MediaError(f"cannot {doing} {path}: {error.strerror}", hint="give a shorter name")
     if doing == "write" and isinstance(error, OSError):
         return unwritten(path, error)
     if isinstance(error, FileNotFoundError):
@@ -92,6 +94,15 @@ def _unreadable(path: Path, error: OSError) -> StorageError:
         f"cannot read {path}: {error.strerror or error}",
         hint="is its disk, or its network, in order?",
     )
+
+
+def check_reachable(path: Path, doing: str = "read") -> None:
+    """Raise :class:`MediaError` where the system does not say whether ``path`` is there.
+
+    Its folder may not be entered, or its name is too long: ``Path.exists`` and its like raise then.
+    """
+    with translated(path, doing):
+        path.exists()
 
 
 def check_regular(path: Path) -> None:

@@ -9,6 +9,7 @@ fourth convolution of the fifth stage, after its activation; "conv5_4" before it
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.error import URLError
@@ -107,7 +108,7 @@ def load_vgg(choice: str) -> Vgg | None:
     if choice == "none":
         return None
     path = _downloaded() if choice == "auto" else Path(choice)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError(f"there is no VGG file {path}", hint="--vgg takes auto, none, or a path")
     return from_state(read_file(path)[1], str(path))
 

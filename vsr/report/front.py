@@ -20,10 +20,12 @@ from vsr.infer.device import pick
 from vsr.media.atomic import check_replaceable, write_whole
 from vsr.media.condition import Condition, h264_step
 from vsr.media.extract.sheet import write_png
+from vsr.media.files import check_reachable
 from vsr.models.arch import Upscaler
 from vsr.report.data import to_csv
 from vsr.report.page import to_html
 from vsr.report.sheet import to_sheet
+from vsr.system import real_path
 from vsr.weights import load as load_weights
 
 
@@ -50,6 +52,7 @@ class ReportTargets:
         if self.sheet is not None and self.sheet.suffix.lower() != ".png":
             raise OptionsError(f"the contact sheet is a png, got {self.sheet.name}")
         for path in self.paths:
+            check_reachable(path, "write")
             if path.is_dir():
                 raise OptionsError(f"{path} is a folder", hint="give the name of a file in it")
             check_replaceable(path)
@@ -59,7 +62,7 @@ class ReportTargets:
                 raise MediaError(f"no permission to write in {path.parent}")
             if path.exists() and not self.overwrite:
                 raise OptionsError(f"{path} exists already", hint="give --overwrite to replace it")
-        if len({path.resolve() for path in self.paths}) < len(self.paths):
+        if len({real_path(path) for path in self.paths}) < len(self.paths):
             raise OptionsError("two reports cannot be one file", hint="give each a name of its own")
 
     def write(self, comparison: Comparison, *, whole_sheet: bool = False) -> None:

@@ -14,6 +14,7 @@ import importlib
 import importlib.util
 import json
 import logging
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -133,7 +134,7 @@ def export(
             hint=f"one of {', '.join(SUFFIXES)}; fp32 or fp16",
         )
     path = out or Path(Path(name).stem + SUFFIXES[kind])
-    if path.exists() and not overwrite:
+    if os.path.exists(path) and not overwrite:
         raise OptionsError(f"{path} exists already", hint="--overwrite replaces it")
     if kind == "safetensors":
         stored = find(name)

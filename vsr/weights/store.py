@@ -109,7 +109,7 @@ def load(
         upscaler = _of_file(checked_path(model))
         card = {**upscaler.card, **model.whole_card()}
         return dataclasses.replace(upscaler, name=model.name, card=card)
-    if not Path(name).is_file():
+    if not os.path.isfile(name):
         return upscaler_of(find(name), name)  # which says what there is
     return _of_file(Path(name))
 
@@ -161,7 +161,7 @@ def path_of(name: str) -> Path | None:
     model = fetched_model(name)
     if model is not None:
         return checked_path(model)
-    return Path(name) if Path(name).is_file() else None
+    return Path(name) if os.path.isfile(name) else None
 
 
 def fetched_model(name: str, on_event: EventSink = ignore) -> Fetched | None:
@@ -254,7 +254,7 @@ def save_stored(path: Path, stored: Stored, *, overwrite: bool = False) -> None:
     """Write a stored network as our own file, as exact as it is."""
     if path.suffix != ".safetensors":
         raise OptionsError(f"weights are written as .safetensors, not as {path.name}")
-    if path.exists() and not overwrite:
+    if os.path.exists(path) and not overwrite:
         raise OptionsError(f"{path} exists already", hint="--overwrite replaces it")
     kinds = {value.dtype for value in stored.state.values() if value.is_floating_point()}
     dtype = kinds.pop() if len(kinds) == 1 else torch.float32

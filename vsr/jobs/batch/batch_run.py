@@ -42,6 +42,7 @@ from vsr.jobs.video.plan import check_target
 from vsr.jobs.work_folder import sweep
 from vsr.jobs.workers.executor import Executor
 from vsr.media.ffmpeg_lock import ffmpeg_lock
+from vsr.media.files import check_reachable
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
 from vsr.unexpected import as_failure
@@ -260,6 +261,7 @@ class BatchRun:
             raise item.problem
         source, target = item.source, item.target
         assert target is not None, "an item has a target or a problem"
+        check_reachable(target, "write")
         chosen = self.chosen(source)
         upscaler = chosen.upscaler
         identity = identify(source, self.options, upscaler.fingerprint)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from vsr.batch_options import BatchOptions
 from vsr.errors import MediaError, OptionsError
+from vsr.media.files import check_reachable
 from vsr.media.read.images import natural
 from vsr.media.stall import reading, timed, watched
 from vsr.media.suffixes import is_hidden, is_picture, is_video
+from vsr.system import real_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,13 @@ def find(inputs: Sequence[Path], out: Path, options: BatchOptions, stall: float)
 def _found_in(given: Path, out: Path, options: BatchOptions) -> BatchInputs:
     """What there is to do of one input, a file or a folder."""
     with reading():
+        check_reachable(given)
         exists, is_folder = given.exists(), given.is_dir()
     if not exists:
         raise MediaError(f"there is no file {given}", hint="check the path")
     if not is_folder:
         return BatchInputs((BatchInput(given, Path()),), 0, ())
-    if given.resolve() == out.resolve():
+    if real_path(given) == real_path(out):
         raise OptionsError(
             f"the output folder is the input: {out}", hint="give another folder to write to"
         )

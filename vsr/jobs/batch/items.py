@@ -19,7 +19,7 @@ from vsr.media.suffixes import is_picture
 from vsr.media.write.codecs import CODECS, CONTAINERS
 from vsr.media.write.encoding import choose
 from vsr.options import UpscaleOptions
-from vsr.system import name_problem, same_name_key
+from vsr.system import name_problem, real_path, same_name_key
 
 FIELDS = ("stem", "suffix", "extension", "width", "height", "scale", "model")
 LONGEST = 240  # bytes; file systems take 255, and the work folder's name is a little longer
@@ -103,7 +103,7 @@ def placed(folder: Path, tree: Path, name: str) -> Path:
     target = folder / tree / name
     if ".." in (tree / name).parts or PurePath(name).is_absolute() or name.endswith("/"):
         raise OptionsError(f"the name {name!r} does not stay in the output folder")
-    if not target.parent.resolve().is_relative_to(folder.resolve()):
+    if not real_path(target.parent).is_relative_to(real_path(folder)):
         raise OptionsError(
             f"{target} lies behind a symbolic link that leads out of {folder}",
             hint="links in the output folder are not followed",
@@ -190,12 +190,12 @@ def _rank(source: Path, order: str) -> float:
 
 def refuse_clashes(items: Sequence[BatchItem]) -> None:
     """Two inputs of one name, or a target that is an input, before anything is written."""
-    sources = {same_name_key(item.source.resolve()) for item in items}
+    sources = {same_name_key(real_path(item.source)) for item in items}
     taken: dict[str, Path] = {}
     for item in items:
         if item.target is None:
             continue
-        if same_name_key(item.target.resolve()) in sources:
+        if same_name_key(real_path(item.target)) in sources:
             raise OptionsError(
                 f"the target {item.target} is one of the inputs",
                 hint="give another folder, or a --name such as '{stem}_{height}p{suffix}'",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from vsr.jobs.batch.watch import watch
 from vsr.jobs.estimate.forecast import check_room_for_all
 from vsr.jobs.workers.choice import open_executor
 from vsr.jobs.workers.executor import Executor
-from vsr.media.files import stamp
+from vsr.media.files import check_reachable, stamp
 from vsr.media.write.codecs import CONTAINERS
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
@@ -113,8 +114,9 @@ def checked(
     inputs: Sequence[Path], out: Path, options: UpscaleOptions, batch_options: BatchOptions
 ) -> BatchInputs:
     """The inputs of a batch that can be: there is something to do, and a place for it."""
-    if batch_options.watch and not any(path.is_dir() for path in inputs):
+    if batch_options.watch and not any(map(os.path.isdir, inputs)):
         raise OptionsError("--watch needs a folder to watch", hint="vsr upscale FOLDER OUT --watch")
+    check_reachable(out, "write")
     if out.suffix.lower() in CONTAINERS and not out.is_dir():
         raise OptionsError(
             f"several files cannot become {out}", hint="give a folder as the target, or --to FOLDER"

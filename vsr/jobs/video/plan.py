@@ -20,11 +20,12 @@ from vsr.jobs.video.source import (
     fields_of,
     filters_of,
 )
-from vsr.jobs.work_folder import sweep
+from vsr.jobs.work_folder import folder_of, sweep
 from vsr.media.atomic import check_replaceable
 from vsr.media.clean import Filters
 from vsr.media.clip import Clip
 from vsr.media.fields.plan import FieldPlan
+from vsr.media.files import check_reachable, translated
 from vsr.media.limits import check_target_size
 from vsr.media.read.hardware import refusal
 from vsr.media.read.images import probe_folder
@@ -38,7 +39,7 @@ from vsr.media.write.encoding import Encoding, choose
 from vsr.media.write.writer import Timing, check_opens
 from vsr.models.arch import Upscaler
 from vsr.options import UpscaleOptions
-from vsr.system import name_problem
+from vsr.system import name_problem, real_path
 
 Pairs = tuple[tuple[str, str], ...]
 SEGMENT_SECONDS = 5
@@ -136,17 +137,20 @@ class Plan:
 
 def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
     """What can be said of a target's place alone, before anything is opened."""
+    if not target.name:
+        raise OptionsError(f"the target needs a name: {target}")
+    check_reachable(target, "write")
+    with translated(target, "write"):
+        folder_of(target).exists()  # the longer name
     if target.exists() and source.exists() and target.samefile(source):
         raise OptionsError(f"the target is the source: {target}", hint="give another name")
     if not target.parent.is_dir():
         raise MediaError(f"there is no folder {target.parent}", hint="make it first")
     if not os.access(target.parent, os.W_OK):
         raise MediaError(f"no permission to write in {target.parent}")
-    if not target.name:
-        raise OptionsError(f"the target needs a name: {target}")
     if problem := name_problem(target):
         raise OptionsError(f"{target} cannot be written: {problem}", hint="give another name")
-    if target.resolve() in source.resolve().parents:
+    if real_path(target) in real_path(source).parents:
         raise OptionsError(f"the target {target} holds the source", hint="give another folder")
     if target.is_dir() and target.suffix:
         raise OptionsError(f"{target} is a folder", hint="give the name of a file in it")

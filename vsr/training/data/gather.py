@@ -9,6 +9,7 @@ import numpy as np
 
 from vsr.errors import DataError
 from vsr.events import Warned
+from vsr.media.files import check_reachable
 from vsr.media.read.rgb import files_in, read_rgb
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from vsr.training.data.frame_sequences import FrameSequence, films_of, scene_of_picture
@@ -53,6 +54,7 @@ class Material:
 def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: TrainingSink) -> Material:
     """Raises :class:`DataError` when nothing usable is there. Videos are extracted once."""
     for place in options.frames:
+        check_reachable(place)
         if (
             place.is_file()
             and place.suffix.lower() not in VIDEO_SUFFIXES | TRAINING_PICTURE_SUFFIXES

@@ -281,6 +281,15 @@ def test_any_name_that_a_disk_takes_is_taken(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, f"out {name}"])
 
 
+def test_a_link_that_leads_nowhere_is_no_frame(tmp_path: Path) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    cv2.imwrite(str(frames / "1.png"), np.zeros((24, 32, 3), np.uint8))
+    for name in ("latest", "2.png"):
+        (frames / name).symlink_to("gone")
+    assert vsr.upscale(frames, tmp_path / "out.mp4", options()).frames == 1
+
+
 def test_cover_art_is_kept_or_named(make_clip: MakeClip, tmp_path: Path) -> None:
     source = make_clip("bare.mp4", frames=3, sound=True)
     covered = tmp_path / "in.mp4"

@@ -120,8 +120,9 @@ def stamp(path: Path) -> tuple[int, ...]:
     with translated(path, "read"):
         paths = [path]
         if path.is_dir():  # a target in it is hidden while it is made
-            paths = [item for item in sorted(path.iterdir()) if item.name[0] != "."]
-        facts = [item.stat() for item in paths if not item.is_dir()]
+            shown = (item for item in sorted(path.iterdir()) if item.name[0] != ".")
+            paths = [item for item in shown if item.is_file()]
+        facts = [item.stat() for item in paths]
         return tuple(n for fact in facts for n in (fact.st_size, fact.st_mtime_ns, fact.st_ino))
 
 

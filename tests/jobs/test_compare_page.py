@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from vsr.evaluation.frame_sampler import FrameSampler
 from vsr.events import Event, Warned
 from vsr.media.read.reader import Reader
 from vsr.options import UpscaleOptions
+from vsr.report.front import ReportTargets
 
 
 def data_of(page: Path) -> Any:
@@ -52,6 +54,18 @@ def test_some_frames_of_a_film_before_and_after(
     assert len(found["frames"]) == 8
     assert sorted(frame["time"] for frame in found["frames"]) == [3 * n + 1 for n in range(8)]
     assert (found["frames"][0]["width"], found["frames"][0]["height"]) == (256, 192)
+
+
+def test_a_name_that_is_no_utf_8_is_shown_by_its_numbers(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    clip = make_clip(frames=2).rename(tmp_path / os.fsdecode(b"\xff.mp4"))
+    vsr.upscale(clip, tmp_path / "out.mp4", options(page))
+    assert "\\udcff.mp4" in page.read_text(encoding="utf-8")
+    table = tmp_path / "table.csv"
+    vsr.compare(clip, [clip], targets=ReportTargets(csv=table))
+    assert "\\udcff.mp4" in table.read_text(encoding="utf-8")
 
 
 def test_what_is_shown_is_what_was_made(tmp_path: Path) -> None:

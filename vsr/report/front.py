@@ -66,13 +66,16 @@ class ReportTargets:
             raise OptionsError("two reports cannot be one file", hint="give each a name of its own")
 
     def write(self, comparison: Comparison, *, whole_sheet: bool = False) -> None:
-        """Write what is asked for. ``whole_sheet``: a crop was chosen, show all of it."""
+        """Write what is asked for. ``whole_sheet``: a crop was chosen, show all of it.
+
+        Bytes of names that are no UTF-8 are written as their numbers.
+        """
         if self.csv is not None:
-            write_whole(self.csv, to_csv(comparison).encode())
+            write_whole(self.csv, to_csv(comparison).encode(errors="backslashreplace"))
         if self.sheet is not None:
             write_png(self.sheet, to_sheet(comparison, whole=whole_sheet))
         if self.html is not None:
-            write_whole(self.html, to_html(comparison).encode())
+            write_whole(self.html, to_html(comparison).encode(errors="backslashreplace"))
 
 
 PathLike = str | os.PathLike[str]

@@ -71,7 +71,7 @@ def upscale(
     _check_source(source)
     check_target(source, target, options)
     page = ReportTargets(html=options.compare, overwrite=options.overwrite)
-    page.check()
+    page.check(source, target)
     upscaler = load_for(options, source, target, on_event)
     engine = make_engine(upscaler, options, on_event)
     check_model(upscaler, source, options, on_event)

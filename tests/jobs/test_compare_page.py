@@ -68,6 +68,25 @@ def test_a_name_that_is_no_utf_8_is_shown_by_its_numbers(
     assert "\\udcff.mp4" in table.read_text(encoding="utf-8")
 
 
+def test_no_report_replaces_what_it_is_about(make_clip: MakeClip, tmp_path: Path) -> None:
+    clip, target = make_clip(frames=2), tmp_path / "out.mp4"
+    before = clip.read_bytes()
+    (tmp_path / "link.mp4").symlink_to(clip)
+    for page in (clip, tmp_path / "link.mp4", target, tmp_path / "pytest/../out.mp4"):
+        (tmp_path / "pytest").mkdir(exist_ok=True)
+        with pytest.raises(OptionsError, match="is what the report is about"):
+            vsr.upscale(clip, target, options(page, overwrite=True))
+    with pytest.raises(OptionsError, match="is what the report is about"):
+        vsr.compare(clip, [clip], targets=ReportTargets(csv=clip, overwrite=True))
+    assert clip.read_bytes() == before
+    assert not target.exists()
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    cv2.imwrite(str(frames / "1.png"), picture(20, 16, 1))
+    with pytest.raises(OptionsError, match="is what the report is about"):
+        vsr.compare(frames, [frames], targets=ReportTargets(sheet=frames / "1.png", overwrite=True))
+
+
 def test_what_is_shown_is_what_was_made(tmp_path: Path) -> None:
     for number in range(2):
         cv2.imwrite(str(tmp_path / f"{number}.png"), picture(20, 16, number))

@@ -21,6 +21,7 @@ from vsr.media.atomic import check_replaceable, write_whole
 from vsr.media.condition import Condition, h264_step
 from vsr.media.extract.sheet import write_png
 from vsr.media.files import check_reachable
+from vsr.media.suffixes import is_picture
 from vsr.models.arch import Upscaler
 from vsr.report.data import to_csv
 from vsr.report.page import to_html
@@ -47,8 +48,11 @@ class ReportTargets:
         """The files that were asked for."""
         return tuple(path for path in (self.html, self.sheet, self.csv) if path is not None)
 
-    def check(self) -> None:
-        """Raise where a file cannot be written, before any work is done."""
+    def check(self, *works: Path) -> None:
+        """Raise where a file cannot be written, before any work is done.
+
+        None may be one of ``works``, the files and folders of pictures that the report is about.
+        """
         if self.sheet is not None and self.sheet.suffix.lower() != ".png":
             raise OptionsError(f"the contact sheet is a png, got {self.sheet.name}")
         for path in self.paths:
@@ -60,6 +64,11 @@ class ReportTargets:
                 raise MediaError(f"there is no folder {path.parent}", hint="make it first")
             if not os.access(path.parent, os.W_OK):
                 raise MediaError(f"no permission to write in {path.parent}")
+            if any(_is_of(path, work) for work in works):
+                raise OptionsError(
+                    f"{path} is what the report is about, and would be replaced by it",
+                    hint="give the report a name of its own",
+                )
             if path.exists() and not self.overwrite:
                 raise OptionsError(f"{path} exists already", hint="give --overwrite to replace it")
         if len({real_path(path) for path in self.paths}) < len(self.paths):
@@ -76,6 +85,13 @@ class ReportTargets:
             write_png(self.sheet, to_sheet(comparison, whole=whole_sheet))
         if self.html is not None:
             write_whole(self.html, to_html(comparison).encode(errors="backslashreplace"))
+
+
+def _is_of(path: Path, work: Path) -> bool:
+    """Whether a file is another one, or a picture of that folder."""
+    return real_path(path) == real_path(work) or (
+        is_picture(path) and real_path(path.parent) == real_path(work)
+    )
 
 
 PathLike = str | os.PathLike[str]
@@ -109,7 +125,7 @@ def compare(
         raise OptionsError("--shrink is for models", hint="name some with --models")
     if models is None and options.clean != "off":
         raise OptionsError("--clean is for models", hint="name some with --models")
-    targets.check()
+    targets.check(source, *others)
     if models is None:
         comparison = compare_files(source, others, options, on_event)
     else:

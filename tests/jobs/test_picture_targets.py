@@ -13,7 +13,7 @@ import pytest
 import vsr
 from tests.conftest import MakeClip
 from tests.jobs.test_run import debris, options
-from vsr.errors import MediaError, OptionsError
+from vsr.errors import MediaError, OptionsError, StorageError
 from vsr.jobs.work_folder import held
 from vsr.media import atomic
 
@@ -87,9 +87,11 @@ def test_a_rename_that_fails_leaves_the_old_folder_as_it_was(
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", fails)
-    with pytest.raises(MediaError, match=r"cannot write .*large: Device or resource busy"):
+    with pytest.raises(StorageError, match=r"cannot write .*large: Device or resource busy") as busy:
         vsr.upscale(frames, old, options(overwrite=True))
+    assert busy.value.hint == f"the finished pictures lie in {tmp_path / 'large.finished-1'}"
     assert (old / "old.png").read_bytes() == b"of another day"
+    assert names(tmp_path / "large.finished-1") == NEW
     assert not debris(tmp_path)
 
 
@@ -140,6 +142,16 @@ def test_an_exchange_that_fails_leaves_the_old_folder_as_it_was(
     with pytest.raises(MediaError, match="cannot write"):
         vsr.upscale(frames, old, options(overwrite=True))
     assert names(old) == ["old.png"]
+
+
+def test_a_disk_that_is_mounted_is_no_folder_to_replace(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "volume").mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path).name == "volume")
+    with pytest.raises(OptionsError, match=r"volume is where a disk is mounted"):
+        vsr.upscale(frames, tmp_path / "volume", options())
+    assert vsr.upscale(frames, tmp_path / "volume" / "large", options()).frames == 3
 
 
 def test_a_folder_that_a_killed_run_had_moved_aside_gets_its_name_again(

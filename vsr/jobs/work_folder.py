@@ -66,8 +66,8 @@ def held(target: Path) -> Generator[Path]:
 def replaced_folder(target: Path) -> Generator[Path]:
     """A folder beside the target to fill, which takes its name when all went well.
 
-    The old target is removed only after the new folder has its name, and stays where that fails. It
-    also stays where someone put anything into it, or took anything away, while the run worked:
+    The old target is removed only after the new folder has its name, and stays where that fails, or
+    where someone put anything into it, or took anything away, while the run worked:
     :class:`StorageError` says where the new folder lies then.
     """
     with held(target) as folder:
@@ -83,7 +83,13 @@ def replaced_folder(target: Path) -> Generator[Path]:
                 f"{target} changed while this run worked, and stays as it is",
                 hint=f"the finished pictures lie in {_beside(part, target)}",
             )
-        _checked(target, lambda: exchange(part, target))
+        try:
+            exchange(part, target)
+        except OSError as error:
+            raise StorageError(
+                f"cannot write {target}: {error.strerror or error}",
+                hint=f"the finished pictures lie in {_beside(part, target)}",
+            ) from error
 
 
 def _names_in(target: Path) -> list[str] | None:

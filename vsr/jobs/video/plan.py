@@ -164,6 +164,11 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
             f"{target} holds more than pictures and will not be replaced",
             hint="give a new folder",
         )
+    if os.path.ismount(target):
+        raise OptionsError(
+            f"{target} is where a disk is mounted, and cannot be replaced by a folder of pictures",
+            hint="give a new folder in it",
+        )
     again = not options.restart and not options.fresh and is_saved(target)
     there = os.path.lexists(target)  # a link that leads nowhere is something, too
     if there and not (options.overwrite or again or _is_empty_folder(target)):

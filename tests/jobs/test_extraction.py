@@ -98,6 +98,15 @@ def test_where_the_new_one_fails_the_old_one_stays(
     assert not list(first.out.parent.glob(".*"))
 
 
+def test_a_folder_that_gets_nothing_is_not_left(tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    (tmp_path / "empty").mkdir()
+    for out in ("new/folder", "empty"):
+        with pytest.raises(MediaError, match="is not a video"):
+            extract(ExtractOptions((tmp_path / "broken.mp4",), tmp_path / out))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.mp4", "empty"]
+
+
 def test_a_link_to_the_folder_stays_one(first: ExtractOptions, tmp_path: Path) -> None:
     link = tmp_path / "here"
     link.symlink_to(first.out, target_is_directory=True)

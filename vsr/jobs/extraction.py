@@ -25,7 +25,14 @@ def extract(options: ExtractOptions, on_event: EventSink = ignore) -> ExtractRep
     """
     check_reachable(options.out / INDEX, "write")
     if not options.overwrite or not (options.out / INDEX).exists():
-        return extraction.extract(options, on_event)
+        made = [folder for folder in (options.out, *options.out.parents) if not folder.exists()]
+        try:
+            return extraction.extract(options, on_event)
+        except BaseException:
+            with suppress(OSError):  # up to the first that holds something
+                for folder in made:
+                    folder.rmdir()
+            raise
     folder = options.out.resolve()  # not a link to it
     with replaced_folder(folder) as part:
         report = extraction.extract(options, on_event, part)

@@ -164,7 +164,7 @@ def check_target(source: Path, target: Path, options: UpscaleOptions) -> None:
             f"{target} holds more than pictures and will not be replaced",
             hint="give a new folder",
         )
-    if os.path.ismount(target):
+    if target.is_dir() and os.path.ismount(target):
         raise OptionsError(
             f"{target} is where a disk is mounted, and cannot be replaced by a folder of pictures",
             hint="give a new folder in it",

@@ -133,6 +133,23 @@ def test_planes_are_the_same_however_tiled(spec: ColorSpec, size: Size) -> None:
             assert step.float().mean() < (0.2 if spec.depth == 16 else 1e-3)
 
 
+@pytest.mark.parametrize("tile", [182, 189])
+def test_a_far_smaller_target_is_the_same_however_tiled(tile: int) -> None:
+    """Some tiles keep less of the source than becomes one sample of chroma."""
+    spec = ColorSpec("yuv", 8, (1, 1), matrix=6)
+    dice = torch.Generator().manual_seed(7)
+    planes = tuple(
+        torch.randint(0, 256, (2, plane.height, plane.width), generator=dice).to(spec.dtype)
+        for plane in spec.plane_sizes(Size(400, 48))
+    )
+    network = make_upscaler(Interpolation("bicubic", 4), name="bicubic", arch="bicubic")
+    whole, tiled = (
+        Engine(network, EngineOptions("cpu", tile=side)).enlarge(planes, spec, spec, Size(40, 6))
+        for side in (4096, tile)
+    )
+    assert all(torch.equal(*pair) for pair in zip(whole, tiled, strict=True))
+
+
 def test_a_smaller_overlap_is_cross_faded_and_close() -> None:
     network = upscaler("compact")
     ramp = torch.linspace(0, 1, 150).expand(1, 3, 50, 150).contiguous()  # three tiles side by side

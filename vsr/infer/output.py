@@ -46,7 +46,7 @@ class Output(ABC):
         self.low, self.high, self.scale = conversion.low, conversion.high, scale
         self.footprint = footprint
         self.canvas: tuple[Tensor, ...] = ()
-        self.parts: list[Part] = []
+        self.parts: list[Part | None] = []
         self.wanted_boxes: list[Box] = []
         """For each part, the box of the frame that the network must return, in source pixels."""
         self._taps: dict[tuple[int, int, int, int, int, int], Taps] = {}
@@ -62,21 +62,24 @@ class Output(ABC):
         boxes = [tile.window for tile in tiles.tiles]
         for tile in tiles.tiles:
             window = tile.window
+            crops = footprint.exact and can_crop
+            self.wanted_boxes.append(tile.kept.grown(footprint.margin, window) if crops else window)
+            pasted = self._in_target(tile.kept if footprint.exact else window)
+            if pasted is None:  # of a target far smaller than the source
+                self.parts.append(None)
+                continue
             if footprint.exact:
-                pasted = self._in_target(tile.kept)
                 computed, fade_x, fade_y = (
                     pasted.grown(footprint.conversion_support_target, self.high.box),
                     0,
                     0,
                 )
             else:
-                computed = pasted = self._in_target(window)
+                computed = pasted
                 fade_x = self._shared(window.x, [box.right for box in boxes if box.x < window.x], 0)
                 fade_y = self._shared(
                     window.y, [box.bottom for box in boxes if box.y < window.y], 1
                 )
-            crops = footprint.exact and can_crop
-            self.wanted_boxes.append(tile.kept.grown(footprint.margin, window) if crops else window)
             self.parts.append(Part(pasted, computed, fade_x, fade_y))
 
     def accepts_subpixel(self, side: int) -> bool:
@@ -86,7 +89,8 @@ class Output(ABC):
 
     def paste(self, tile: int, frames: slice, enlarged: Tensor | SubpixelOutput) -> None:
         """Paste the network's result for one tile of consecutive frames."""
-        for strip in self._strips(self.parts[tile]):
+        part = self.parts[tile]
+        for strip in () if part is None else self._strips(part):
             self._paste_part(strip, self.wanted_boxes[tile].scaled(self.scale), frames, enlarged)
 
     def _strips(self, part: Part) -> list[Part]:
@@ -170,11 +174,14 @@ class Output(ABC):
             self._taps[key] = taps(source, high, (start, end), (given, given_end), device)
         return self._taps[key]
 
-    def _in_target(self, box: Box) -> Box:
+    def _in_target(self, box: Box) -> Box | None:
+        """What becomes of a box, in target pixels; ``None`` where its edges fall together."""
         left, right = (self._edge(x, self.low.width, self.high.width) for x in (box.x, box.right))
         top, bottom = (
             self._edge(y, self.low.height, self.high.height) for y in (box.y, box.bottom)
         )
+        if left == right or top == bottom:
+            return None
         return Box(left, top, right - left, bottom - top)
 
     def _edge(self, place: int, low: int, high: int) -> int:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 
 import vsr
 from vsr.color import ColorSpec
-from vsr.errors import DeviceError, OptionsError, WeightsError
+from vsr.errors import DeviceError, OptionsError, OutOfMemory, WeightsError
 from vsr.events import BackedOff, Event
 from vsr.geometry import Size
 from vsr.infer import device as devices
+from vsr.infer import independent, recurrent
 from vsr.infer.engine import Engine
 from vsr.infer.footprint import Conversion
 from vsr.infer.output import PlaneOutput
@@ -26,6 +28,7 @@ from vsr.models.arch import Upscaler, fuse_batchnorm, make_upscaler
 from vsr.models.catalog import ARCHS
 from vsr.models.interpolation import Interpolation
 from vsr.models.module import SRModule
+from vsr.models.recurrent import Recurrent
 from vsr.options import EngineOptions
 
 SMALL = {"features": 16, "blocks": 1, "layers": 4, "mapped": 8, "growth": 8}
@@ -292,6 +295,30 @@ def test_memory_that_cannot_hold_the_smallest_tile_is_one_clear_error() -> None:
     run = exhausted(0)
     assert run.returncode == 5, run.stdout + run.stderr
     assert "memory ran out" in run.stdout
+
+
+@pytest.mark.parametrize("module", [independent, recurrent], ids=lambda module: module.__name__)
+def test_enlarged_frames_that_do_not_fit_are_one_clear_error(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also behind frames that did, where smaller tiles are tried first."""
+    made = Recurrent(4, 8, 2) if module is recurrent else Interpolation("bicubic", 4)
+    network = make_upscaler(made, name="network", arch="network")
+    engine = Engine(network, EngineOptions("cpu", tile=64, batch=4))
+    spec, low = ColorSpec(layout="gray", shift=(0, 0)), Size(96, 72)
+    planes = (torch.zeros(2, low.height, low.width, dtype=torch.uint8),)
+    engine.enlarge(planes, spec, spec, low.scaled(4))
+    calls = 0
+
+    def exhausted(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        assert calls < 100
+        raise torch.OutOfMemoryError("as asked")
+
+    monkeypatch.setattr(module, "PlaneOutput", exhausted)
+    with pytest.raises(OutOfMemory, match="the enlarged frames alone"):
+        engine.enlarge(planes, spec, spec, low.scaled(4))
 
 
 def test_the_budget_decides_tile_and_batch() -> None:

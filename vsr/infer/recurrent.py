@@ -25,7 +25,7 @@ from vsr.infer.placed import PlacedNetwork
 from vsr.infer.tiles import TilePlan, batches
 from vsr.models.recurrent import warp_previous, without_previous
 from vsr.models.subpixel import within
-from vsr.motion import MotionEstimator
+from vsr.motion import Motion, MotionEstimator
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # tensors do not compare with ==
@@ -83,22 +83,19 @@ class RecurrentPass:
         self._conversion = conversion
         frames = work.planes[0].shape[0]
         footprint = footprint_of(placed.upscaler, conversion, placed.options.overlap)
-        output = PlaneOutput(
-            conversion, footprint, placed.upscaler.scale, frames, placed.placement.device
+        output = placed.retry(
+            lambda: PlaneOutput(
+                conversion, footprint, placed.upscaler.scale, frames, placed.placement.device
+            )
         )
         for frame in range(frames):
             if motion.same[frame] and self._made:  # the state stays, too
                 for plane, made in zip(output.canvas, self._made, strict=True):
                     plane[frame] = made
                 continue
-            there = slice(frame, frame + 1)
-            near = tuple(self._transfer.up(plane[there]) for plane in work.planes)
-            pixels = part_to_rgb(near, conversion.source, conversion.low.box)
-            pixels = pixels if conversion.target.alpha else pixels[:, :3]
             previous = None if motion.begins[frame] else self._state
-            vectors = self._transfer.up(motion.pixels(frame))
             self._state = placed.retry(
-                lambda: self._frame(pixels, previous, vectors, output, frame)  # noqa: B023  # called at once
+                lambda: self._frame(work, motion, previous, output, frame)  # noqa: B023  # called at once
             )
             self._made = tuple(plane[frame] for plane in output.canvas)
         self._made = tuple(plane.clone() for plane in self._made)
@@ -106,16 +103,21 @@ class RecurrentPass:
 
     def _frame(
         self,
-        pixels: Tensor,
+        work: Work,
+        motion: Motion,
         previous: FrameState | None,
-        vectors: Tensor,
         output: Output,
         frame: int,
     ) -> FrameState | None:
         """Enlarge one frame; returns its state, ``None`` if the result was invalid."""
-        placed = self._placed
+        placed, conversion = self._placed, work.conversion
         tiles, batch = placed.sizes.choose(output.footprint, output.low, 1)
         output.prepare(tiles, can_crop=False)
+        there = slice(frame, frame + 1)
+        near = tuple(self._transfer.up(plane[there]) for plane in work.planes)
+        pixels = part_to_rgb(near, conversion.source, conversion.low.box)
+        pixels = pixels if conversion.target.alpha else pixels[:, :3]
+        vectors = self._transfer.up(motion.pixels(frame))
         new, valid = step(placed.network, pixels, previous, vectors, output, frame, tiles, batch)
         if not placed.checks_output:
             placed.check(valid)

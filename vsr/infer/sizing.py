@@ -227,6 +227,7 @@ class Sizes:
                 f"memory ran out on {self._device} even with tiles of {side} px",
                 hint="close other programs, use --device cpu, --dtype fp16 or a smaller --overlap",
             )
+        self.latest = None  # memory that runs out before new ones are chosen is not theirs
         window = Size(self._tile or tiles.window.width, self._tile or tiles.window.height)
         return window, self._batch or 1
 

@@ -15,6 +15,7 @@ from tests.training.conftest import drawn
 from vsr.degrade.catalog import CHAINS
 from vsr.degrade.noise import Specks
 from vsr.degrade.resize import bicubic
+from vsr.errors import DataError
 from vsr.events import Warned
 from vsr.media.read.rgb import files_in
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
@@ -168,6 +169,65 @@ def test_films_of_too_few_scenes_flatter_and_it_is_said(tmp_path: Path) -> None:
     (warning,) = told
     assert isinstance(warning, Warned)
     assert "films of 1 scene are too few" in warning.message
+
+
+def cut_off(path: Path) -> None:
+    """As a copy that was interrupted: the header alone is whole."""
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def test_damaged_pictures_and_videos_are_left_out_and_told(tmp_path: Path) -> None:
+    for number, pixels in enumerate(moving(8)):
+        cv2.imwrite(str(tmp_path / f"run{number}.png"), pixels)
+        cv2.imwrite(str(tmp_path / f"alone{'abcdefgh'[number]}.png"), drawn(number, 160, 160))
+    cut_off(tmp_path / "run3.png")
+    cut_off(tmp_path / "aloneb.png")
+    (tmp_path / "film.mp4").write_bytes(b"no film at all")
+    told: list[TrainingEvent] = []
+    options = TrainOptions((tmp_path,), tmp_path / "out", recipe="video-tiny", patch=12)
+    found = gather(resolve(options), options, Ranks(), told.append)
+    assert {one.path.name for one in found.left_out} >= {"run3.png", "film.mp4"}
+    names = {one.path.name for one in found.pictures}
+    assert "run2.png" in names  # what is left of its run is no film, and is made to move
+    assert "run3.png" not in names
+    said = [event.message for event in told if isinstance(event, Warned)]
+    assert any("2 files are left out: run3.png, film.mp4" in text for text in said)
+    source = SequenceSource([], found.pictures, PLAN, Cache(1 << 26))
+    for step in range(12):
+        source.group(step)
+    held_out = "aloneb.png" not in names
+    assert held_out or [Path(path).name for path in source.damaged] == ["aloneb.png"]
+
+
+def test_sequences_are_measured_on_what_val_names(tmp_path: Path) -> None:
+    for name in ("film", "photos", "pairs/HR", "pairs/LR", "none"):
+        (tmp_path / name).mkdir(parents=True)
+    for number, pixels in enumerate(moving(4)):
+        cv2.imwrite(str(tmp_path / "film" / f"{number}.png"), pixels)
+    for name in "ab":
+        cv2.imwrite(str(tmp_path / "photos" / f"{name}.png"), drawn(5, 96, 96))
+        cv2.imwrite(str(tmp_path / "pairs" / "HR" / f"{name}.png"), drawn(5, 96, 96))
+        cv2.imwrite(str(tmp_path / "pairs" / "LR" / f"{name}.png"), drawn(5, 24, 24))
+
+    told: list[TrainingEvent] = []
+
+    def names(val: str) -> list[str]:
+        options = TrainOptions(
+            (tmp_path / "film",),
+            tmp_path / "out",
+            recipe="video-tiny",
+            patch=12,
+            val=tmp_path / val,
+        )
+        held = gather(resolve(options), options, Ranks(), told.append).held
+        return [pair.name for pair in held]
+
+    assert names("photos") == ["a", "a", "b", "b"]  # clean and spoilt
+    assert names("pairs") == ["a.png", "b.png"]
+    with pytest.raises(DataError, match="holds no films and no pictures"):
+        names("none")
+    cut_off(tmp_path / "photos" / "a.png")
+    assert names("photos") == ["b", "b"]
 
 
 def test_folders_of_one_scene_are_held_out_together(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from vsr.degrade.base import Frames
 from vsr.errors import DataError, VsrError
-from vsr.media.read.rgb import read_rgb
+from vsr.media.read.rgb import Pixels, read_rgb
 from vsr.pairs import follows
 from vsr.training.data.pictures import LeftOut, Picture
 
@@ -43,7 +43,7 @@ def films_of(
 ) -> tuple[list[FrameSequence], list[Picture], list[LeftOut]]:
     """Stretches of the videos and of runs of numbered pictures, in ``room`` bytes at most.
 
-    Also the pictures that are no part of a run, and the videos that cannot be read.
+    Also the pictures that are no part of a run, and the files that cannot be read.
     """
     films: list[FrameSequence] = []
     left_out: list[LeftOut] = []
@@ -52,12 +52,23 @@ def films_of(
     for run in runs:
         for start in range(0, len(run), STRETCH):
             part = run[start : start + STRETCH]
-            frames = [] if used > room else [read_rgb(picture.path) for picture in part]
-            if len(frames) < 2 or not all(map(follows, frames[1:], frames)):
+            decoded: list[Pixels] = []
+            damaged: list[LeftOut] = []
+            for picture in part if used <= room else ():
+                try:
+                    decoded.append(read_rgb(picture.path))
+                except DataError as error:
+                    damaged.append(LeftOut(picture.path, error.message))
+            if damaged:  # those around it do not follow each other
+                lost = {one.path for one in damaged}
+                left_out += damaged
+                single += [picture for picture in part if picture.path not in lost]
+                continue
+            if len(decoded) < 2 or not all(map(follows, decoded[1:], decoded)):
                 single += part
                 continue
             name, scene = part[0].path.stem, scene_of_picture(part[0].path)
-            films.append(FrameSequence(name, scene, np.stack(frames)))
+            films.append(FrameSequence(name, scene, np.stack(decoded)))
             used += films[-1].frames.nbytes
     share = max(0, room - used) // max(1, len(videos))
     for path in videos:

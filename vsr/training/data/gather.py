@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from vsr.degrade.base import Frames
 from vsr.errors import DataError
 from vsr.events import Warned
 from vsr.media.files import check_reachable
 from vsr.media.read.rgb import files_in, read_rgb
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from vsr.pairs import PicturePair, is_pairs, pairs_in
 from vsr.training.data.frame_sequences import FrameSequence, films_of, scene_of_picture
 from vsr.training.data.frame_sequences import hold_out as held_films
 from vsr.training.data.pictures import LeftOut, Picture, scan
@@ -22,7 +24,6 @@ from vsr.training.ranks import Ranks
 from vsr.training.recipe import Recipe
 from vsr.training.validate import (
     FILM_FRAMES,
-    PicturePair,
     hold_out,
     validation_pairs,
     validation_pairs_in,
@@ -80,12 +81,7 @@ def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: Traini
         if options.out / "sheets" not in path.parents
     ]
     pictures, left_out = scan(found, least)
-    if left_out:
-        names = ", ".join(item.path.name for item in left_out[:NAMED])
-        more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
-        on_event(
-            Warned(f"{len(left_out)} pictures are left out: {names}{more} ({left_out[0].reason})")
-        )
+    _tell(left_out, "pictures", on_event)
     if not pictures:
         given = ", ".join(str(path) for path in options.frames)
         why = f": {left_out[0].path.name}: {left_out[0].reason}" if left_out else ""
@@ -103,6 +99,15 @@ def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: Traini
     return Material(pictures, held, left_out + unreadable)
 
 
+def _tell(left_out: list[LeftOut], what: str, on_event: TrainingSink) -> None:
+    """Warn of files that are not used."""
+    if not left_out:
+        return
+    names = ", ".join(item.path.name for item in left_out[:NAMED])
+    more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
+    on_event(Warned(f"{len(left_out)} {what} are left out: {names}{more} ({left_out[0].reason})"))
+
+
 def _flattering(few: str) -> Warned:
     return Warned(
         f"{few} are too few to hold any out: "
@@ -118,14 +123,22 @@ def _sequences(recipe: Recipe, options: TrainOptions, on_event: TrainingSink) ->
     videos = files_in(places, VIDEO_SUFFIXES)
     films, pictures, damaged = films_of(videos, pictures, options.cache)
     left_out += damaged
-    if options.val is not None:
+    pairs: list[PicturePair] = []
+    kept: list[Picture] = []  # to measure on, as no part of a film
+    held: list[FrameSequence] = []
+    if options.val is not None and is_pairs(options.val):
+        pairs = list(pairs_in(options.val, recipe.scale))
+    elif options.val is not None:
         inside = [options.val]
-        found, _, _ = films_of(
-            files_in(inside, VIDEO_SUFFIXES),
-            scan(files_in(inside, TRAINING_PICTURE_SUFFIXES), least)[0],
-            options.cache,
-        )
-        held = found[:MAX_FILMS]
+        found, unfit = scan(files_in(inside, TRAINING_PICTURE_SUFFIXES), least)
+        held, kept, damaged = films_of(files_in(inside, VIDEO_SUFFIXES), found, options.cache)
+        left_out += unfit + damaged
+        held, kept = held[:MAX_FILMS], [] if held else kept
+        if not held and not kept:
+            raise DataError(
+                f"{options.val} holds no films and no pictures to validate with",
+                hint=f"videos, or pictures of at least {least} px a side",
+            )
     else:
         films, held = held_films(films, options.seed)
         scenes = {film.scene for film in held}
@@ -134,23 +147,40 @@ def _sequences(recipe: Recipe, options: TrainOptions, on_event: TrainingSink) ->
             on_event(_flattering(f"films of {count} scene{'s' * (count > 1)}"))
         else:  # frames of a scene that are no part of a film would teach it all the same
             pictures = [one for one in pictures if scene_of_picture(one.path) not in scenes]
+    _tell(left_out, "files", on_event)
     if not films and not pictures:
         given = ", ".join(str(path) for path in options.frames)
         raise DataError(
             f"no usable frames in {given}", hint="videos, numbered frames, or pictures to be moved"
         )
     measured = [(film.name, film.frames) for film in held]
-    if not measured:  # pictures alone: some of them are made to move, the same way every time
+    if not measured and options.val is None:  # pictures alone
         pictures, kept = hold_out(pictures, options.seed)
         if kept and kept[0] is pictures[0]:
             on_event(_flattering(f"{len(pictures)} pictures"))
-        rng = np.random.default_rng([options.seed, 4])
-        sides = [min(picture.size.width, picture.size.height) for picture in kept]
-        measured = [
-            (picture.path.stem, moved([read_rgb(picture.path)], FILM_FRAMES, side * 3 // 4, rng))
-            for picture, side in zip(kept[:MAX_FILMS], sides, strict=False)
-        ]
-    return Material(pictures, validation_sequences(measured, recipe, options.seed), left_out, films)
+    if kept:  # they are made to move, the same way every time
+        measured, damaged = _moved(kept[:MAX_FILMS], options.seed)
+        left_out += damaged
+    pairs += validation_sequences(measured, recipe, options.seed)
+    return Material(pictures, pairs, left_out, films)
+
+
+def _moved(kept: list[Picture], seed: int) -> tuple[list[tuple[str, Frames]], list[LeftOut]]:
+    """Films made of those pictures that can be decoded, and the others."""
+    made: list[tuple[str, Frames]] = []
+    left_out: list[LeftOut] = []
+    rng = np.random.default_rng([seed, 4])
+    for picture in kept:
+        side = min(picture.size.width, picture.size.height) * 3 // 4
+        try:
+            made.append(
+                (picture.path.stem, moved([read_rgb(picture.path)], FILM_FRAMES, side, rng))
+            )
+        except DataError as error:
+            left_out.append(LeftOut(picture.path, error.message))
+    if not made:
+        raise _unreadable(kept, left_out)
+    return made, left_out
 
 
 def _readable(
@@ -165,11 +195,15 @@ def _readable(
         except DataError as error:
             left_out.append(LeftOut(picture.path, error.message))
     if not held:
-        raise DataError(
-            f"none of {len(kept)} pictures to validate with can be read: {left_out[0].reason}",
-            hint="remove damaged files, or give good ones with --val DIR",
-        )
+        raise _unreadable(kept, left_out)
     return held, left_out
+
+
+def _unreadable(kept: list[Picture], left_out: list[LeftOut]) -> DataError:
+    return DataError(
+        f"none of {len(kept)} pictures to validate with can be read: {left_out[0].reason}",
+        hint="remove damaged files, or give good ones with --val DIR",
+    )
 
 
 def _extract(videos: list[Path], frames: Path, recipe: Recipe) -> None:

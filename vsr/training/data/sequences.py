@@ -6,6 +6,7 @@ estimated on the damaged frames at the low size, as it is when a video is upscal
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,10 +21,13 @@ from vsr.degrade.base import Degradation, Frames, happens
 from vsr.degrade.noise import Specks
 from vsr.degrade.resize import bicubic
 from vsr.errors import DataError
+from vsr.media.read.rgb import Pixels
 from vsr.motion import MotionEstimator
-from vsr.training.data.patches import TrainingBatch, below
+from vsr.training.data.patches import TRIES, TrainingBatch, below
 from vsr.training.data.pictures import Cache, Picture
 from vsr.training.data.synthetic_motion import film
+
+log = logging.getLogger(__name__)
 
 MARGIN = 10
 """Low pixels around a patch that damage and motion see."""
@@ -113,8 +117,7 @@ class SequenceSource:
         plan = self.sampling
         films = self.films and (not self.pictures or happens(plan.natural, rng))
         if not films:
-            chosen = [self.pictures[below(len(self.pictures), rng)] for _ in range(2)]
-            return film([self.cache.get(one.path) for one in chosen], count, wide, rng)
+            return film([self._picture(rng) for _ in range(2)], count, wide, rng)
         frames = self.films[below(len(self.films), rng)]
         if len(frames) < count:  # there and back: of three frames, A B C B A B C
             round_trip = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
@@ -132,6 +135,23 @@ class SequenceSource:
         top, left = below(height - side + 1, rng), below(width - side + 1, rng)
         frames = frames[:, top : top + side, left : left + side]
         return frames if side == least else bicubic(frames, least, least)
+
+    def _picture(self, rng: Generator) -> Pixels:
+        """A random one; another where that is damaged."""
+        said = ""
+        for _ in range(TRIES):
+            path = self.pictures[below(len(self.pictures), rng)].path
+            try:
+                return self.cache.get(path)
+            except DataError as error:
+                said = error.message
+                if str(path) not in self.damaged:
+                    log.warning("left out: %s", said)
+                self.damaged[str(path)] = said
+        raise DataError(
+            f"{TRIES} pictures in a row could not be read, the last: {said}",
+            hint="remove damaged files",
+        )
 
     @staticmethod
     def _turned(frames: Frames, rng: Generator) -> Frames:

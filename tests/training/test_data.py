@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +12,20 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.conftest import drawn
 from vsr.degrade.catalog import CHAINS
 from vsr.degrade.resize import bicubic
 from vsr.errors import DataError
 from vsr.media.read.rgb import files_in
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
+from vsr.training.data.gather import gather
 from vsr.training.data.loader import Loader
 from vsr.training.data.patches import PatchSource, Sampling, turned
 from vsr.training.data.pictures import Cache, scan
+from vsr.training.events import TrainingEvent
+from vsr.training.options import TrainOptions
+from vsr.training.ranks import Ranks
+from vsr.training.recipes import resolve
 
 CLEAN = Sampling(12, 4, 3, (1.0, 2.0), CHAINS["clean"], seed=5)
 SHRINK = CHAINS["clean"][:1]
@@ -160,3 +167,18 @@ def test_a_picture_of_exactly_one_patch_is_enough_for_both_chains(tmp_path: Path
     )
     for sampling in (CLEAN, VIDEO, REAL):
         assert source(tmp_path, sampling).group(0)[0].high.shape == (3, 3, 48, 48)
+
+
+@pytest.mark.parametrize("recipe", ["tiny", "video-tiny"])
+def test_neither_what_is_measured_on_nor_what_a_run_draws_is_learnt(
+    tmp_path: Path, recipe: str
+) -> None:
+    (tmp_path / "out" / "sheets").mkdir(parents=True)
+    (tmp_path / "val").mkdir()
+    for name in ("a.png", "b.png", "val/c.png", "out/loss.png", "out/sheets/0000000.png"):
+        cv2.imwrite(str(tmp_path / name), drawn(1, 96, 96))
+    with contextlib.chdir(tmp_path):  # absolute, and relative to here: the same places
+        options = TrainOptions((tmp_path,), Path("out"), recipe=recipe, patch=12, val=Path("val"))
+        told: list[TrainingEvent] = []
+        found = gather(resolve(options), options, Ranks(), told.append)
+    assert [one.path.name for one in found.pictures] == ["a.png", "b.png"]

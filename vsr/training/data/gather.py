@@ -22,6 +22,7 @@ from vsr.training.events import TrainingSink
 from vsr.training.options import TrainOptions
 from vsr.training.ranks import Ranks
 from vsr.training.recipe import Recipe
+from vsr.training.training_log import PLOT
 from vsr.training.validate import (
     FILM_FRAMES,
     hold_out,
@@ -67,7 +68,7 @@ def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: Traini
     if recipe.is_sequential:
         return _sequences(recipe, options, on_event)
     places = list(options.frames)
-    videos = files_in(places, VIDEO_SUFFIXES)
+    videos = _found(places, VIDEO_SUFFIXES, options)
     if videos:
         frames = options.out / "frames"
         if ranks.is_main:
@@ -75,12 +76,7 @@ def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: Traini
         ranks.wait()
         places.append(frames)
     least = recipe.patch * recipe.scale
-    found = [
-        path
-        for path in files_in(places, TRAINING_PICTURE_SUFFIXES)
-        if options.out / "sheets" not in path.parents
-    ]
-    pictures, left_out = scan(found, least)
+    pictures, left_out = scan(_found(places, TRAINING_PICTURE_SUFFIXES, options), least)
     _tell(left_out, "pictures", on_event)
     if not pictures:
         given = ", ".join(str(path) for path in options.frames)
@@ -97,6 +93,19 @@ def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: Traini
         on_event(_flattering(f"{len(pictures)} pictures"))
     held, unreadable = _readable(kept, recipe, options)
     return Material(pictures, held, left_out + unreadable)
+
+
+def _found(places: list[Path], endings: frozenset[str], options: TrainOptions) -> list[Path]:
+    """Files to learn from, each once: none that the run draws, and none that it is measured on."""
+    apart = [options.out / "sheets", options.out / PLOT]
+    apart += [] if options.val is None else [options.val]
+    apart = [place.resolve() for place in apart]
+    found = {path.resolve(): path for path in files_in(places, endings)}
+    return [
+        path
+        for place, path in found.items()
+        if not any(place.is_relative_to(other) for other in apart)
+    ]
 
 
 def _tell(left_out: list[LeftOut], what: str, on_event: TrainingSink) -> None:
@@ -119,8 +128,8 @@ def _sequences(recipe: Recipe, options: TrainOptions, on_event: TrainingSink) ->
     """Films of videos and of numbered pictures; other pictures are made to move."""
     places = list(options.frames)
     least = recipe.patch * recipe.scale
-    pictures, left_out = scan(files_in(places, TRAINING_PICTURE_SUFFIXES), least)
-    videos = files_in(places, VIDEO_SUFFIXES)
+    pictures, left_out = scan(_found(places, TRAINING_PICTURE_SUFFIXES, options), least)
+    videos = _found(places, VIDEO_SUFFIXES, options)
     films, pictures, damaged = films_of(videos, pictures, options.cache)
     left_out += damaged
     pairs: list[PicturePair] = []

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import MakeClip
 from tests.training.conftest import drawn
 from vsr.degrade.catalog import CHAINS
 from vsr.degrade.resize import bicubic
 from vsr.errors import DataError
+from vsr.events import Warned
 from vsr.media.read.rgb import files_in
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES
 from vsr.training.data.gather import gather
@@ -182,3 +184,27 @@ def test_neither_what_is_measured_on_nor_what_a_run_draws_is_learnt(
         told: list[TrainingEvent] = []
         found = gather(resolve(options), options, Ranks(), told.append)
     assert [one.path.name for one in found.pictures] == ["a.png", "b.png"]
+
+
+def test_frames_are_of_the_videos_that_were_given(make_clip: MakeClip, tmp_path: Path) -> None:
+    one, two = (
+        make_clip(f"{name}.mp4", frames=4).replace(tmp_path / f"{name}.mp4") for name in "ab"
+    )
+    (tmp_path / "out").mkdir()
+    told: list[TrainingEvent] = []
+
+    def names(*videos: Path) -> list[str]:
+        options = TrainOptions(videos, tmp_path / "out", recipe="tiny", patch=8)
+        gather(resolve(options), options, Ranks(), told.append)
+        return sorted(path.name for path in (tmp_path / "out" / "frames").glob("[ab]-*.png"))
+
+    (first,) = names(one)
+    kept = (tmp_path / "out" / "frames" / first).stat()
+    assert names(one) == [first]
+    assert (tmp_path / "out" / "frames" / first).stat() == kept  # it was not done again
+    assert [name[0] for name in names(two)] == ["b"]
+    (tmp_path / "c.mp4").write_bytes(b"no film at all")
+    told.clear()
+    assert [name[0] for name in names(two, tmp_path / "c.mp4")] == ["b"]
+    assert any(isinstance(event, Warned) and "c.mp4" in event.message for event in told)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["frames"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,11 +11,13 @@ import numpy as np
 
 from vsr.degrade.base import Frames
 from vsr.errors import DataError
-from vsr.events import Warned
+from vsr.event_rows import plain
+from vsr.events import Event, Warned
 from vsr.media.files import check_reachable
 from vsr.media.read.rgb import files_in, read_rgb
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from vsr.pairs import PicturePair, is_pairs, pairs_in
+from vsr.training.checkpoint import unwritten
 from vsr.training.data.frame_sequences import FrameSequence, films_of, scene_of_picture
 from vsr.training.data.frame_sequences import hold_out as held_films
 from vsr.training.data.pictures import LeftOut, Picture, scan
@@ -37,6 +41,8 @@ VIDEO_FRAMES = 400
 MAX_FILMS = 8  # to measure on
 BURST = 5
 """Consecutive frames kept of each place in a video, where the damage is a codec's."""
+SOURCES = "sources.json"
+"""What says which videos the extracted frames are of."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +78,7 @@ def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: Traini
     if videos:
         frames = options.out / "frames"
         if ranks.is_main:
-            _extract(videos, frames, recipe)
+            _extract(videos, frames, recipe, on_event)
         ranks.wait()
         places.append(frames)
     least = recipe.patch * recipe.scale
@@ -215,12 +221,43 @@ def _unreadable(kept: list[Picture], left_out: list[LeftOut]) -> DataError:
     )
 
 
-def _extract(videos: list[Path], frames: Path, recipe: Recipe) -> None:
+def _extract(videos: list[Path], frames: Path, recipe: Recipe, on_event: TrainingSink) -> None:
+    """Frames of the videos, unless they are there; those of other videos are replaced."""
     # Imported here: training on pictures must work where PyAV is not installed.
-    from vsr.media.extract.extraction import extract
+    from vsr.media.extract.extraction import INDEX, extract
     from vsr.media.extract.selection import ExtractOptions
 
-    if (frames / "frames.jsonl").exists():
-        return  # an earlier start of this run did it
     burst = 1 if recipe.degrade == "clean" else BURST
-    extract(ExtractOptions(tuple(videos), frames, most=VIDEO_FRAMES, every=2.0, burst=burst))
+    note = frames / SOURCES
+    wanted = plain({"burst": burst, "videos": [path.absolute() for path in videos]})
+    if (frames / INDEX).exists() and (not note.exists() or _noted(note) == wanted):
+        return  # an earlier start of this run did it, or a person
+
+    def tell(event: Event) -> None:
+        # Of how many frames there are, the run's first line says enough.
+        if isinstance(event, Warned) and "left out: " in event.message:
+            on_event(event)
+
+    options = ExtractOptions(tuple(videos), frames, most=VIDEO_FRAMES, every=2.0, burst=burst)
+    part = frames.with_name(f".{frames.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a start that was killed
+    try:
+        part.mkdir()
+        extract(options, tell, part)
+        if note.exists():
+            shutil.rmtree(frames)
+        frames.mkdir(exist_ok=True)
+        note.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
+        for path in sorted(part.iterdir(), key=lambda path: path.name == INDEX):  # that is the last
+            path.replace(frames / path.name)
+    except OSError as error:
+        raise unwritten(frames, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _noted(note: Path) -> object:
+    try:
+        return json.loads(note.read_bytes())
+    except (OSError, ValueError):
+        return None

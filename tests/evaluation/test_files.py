@@ -195,6 +195,15 @@ def test_several_candidates_and_a_stretch(tmp_path: Path) -> None:
         vsr.compare(one, [same], replace(QUICK, start=9))
 
 
+def test_some_frames_of_a_part_are_looked_at_in_that_part(tmp_path: Path) -> None:
+    one = film(tmp_path / "one.mp4", list(range(60)), size=(32, 32))
+    part = replace(QUICK, start=1.0, end=1.6)  # frames 25 to 39
+    few = vsr.compare(one, [one], replace(part, frames=6))
+    assert [round(25 * seconds) for seconds in few.times] == [25, 26, 27, 32, 33, 34]
+    shown = vsr.compare(one, [one], replace(part, shown=4)).shown
+    assert len({25 + frame.place for frame in shown}) == 4
+
+
 def test_pictures_and_folders_are_paired_by_name(tmp_path: Path) -> None:
     for folder in ("hr", "sr"):
         (tmp_path / folder).mkdir()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from torch import Tensor
@@ -38,7 +40,7 @@ def compare_files(
     if options.align == "shift":
         shifts = [_offset_of(original, other, options.crop) for other in others]
     name, *names = labels([reference, *candidates])
-    frames = original.frames
+    frames = expected(original, options)
     count = frames if options.frames is None or frames is None else min(frames, options.frames)
     size = original.first.size
     on_event(Started(reference, candidates[0], count, size, size))
@@ -65,6 +67,21 @@ def compare_files(
         return session.finish(
             notes=notes, settings=settings, shifts=shifts if options.align == "shift" else None
         )
+
+
+def expected(footage: Footage, options: CompareOptions) -> int | None:
+    """How many frames there are from ``start`` to ``end``: by the file's own claim."""
+    frames, rate = footage.frames, Fraction(1) if footage.info is None else footage.info.frame_rate
+    if frames is None:
+        return None
+    begin = math.ceil(exact(options.start or 0.0) * rate)
+    end = frames if options.end is None else math.ceil(exact(options.end) * rate)
+    return max(0, min(frames, end) - begin)
+
+
+def exact(seconds: float) -> Fraction:
+    """Seconds as a person gives them."""
+    return Fraction(seconds).limit_denominator(90000)
 
 
 def check_sizes(reference: Footage, others: Sequence[Footage], crop: Box | None) -> None:
@@ -112,6 +129,7 @@ class _FrameChoice:
     def __init__(self, options: CompareOptions, frames: int | None) -> None:
         self._start = options.start or 0.0
         self._most = options.frames
+        self._first: int | None = None  # place of the first frame inside
         self._count = 0
         bursts = 1 if options.frames is None else -(-options.frames // BURST)
         self._apart = max(BURST, (frames or 0) // bursts) if options.frames is not None else 1
@@ -121,7 +139,8 @@ class _FrameChoice:
             return False
         if self._most is None:
             return True
-        if place % self._apart >= BURST or self._count >= self._most:
+        self._first = place if self._first is None else self._first
+        if (place - self._first) % self._apart >= BURST or self._count >= self._most:
             return False
         self._count += 1
         return True

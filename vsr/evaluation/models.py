@@ -22,7 +22,7 @@ from torch.nn import functional
 from vsr.color import SMPTE170M, ColorSpec, from_rgb, to_rgb
 from vsr.degrade.video_codec import Quality, through
 from vsr.errors import OptionsError
-from vsr.evaluation.files import BURST
+from vsr.evaluation.files import BURST, exact, expected
 from vsr.evaluation.footage import Footage, Frame
 from vsr.evaluation.options import COMMON, CompareOptions
 from vsr.evaluation.result import Comparison
@@ -73,7 +73,7 @@ def compare_models(
     if options.crop is COMMON:
         raise OptionsError("--crop common is for files of different sizes")
     footage = Footage(source)
-    frames = _expected(footage, options)
+    frames = expected(footage, options)
     # A folder of pictures is looked at whole: they are not neighbours of each other.
     burst = RECURRENT_BURST if any(upscaler.state_channels for upscaler in upscalers) else BURST
     usual = FRAMES * burst // BURST // 2 if burst > BURST else FRAMES
@@ -225,14 +225,14 @@ def bursts(
 ) -> Iterator[tuple[Frame, bool]]:
     """Frames to look at, each with whether it follows the one before right away."""
     info, zero = footage.info, footage.first.time
-    frames, length = _expected(footage, options), None if info is None else info.duration_seconds
-    start, end = _exact(options.start or 0.0), None if options.end is None else _exact(options.end)
+    frames, length = expected(footage, options), None if info is None else info.duration_seconds
+    start, end = exact(options.start or 0.0), None if options.end is None else exact(options.end)
     if info is None or length is None or (frames is not None and frames <= wanted):
         found = iter(footage) if length is None or not start else footage.read(zero + start)
         chosen = itertools.islice(_between(found, zero, start, end), wanted)
         yield from ((frame, place > 0 and not frame.name) for place, frame in enumerate(chosen))
         return
-    end = _exact(length) if end is None else min(end, _exact(length))
+    end = exact(length) if end is None else min(end, exact(length))
     places = -(-wanted // burst)
     left, last = wanted, zero - 1
     for place in range(places):
@@ -246,20 +246,6 @@ def bursts(
         for number, frame in enumerate(itertools.islice(_after(inside, last), most)):
             left, last = left - 1, frame.time
             yield frame, number > 0
-
-
-def _expected(footage: Footage, options: CompareOptions) -> int | None:
-    """How many frames there are from ``start`` to ``end``: by the file's own claim."""
-    frames, rate = footage.frames, Fraction(1) if footage.info is None else footage.info.frame_rate
-    if frames is None:
-        return None
-    begin = math.ceil(_exact(options.start or 0.0) * rate)
-    end = frames if options.end is None else math.ceil(_exact(options.end) * rate)
-    return max(0, min(frames, end) - begin)
-
-
-def _exact(seconds: float) -> Fraction:
-    return Fraction(seconds).limit_denominator(90000)
 
 
 def _after(frames: Iterator[Frame], last: Fraction) -> Iterator[Frame]:
@@ -319,7 +305,7 @@ def _notes(footage: Footage, source: Path) -> list[str]:
 def _settings(
     options: CompareOptions, scale: int, engines: Sequence[Engine], footage: Footage, wanted: int
 ) -> dict[str, str]:
-    frames, info = _expected(footage, options), footage.info
+    frames, info = expected(footage, options), footage.info
     burst = RECURRENT_BURST if any(engine.upscaler.state_channels for engine in engines) else BURST
     coded = "" if options.crf is None else f", then x264 at crf {options.crf:g}"
     how = f"the input shrunk by {scale} (bicubic){coded}" if options.shrink else "the input"

@@ -87,7 +87,7 @@ def test_a_rename_that_fails_leaves_the_old_folder_as_it_was(
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", fails)
-    with pytest.raises(StorageError, match=r"cannot write .*large: Device or resource busy") as busy:
+    with pytest.raises(StorageError, match=r"cannot write .*large: Device") as busy:
         vsr.upscale(frames, old, options(overwrite=True))
     assert busy.value.hint == f"the finished pictures lie in {tmp_path / 'large.finished-1'}"
     assert (old / "old.png").read_bytes() == b"of another day"

@@ -148,7 +148,11 @@ def test_a_disk_that_is_mounted_is_no_folder_to_replace(
     frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "volume").mkdir()
-    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path).name == "volume")
+
+    def mounted(path: Path) -> bool:
+        return path.name == "volume"
+
+    monkeypatch.setattr(os.path, "ismount", mounted)
     with pytest.raises(OptionsError, match=r"volume is where a disk is mounted"):
         vsr.upscale(frames, tmp_path / "volume", options())
     assert vsr.upscale(frames, tmp_path / "volume" / "large", options()).frames == 3

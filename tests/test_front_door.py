@@ -29,12 +29,16 @@ def test_dir_lists_what_there_is_before_anything_is_imported() -> None:
         (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "of floating point, 0..1, got torch.uint8"),
         (torch.full((1, 3, 8, 8), 255.0), "must be 0..1, got values from 255 to 255"),
         (torch.zeros(3, 8, 8), "must be .n, 3 or 4, h, w."),
+        (torch.full((1, 3, 8, 8), float("nan")), "must be 0..1, got values from nan to nan"),
     ],
 )
-def test_pixels_that_are_none_are_refused(pixels: Any, said: str) -> None:
-    engine = vsr.Engine(vsr.load("nearest"))
+@pytest.mark.parametrize("model", ["nearest", "video-tiny"])
+def test_pixels_that_are_none_are_refused(model: str, pixels: Any, said: str) -> None:
+    engine = vsr.Engine(vsr.load(model))
     with pytest.raises(OptionsError, match=said):
         engine.upscale(pixels)
+    with pytest.raises(OptionsError, match=said):
+        engine.follow(pixels)
 
 
 def test_what_overshoots_is_taken() -> None:

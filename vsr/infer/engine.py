@@ -185,8 +185,6 @@ class Engine:
             (1, 3, 360, 640)
         """
         _check_pixels(pixels)
-        if pixels.dim() != 4 or pixels.shape[1] not in (3, 4):
-            raise OptionsError(f"pixels must be (n, 3 or 4, h, w), got {tuple(pixels.shape)}")
         scale = self.upscaler.scale
         low = Size(pixels.shape[-1], pixels.shape[-2])
         conversion = Conversion(RGB, RGB, low, size or low.scaled(scale))
@@ -222,6 +220,7 @@ class Engine:
         """
         if not self.upscaler.state_channels:
             return self.upscale(pixels)
+        _check_pixels(pixels)
         given = pixels.clamp(0, 1).mul(MAX_16_BIT).round().to(torch.int32).to(torch.uint16)
         low = Size(pixels.shape[-1], pixels.shape[-2])
         planes = tuple(plane.contiguous() for plane in given.unbind(1))
@@ -230,7 +229,7 @@ class Engine:
 
 
 def _check_pixels(pixels: object) -> None:
-    """Whether it is a tensor of floats of about 0..1: what a network made may overshoot."""
+    """Whether it is (n, 3 or 4, h, w) of about 0..1: what a network made may overshoot."""
     if not isinstance(pixels, Tensor):
         raise OptionsError(
             f"pixels must be a torch tensor, got {type(pixels).__module__}.{type(pixels).__name__}",
@@ -242,9 +241,11 @@ def _check_pixels(pixels: object) -> None:
             f"pixels must be of floating point, 0..1, got {pixels.dtype}",
             hint="of 8-bit code values: pixels.float() / 255",
         )
+    if pixels.dim() != 4 or pixels.shape[1] not in (3, 4):
+        raise OptionsError(f"pixels must be (n, 3 or 4, h, w), got {tuple(pixels.shape)}")
     # Nothing is copied: memory may be short.
-    low, high = map(float, torch.aminmax(pixels)) if pixels.numel() else (0.0, 0.0)
-    if max(-low, high) > MAX_LEVEL:
+    low, high = map(float, torch.aminmax(pixels.detach())) if pixels.numel() else (0.0, 0.0)
+    if not max(-low, high) <= MAX_LEVEL:  # what is no number is not below it
         raise OptionsError(
             f"pixels must be 0..1, got values from {low:g} to {high:g}",
             hint="divide code values by their largest, 255 for 8 bits",

@@ -11,11 +11,11 @@ import pytest
 
 from tests.media.fields.footage import Picture, pictures, psnr
 from vsr.errors import OptionsError
-from vsr.media.clean import chain
+from vsr.media.clean import Cleaner, chain
 from vsr.media.read.probe import probe
 from vsr.media.read.reader import Reader
 from vsr.options import UpscaleOptions
-from vsr.restoration import Clean, parse_clean
+from vsr.restoration import Clean, CleanPreset, parse_clean
 
 PRESETS = ("vhs", "dvd", "film", "web")
 
@@ -117,3 +117,10 @@ def test_strengths_are_checked_and_zero_is_off() -> None:
     for text in ("vcr", "vhs:2", "vhs:much", ""):
         with pytest.raises(OptionsError):
             UpscaleOptions(clean=text)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_single_pixel_is_left_as_it_is(preset: CleanPreset) -> None:
+    """FFmpeg's gblur writes beyond a plane of one pixel, which ends the process."""
+    frame = av.VideoFrame(1, 1, "yuv444p")
+    assert Cleaner(chain(Clean(preset)), "yuv444p").clean(frame) is frame

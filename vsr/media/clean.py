@@ -62,9 +62,14 @@ class Cleaner:
         self._reformatter = VideoReformatter()
 
     def clean(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """One frame, cleaned. Raises :class:`MediaError` for a format that filters do not take."""
+        """One frame, cleaned; a single pixel is left as it is.
+
+        Raises :class:`MediaError` for a format that filters do not take.
+        """
         if frame.format.name != self._pix:
             frame = self._reformatter.reformat(frame, format=self._pix)
+        if frame.width == frame.height == 1:  # nothing is around it, and gblur writes beyond it
+            return frame
         try:
             graph = self._graph or self._opened(frame)
             frame.pts, frame.time_base = 0, UNIT

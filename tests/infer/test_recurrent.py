@@ -7,6 +7,7 @@ memory that was there before.
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -21,6 +22,10 @@ from vsr.events import BackedOff, Event
 from vsr.geometry import Size
 from vsr.infer.device import has_fast_bfloat16
 from vsr.infer.engine import Engine
+from vsr.infer.footprint import Conversion
+from vsr.jobs.enlarge import enlarger
+from vsr.media.clip import Clip
+from vsr.media.read.lead_in import LeadIn
 from vsr.models.arch import Upscaler, make_upscaler
 from vsr.models.recurrent import Recurrent, warped
 from vsr.motion import MotionEstimator, is_cut, vectors_between
@@ -212,6 +217,18 @@ def test_what_is_redone_begins_from_the_memory_before(kind: str) -> None:
     else:  # float32 from there on
         assert torch.equal(made[0][:4], calm[0][:4])
         assert (made[0].int() - calm[0].int()).abs().max() <= 3
+
+
+def test_frames_of_a_lead_in_are_not_counted_where_they_are_mended() -> None:
+    upscaler = network()
+    with torch.no_grad():
+        upscaler.module.get_parameter("tail.weight").mul_(1e4)
+    engine, conversion = Engine(upscaler, EngineOptions("cpu")), Conversion(SPEC, SPEC, LOW, LOW)
+    clip = Clip(film(frames=3), SPEC, (0, 1, 2), (1, 1, 1), Fraction(1, 25))
+    stage = enlarger(engine, lambda _: conversion)
+    for shown in LeadIn([clip], lead_frames=4, segment_frames=9):
+        stage(shown)()
+    assert engine.mended == 3
 
 
 def test_motion_is_that_of_the_picture_and_the_same_for_any_grouping() -> None:

@@ -119,15 +119,18 @@ class Engine:
         conversion: Conversion,
         motion: Motion | None = None,
         changed: Sequence[CellMask | None] | None = None,
+        *,
+        lead_in: bool = False,
     ) -> PendingFrames:
         """As ``enlarge``, but a GPU's planes may be on their way yet when it returns.
 
         ``motion`` is that of the frames, for recurrent networks; it is estimated without.
         ``changed`` is what :class:`vsr.infer.reuse.FrameComparison` says of the frames, where they
-        were compared already; else they are compared here.
+        were compared already; else they are compared here. Frames of a ``lead_in`` are not used,
+        and not counted where they are mended.
         """
         with self._lock:
-            given = Work(planes, conversion, motion, changed, begins=self._forgot)
+            given = Work(planes, conversion, motion, changed, self._forgot, lead_in)
             work = self._pass.prepared(given)
             if work.begins:
                 self._begin_anew()

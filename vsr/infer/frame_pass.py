@@ -29,6 +29,8 @@ class Work:
     """What changed in each frame since the one before, where that was found already."""
     begins: bool
     """True if earlier frames must not be used."""
+    lead_in: bool = False
+    """Whether the frames are seen by the network alone: what is made of them is not used."""
 
 
 class FramePass(Protocol):

@@ -126,7 +126,8 @@ class RecurrentPass:
             return new
         check_weights(new, placed.upscaler.name)
         interpolate(placed.network, pixels, output, frame, tiles)
-        placed.tell_mended(1)
+        if not work.lead_in:
+            placed.tell_mended(1)
         return None
 
 

@@ -55,7 +55,7 @@ def enlarger(
             engine.forget()
         led_in = clip.lead_in
         wanted = conversion(clip)
-        pending = engine.begin(clip.planes, wanted, clip.motion, clip.changed)
+        pending = engine.begin(clip.planes, wanted, clip.motion, clip.changed, lead_in=clip.lead_in)
         if clip.lead_in:
             lead_in = replace(clip, planes=(), motion=None)
             return lambda: lead_in

@@ -29,6 +29,8 @@ SAMPLES, SAMPLE_FRAMES = 4, 24
 FIELD_CODECS = ("mpeg1video", "mpeg2video", "dvvideo")
 TELEVISION = {(width, height) for width in (704, 720) for height in (480, 486, 576)}
 """Sizes in which other codecs hold fields, too: what claims none is looked at in these alone."""
+LEAST_PLANE = (3, 4)
+"""Columns and lines of a plane, below which bwdif interpolates no fields."""
 MAX_LINES, MAX_RATE = 1152, 31
 """Beyond which nothing is interlaced, unless it says so."""
 CLEAR = 0.3
@@ -64,7 +66,11 @@ def plan_fields(
     where the video is flagged as interlaced or looks so in places, or where that is asked for.
     """
     forced = deinterlace in ("frames", "fields")
-    if info.full_size.height < MIN_LINES:
+    planes = info.color.plane_sizes(info.full_size)
+    too_small = any(
+        plane.width < LEAST_PLANE[0] or plane.height < LEAST_PLANE[1] for plane in planes
+    )
+    if info.full_size.height < MIN_LINES or too_small:
         return None, ()
     if info.is_folder or (deinterlace == "off" and ivtc != "on"):
         return None, ()

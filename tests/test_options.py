@@ -15,7 +15,7 @@ from vsr.cli.flags import described
 from vsr.cli.upscale import upscale
 from vsr.errors import OptionsError
 from vsr.geometry import Size
-from vsr.options import UpscaleOptions
+from vsr.options import EngineOptions, UpscaleOptions
 from vsr.training.options import TrainOptions
 from vsr.units import parse_bytes, parse_seconds, parse_size
 
@@ -105,6 +105,8 @@ def test_a_wrong_type_is_named_with_what_it_should_be() -> None:
         TrainOptions("frames", Path("out"))  # pyright: ignore[reportArgumentType]
     with pytest.raises(OptionsError, match=r"^poll must be a number, got '5'$"):
         BatchOptions(poll="5")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(OptionsError, match=r"^batch must be a whole number or None, got 2.0$"):
+        EngineOptions(batch=2.0)  # pyright: ignore[reportArgumentType]
     given = UpscaleOptions(scale=2, then=["tiny"])  # pyright: ignore[reportArgumentType]
     assert given.scale == 2
 

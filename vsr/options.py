@@ -138,6 +138,7 @@ class EngineOptions(PlacementOptions):
     """Engines that divide what is free of a GPU, where ``memory`` is not given."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         super().__post_init__()
         at_least("vram", self.memory, 64 << 20, "64MB")
         at_least("reuse", self.reuse, 0)

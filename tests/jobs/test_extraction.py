@@ -107,6 +107,22 @@ def test_a_folder_that_gets_nothing_is_not_left(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.mp4", "empty"]
 
 
+def test_an_extraction_without_its_sheet_is_begun_again(
+    first: ExtractOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, pixels: object) -> None:
+        if path.name == extraction.SHEET:
+            raise MediaError("cannot write: the disk is full")
+        write(path, pixels)
+
+    write, options = extraction.write_png, replace(first, out=tmp_path / "other")
+    monkeypatch.setattr(extraction, "write_png", full)
+    with pytest.raises(MediaError, match="disk is full"):
+        extract(options)
+    monkeypatch.undo()
+    assert extract(options).frames
+
+
 def test_a_link_to_the_folder_stays_one(first: ExtractOptions, tmp_path: Path) -> None:
     link = tmp_path / "here"
     link.symlink_to(first.out, target_is_directory=True)

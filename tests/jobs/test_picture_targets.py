@@ -87,7 +87,9 @@ def test_a_rename_that_fails_leaves_the_old_folder_as_it_was(
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", fails)
-    with pytest.raises(StorageError, match=r"cannot write .*large: Device") as busy:
+    with pytest.raises(
+        StorageError, match=r"cannot write .*large: Device or resource busy"
+    ) as busy:
         vsr.upscale(frames, old, options(overwrite=True))
     assert busy.value.hint == f"the finished pictures lie in {tmp_path / 'large.finished-1'}"
     assert (old / "old.png").read_bytes() == b"of another day"
@@ -147,12 +149,11 @@ def test_an_exchange_that_fails_leaves_the_old_folder_as_it_was(
 def test_a_disk_that_is_mounted_is_no_folder_to_replace(
     frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "volume").mkdir()
-
-    def mounted(path: Path) -> bool:
+    def is_mount(path: Path) -> bool:
         return path.name == "volume"
 
-    monkeypatch.setattr(os.path, "ismount", mounted)
+    (tmp_path / "volume").mkdir()
+    monkeypatch.setattr(os.path, "ismount", is_mount)
     with pytest.raises(OptionsError, match=r"volume is where a disk is mounted"):
         vsr.upscale(frames, tmp_path / "volume", options())
     assert vsr.upscale(frames, tmp_path / "volume" / "large", options()).frames == 3

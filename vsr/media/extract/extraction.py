@@ -109,9 +109,9 @@ def extract(
                 f"for, and left out were {reasons or 'none'}"
             )
         )
-    _write_index(into / INDEX, lines)
     rows = [thumbs[at : at + SHEET_COLUMNS] for at in range(0, len(thumbs), SHEET_COLUMNS)]
     write_png(into / SHEET, sheet(rows[:SHEET_ROWS], (f"{count} frames",)))
+    _write_index(into / INDEX, lines)  # the last: it says that all is there
     on_event(Saved(options.out / INDEX))
     return ExtractReport(
         out=options.out,

@@ -157,9 +157,12 @@ def test_names_follow_the_template(library: Path, tmp_path: Path) -> None:
     [
         "../{stem}{suffix}", "/tmp/{stem}{suffix}", "a/../../{stem}.mkv", "{stem.__class__}", "{0}",
         "{stem", "{stem!r}{suffix}", "{height:9999}", "",
+        "{stem}", "{suffix}/{stem}", "{stem}.", "a.{extension}/{model}",
     ],
 )  # fmt: skip
-def test_a_name_cannot_leave_the_output_folder(library: Path, tmp_path: Path, name: str) -> None:
+def test_a_name_that_leaves_the_output_folder_or_is_a_folder_s_is_refused(
+    library: Path, tmp_path: Path, name: str
+) -> None:
     with pytest.raises(OptionsError):
         batch([library], tmp_path / "out", name=name)
     assert not (tmp_path / "out").exists()

@@ -39,6 +39,10 @@ def check_template(template: str) -> None:
             f"--name {template!r} does not stay in the output folder",
             hint="such as '{stem}_{height}p{suffix}'",
         )
+    if not PurePath(re.sub(r"\{(\w+)\}", r"\1", template.replace("{suffix}", ".mkv"))).suffix:
+        raise OptionsError(
+            f"--name {template!r} names folders: it has no suffix", hint="end it in {suffix}"
+        )
 
 
 def needs_size(template: str) -> bool:

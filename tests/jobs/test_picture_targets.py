@@ -14,8 +14,11 @@ import vsr
 from tests.conftest import MakeClip
 from tests.jobs.test_run import debris, options
 from vsr.errors import MediaError, OptionsError, StorageError
-from vsr.jobs.work_folder import held
+from vsr.jobs import work_folder
+from vsr.jobs.video import journal
+from vsr.jobs.work_folder import held, locked
 from vsr.media import atomic
+from vsr.system import Lock
 
 
 @pytest.fixture
@@ -132,6 +135,31 @@ def test_a_second_run_on_a_target_of_pictures_is_refused_and_told_who_has_it(
                 vsr.upscale(source, target, options(overwrite=True))
     assert names(old) == ["old.png"]
     assert not debris(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["still.png", "large", "apart", "film.mp4"])
+def test_a_target_that_another_run_made_before_it_gave_the_lock_away_stays(
+    make_clip: MakeClip, frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A film was made all over, and then lay beside; pictures were replaced."""
+    target = tmp_path / name
+    file = target if target.suffix else target / "1.png"
+    source = {"still.png": frames / NEW[0], "large": frames}.get(name) or make_clip(frames=2)
+
+    def given_late(path: Path) -> Lock:
+        lock = locked(path)
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"another's")
+        return lock
+
+    monkeypatch.setattr(work_folder, "locked", given_late)
+    monkeypatch.setattr(journal, "locked", given_late)
+    with pytest.raises(StorageError, match="was made by another in the meantime"):
+        vsr.upscale(source, target, options())
+    assert file.read_bytes() == b"another's"
+    assert not debris(tmp_path)
+    assert not list(tmp_path.glob("*finished*"))
+    assert vsr.upscale(source, target, options(overwrite=True)).frames
 
 
 def test_an_exchange_that_fails_leaves_the_old_folder_as_it_was(

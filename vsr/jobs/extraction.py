@@ -34,7 +34,7 @@ def extract(options: ExtractOptions, on_event: EventSink = ignore) -> ExtractRep
                     folder.rmdir()
             raise
     folder = options.out.resolve()  # not a link to it
-    with replaced_folder(folder) as part:
+    with replaced_folder(folder, overwrite=True) as part:
         report = extraction.extract(options, on_event, part)
         with translated(folder, "write"):
             _keep_others(folder, part)

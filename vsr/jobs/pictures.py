@@ -26,7 +26,7 @@ from vsr.jobs.video.source import (
     reader_for,
     told_changes,
 )
-from vsr.jobs.work_folder import held, replaced_folder
+from vsr.jobs.work_folder import check_still_free, held, replaced_folder
 from vsr.media.clip import Clip, ClipReader
 from vsr.media.files import check_unchanged
 from vsr.media.limits import check_target_size
@@ -109,8 +109,13 @@ def upscale_picture(
     notes: dict[int, _Notes] = {}
     first = watched(source, options.stall, lambda: _read(source, target, 0, options, notes))
     job = _PictureRun(source, target, engine, options, on_event, observer=observer)
+
+    def path_of(_: int) -> Path:
+        check_still_free(target, overwrite=options.overwrite)
+        return target
+
     with held(target):
-        return _run(job, _Pictures([first], lambda _: target, first, 1, ReadTimer(), notes=notes))
+        return _run(job, _Pictures([first], path_of, first, 1, ReadTimer(), notes=notes))
 
 
 def upscale_folder(
@@ -138,7 +143,7 @@ def upscale_folder(
             yield clip
 
     paths, first = watched(source, options.stall, begun)
-    with replaced_folder(target) as part:
+    with replaced_folder(target, overwrite=options.overwrite) as part:
         job = _PictureRun(source, target, engine, options, on_event, should_stop, observer)
         names = [part / path.name for path in paths]
         pictures = _Pictures(clips(), names.__getitem__, first, len(paths), timer, notes=notes)
@@ -159,7 +164,7 @@ def extract_frames(
         raise OptionsError("--grain is for a video as the target", hint="leave it out for pictures")
     info, reader, notes = watched(source, options.stall, lambda: _opened(source, options))
     color = info.color.resolved(info.full_size.height)
-    with replaced_folder(target) as part:
+    with replaced_folder(target, overwrite=options.overwrite) as part:
 
         def clips() -> Iterator[Clip]:
             for number, clip in enumerate(reader, start=1):

@@ -62,8 +62,21 @@ def held(target: Path) -> Generator[Path]:
         lock.release()
 
 
+def check_still_free(target: Path, *, overwrite: bool) -> None:
+    """Raise :class:`StorageError` where another has made the target since it was looked at.
+
+    For whoever has its lock: the run that had it before may have finished.
+    """
+    taken = _names_in(target) if target.is_dir() else os.path.lexists(target)
+    if taken and not overwrite:
+        raise StorageError(
+            f"{target} was made by another in the meantime, and stays as it is",
+            hint="give --overwrite to replace it",
+        )
+
+
 @contextmanager
-def replaced_folder(target: Path) -> Generator[Path]:
+def replaced_folder(target: Path, *, overwrite: bool) -> Generator[Path]:
     """A folder beside the target to fill, which takes its name when all went well.
 
     The old target is removed only after the new folder has its name, and stays where that fails, or
@@ -73,6 +86,7 @@ def replaced_folder(target: Path) -> Generator[Path]:
     with held(target) as folder:
         part = folder / FOLDERS[0]
         _checked(target, lambda: restored(part, target))
+        check_still_free(target, overwrite=overwrite)
         shutil.rmtree(part, ignore_errors=True)
         _checked(part, part.mkdir)
         before = _names_in(target)

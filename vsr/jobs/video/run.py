@@ -23,7 +23,7 @@ from vsr.jobs.video.plan import THREADS, TILING, Plan
 from vsr.jobs.video.segment_run import SegmentRun, with_tiling
 from vsr.jobs.video.segments import STAGES, RunStats
 from vsr.jobs.video.source import told_changes
-from vsr.jobs.work_folder import free_name
+from vsr.jobs.work_folder import check_still_free, free_name
 from vsr.jobs.workers.choice import open_executor
 from vsr.jobs.workers.devices import kind_of, sums_depend_on_tiles
 from vsr.jobs.workers.executor import Executor
@@ -114,6 +114,7 @@ def _make_target(
     on_event = segment_run.on_event
     device = None if executor is None else executor.kind
     try:
+        check_still_free(plan.target, overwrite=options.overwrite)
         done = segment_run.run(executor, should_stop)
         finished = segment_run.finished
         end = _end(finished[-1], plan.timing)

@@ -20,7 +20,7 @@ from tests import fork_server
 from tests.conftest import MakeClip, picture
 from tests.marks import usually
 from tests.training.test_losses import published
-from vsr.errors import DataError, MissingExtra
+from vsr.errors import DataError, MissingExtra, OptionsError
 from vsr.evaluation.scores import cell_steps, drift, scores, sets_in
 from vsr.models.interpolation import Interpolation
 from vsr.perceptual.vgg import from_state
@@ -91,6 +91,29 @@ def test_of_a_short_video_as_many_frames_are_seen_as_there_are(
     for name in ("short.mkv", "short.mp4"):
         clip = make_clip(name, size=(32, 32), frames=frames)
         assert len(list(sets_in([clip], 4, frames=8)[0].pairs())) == seen
+
+
+def test_a_video_that_is_cut_off_is_measured_where_it_has_frames(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    data = make_clip("in.mkv", frames=60, options={"g": "10"}).read_bytes()
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(data[: len(data) // 5])
+    (score,) = vsr.evaluate(["nearest"], [cut], frames=4)
+    assert score.frames[0].name == "cut:0"
+
+
+def test_what_cannot_be_measured_is_one_sentence(pairs: Path, tmp_path: Path) -> None:
+    for side in (3, 16):
+        cv2.imwrite(str(tmp_path / "small.png"), picture(side, side, 0.5))
+        with pytest.raises(
+            DataError, match=rf"too small to be measured: {side}x{side} px"
+        ) as caught:
+            list(vsr.evaluate(["nearest"], [tmp_path / "small.png"]))
+        assert "20 px" in (caught.value.hint or "")
+    for crf in (-1.0, 51.5, math.nan):
+        with pytest.raises(OptionsError, match="from 0 to 51"):
+            list(vsr.evaluate(["nearest"], [pairs], crf=crf))
 
 
 def test_drift_is_the_largest_change_of_a_mean() -> None:

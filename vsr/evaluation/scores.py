@@ -22,7 +22,7 @@ from vsr.degrade.base import Frames
 from vsr.degrade.chroma import LEFT, LIMITED_RANGE, to_frames, to_planes
 from vsr.degrade.resize import bicubic
 from vsr.degrade.video_codec import QUALITIES, through
-from vsr.errors import DataError
+from vsr.errors import DataError, OptionsError
 from vsr.infer.engine import Engine
 from vsr.media.files import check_reachable
 from vsr.media.read.images import natural
@@ -30,7 +30,7 @@ from vsr.media.read.probe import probe
 from vsr.media.read.reader import Reader
 from vsr.media.read.rgb import read_rgb
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from vsr.metrics.picture import luma, psnr, rounded, sharpness, ssim
+from vsr.metrics.picture import SHAVE, WINDOW, luma, psnr, rounded, sharpness, ssim
 from vsr.metrics.temporal import can_be_followed, flicker
 from vsr.motion import MIRRORED
 from vsr.pairs import PicturePair, as_tensor, follows, is_pairs, pairs_in
@@ -39,6 +39,8 @@ from vsr.perceptual.vgg import Vgg, vgg_distance
 
 KEY_INTERVAL = 250
 """Frames between key frames of a compressed set: x264's own."""
+LEAST = WINDOW + 2 * SHAVE
+"""Pixels a side at least: SSIM's window, and what is left out along the edges."""
 FIRST = 1 / 3
 """Where in a video its frames are taken from: films begin black. Earlier where too few follow."""
 
@@ -121,6 +123,8 @@ def sets_in(
     through x264 as one film. A folder of folders or of videos holds one set each.
     Raises :class:`DataError` where there is nothing to measure with.
     """
+    if crf is not None and not 0 <= crf <= 51:
+        raise OptionsError(f"crf must be from 0 to 51, got {crf:g}")
     found: list[TestSet] = []
     for place in places:
         check_reachable(place)
@@ -170,6 +174,8 @@ def _score(
             sharpness(both[1]),
             cell_steps(both[0], engine.upscaler.scale),
         ))  # fmt: skip
+    if not frames:
+        raise DataError(f"{data.name} holds not one frame that can be read", hint="is it complete?")
     drifts, mine, theirs, steps = zip(*others, strict=True)
     return Score(
         model=engine.upscaler.name,
@@ -193,7 +199,8 @@ def _led_in(engine: Engine, pairs: Iterator[PicturePair]) -> Iterator[PicturePai
     """The pairs of a film, of which the engine has seen the first ones as in a run."""
     begun = list(islice(pairs, MIRRORED + 1))
     lows = [pair.low for pair in begun]
-    engine.begin_film(torch.cat([low for low in lows if low.shape == lows[0].shape]))
+    if lows:
+        engine.begin_film(torch.cat([low for low in lows if low.shape == lows[0].shape]))
     return chain(begun, pairs)
 
 
@@ -275,10 +282,14 @@ def _video(path: Path, frames: int) -> Iterator[tuple[str, Frames]]:
     # Half a frame ahead: containers round their times.
     latest = length - (frames + 0.5) / float(info.frame_rate)
     begin = max(0.0, min(length * FIRST, latest))
-    first = round((info.start_seconds + begin) / base)
-    for number, clip in enumerate(islice(Reader(info, clip_frames=1, first=first), frames)):
-        pixels = to_rgb(clip.planes, spec)[:, :3].clamp(0, 1).mul(255).round().to(torch.uint8)
-        yield f"{path.stem}:{number}", pixels.permute(0, 2, 3, 1).numpy()
+    for seconds in (begin, 0.0):
+        first = round((info.start_seconds + seconds) / base)
+        number = -1
+        for number, clip in enumerate(islice(Reader(info, clip_frames=1, first=first), frames)):
+            pixels = to_rgb(clip.planes, spec)[:, :3].clamp(0, 1).mul(255).round().to(torch.uint8)
+            yield f"{path.stem}:{number}", pixels.permute(0, 2, 3, 1).numpy()
+        if number >= 0:  # else it is cut off before that
+            return
 
 
 def _shrunk(
@@ -291,6 +302,11 @@ def _shrunk(
     highs: list[Frames] = []
     for name, pixels in originals:
         height, width = (side // step * step for side in pixels.shape[1:3])
+        if min(height, width) < LEAST:
+            raise DataError(
+                f"{name} is too small to be measured: {pixels.shape[2]}x{pixels.shape[1]} px",
+                hint=f"pictures of at least {-(-LEAST // step) * step} px a side",
+            )
         high = pixels[:, :height, :width]
         low = bicubic(high, height // scale, width // scale)
         if crf is None:

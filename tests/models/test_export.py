@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from tests.conftest import picture
 from tests.models import published
 from vsr import weights
 from vsr.color import ColorSpec
-from vsr.errors import OptionsError
+from vsr.errors import OptionsError, WeightsError
 from vsr.infer.engine import Engine
 from vsr.motion import MotionEstimator
 from vsr.options import EngineOptions
-from vsr.weights.export import export
+from vsr.weights.export import SUFFIXES, export
 
 onnxruntime: Any = importlib.import_module("onnxruntime")
 STATES = {
@@ -130,6 +131,21 @@ def test_a_stranger_s_file_becomes_one_of_ours(tmp_path: Path) -> None:
     ours, theirs = weights.read(made.path), weights.read(Path(source))
     assert not ours.foreign
     assert (ours.arch, ours.hparams) == (theirs.arch, theirs.hparams)
+
+
+@pytest.mark.parametrize("kind", ["torchscript", "safetensors"])
+def test_what_half_precision_cannot_hold_is_not_written(kind: Any, tmp_path: Path) -> None:
+    stored = weights.find("tiny")
+    state = {key: value.float() for key, value in stored.state.items()}
+    body = next(key for key in state if key.endswith("weight") and state[key].dim() == 4)
+    state[body] *= 1e9
+    wild, target = tmp_path / "wild.safetensors", tmp_path / f"kept{SUFFIXES[kind]}"
+    weights.save_stored(wild, replace(stored, state=state))
+    target.write_text("precious")
+    with pytest.raises(WeightsError):
+        export(str(wild), kind, target, dtype="fp16", overwrite=True)
+    assert target.read_text() == "precious"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_what_cannot_be_exported_says_so(tmp_path: Path) -> None:

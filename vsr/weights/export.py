@@ -14,6 +14,7 @@ import importlib
 import importlib.util
 import json
 import logging
+import math
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -252,8 +253,8 @@ def _worst(run: Run, module: _Whole | _Step, dtype: str) -> float:
                     raise WeightsError(
                         f"what was exported gives {tuple(one.shape)} for {size[1]}x{size[0]}"
                     )
-                far = (one.float() - two.float()).abs().max() / two.abs().max().clamp(min=1)
-                worst = max(worst, float(far))
+                far = float((one.float() - two.float()).abs().max() / two.abs().max().clamp(min=1))
+                worst = max(worst, math.inf if math.isnan(far) else far)
             after = generator.get_state()
             wanted = module.following(wanted, mine, generator)
             generator.set_state(after)

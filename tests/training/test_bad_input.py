@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 import torch
 
 import vsr
+from vsr.cli.train_console import TrainConsole
 from vsr.errors import (
     DataError,
     MissingExtra,
@@ -32,6 +34,7 @@ from vsr.training.events import TrainingEvent
 from vsr.training.loop import train
 from vsr.training.options import TrainOptions
 from vsr.training.task import PixelTask
+from vsr.weights import read_file
 
 
 def options(frames: Path, out: Path, **changes: Any) -> TrainOptions:
@@ -262,3 +265,20 @@ def test_a_file_of_no_known_kind_is_refused_and_one_of_an_old_kind_is_read(
     broken.write_bytes(b"no video")
     with pytest.raises(VsrError, match=r"clip\.m2v"):
         train(TrainOptions((frames, broken), out=tmp_path / "out", steps=1))
+
+
+def test_strange_names_and_equal_pictures_are_written_as_readers_want_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bytes of a name that are no Unicode were a traceback, an infinite PSNR no JSON."""
+    plain, folder = tmp_path / "frames", tmp_path / "fr\udcffames"
+    plain.mkdir()
+    for name in "abcde":
+        cv2.imwrite(str(plain / f"{name}.png"), np.zeros((64, 64, 3), np.uint8))
+    plain.rename(folder)  # OpenCV crashes at such a name
+    report = train(options(folder, tmp_path / "out", recipe="tiny"))
+    metadata, _ = read_file(report.best)
+    assert metadata["data"].startswith("4 pictures of fr?ames")
+    TrainConsole().finish(report, as_json=True)
+    for text in (metadata["metrics"], capsys.readouterr().out):
+        assert json.loads(text, parse_constant=pytest.fail)

@@ -6,10 +6,10 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 
 from vsr.cli.console import Bar, say
 from vsr.cli.streams import one_line
+from vsr.event_rows import plain
 from vsr.events import Advanced, Event, Saved, Started, Warned
 from vsr.media.extract.selection import ExtractReport
 from vsr.training.events import (
@@ -67,7 +67,7 @@ class TrainConsole:
     def finish(self, report: TrainReport, *, as_json: bool) -> None:
         """The last word: JSON on stdout, or a few lines on stderr."""
         if as_json:
-            print(json.dumps(asdict(report), default=str))
+            print(json.dumps(plain(report)))
             return
         state = "finished" if report.finished else "stopped; run it again to go on"
         if not report.step:
@@ -123,7 +123,7 @@ class ExtractConsole:
 def finish_extraction(report: ExtractReport, *, as_json: bool) -> None:
     """The report of `vsr extract`."""
     if as_json:
-        print(json.dumps(asdict(report), default=str))
+        print(json.dumps(plain(report)))
         return
     left = ", ".join(f"{count} {reason}" for reason, count in report.left.items())
     print(

@@ -225,10 +225,12 @@ def save(
         for key, value in module.state_dict().items()
     }
     metadata = {"format": FORMAT, "arch": arch, "hparams": json.dumps(dict(hparams))}
+    # Names of folders are in it, whose bytes may be no Unicode.
+    said = {key: text.encode(errors="replace").decode() for key, text in (card or {}).items()}
     try:
         with part_beside(path) as part:
             # Not by safetensors' own writing: its files are for their owner alone.
-            part.write_bytes(as_bytes(tensors, {**(card or {}), **metadata}))
+            part.write_bytes(as_bytes(tensors, {**said, **metadata}))
             replace_file(part, path)
     except OSError as error:
         raise WeightsError(

@@ -12,6 +12,7 @@ from torch import nn
 
 from vsr import weights
 from vsr.errors import OptionsError
+from vsr.event_rows import plain as as_plain
 from vsr.media.atomic import write_whole
 from vsr.models.arch import Hyper
 from vsr.models.catalog import ARCHS
@@ -81,13 +82,13 @@ def save(
     card = {
         "recipe": recipe.name,
         "scale": str(recipe.scale),
-        "metrics": json.dumps(measured),
+        "metrics": json.dumps(as_plain(measured), allow_nan=False),
         "version": __version__,
         **facts,
     }
     weights.save(path, module, arch=recipe.arch, hparams=hparams, card=card)
     text = _card(path, module, recipe, hparams, facts, measured)
-    write_whole(path.with_suffix(".md"), text.encode())
+    write_whole(path.with_suffix(".md"), text.encode(errors="replace"))
 
 
 def _card(

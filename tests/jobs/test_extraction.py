@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,7 +111,7 @@ def test_a_folder_that_gets_nothing_is_not_left(tmp_path: Path) -> None:
 def test_an_extraction_without_its_sheet_is_begun_again(
     first: ExtractOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, pixels: object) -> None:
+    def full(path: Path, pixels: Any) -> None:
         if path.name == extraction.SHEET:
             raise MediaError("cannot write: the disk is full")
         write(path, pixels)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -28,6 +29,7 @@ from vsr.media.write.codecs import CODECS
 from vsr.media.write.encoding import choose
 from vsr.media.write.hdr import read_hdr
 from vsr.media.write.verify import check_chapters
+from vsr.media.write.writer import Segment, SegmentWriter
 
 FAST = vsr.UpscaleOptions(model="nearest", preset="ultrafast", device="cpu", codec="h264")
 
@@ -286,3 +288,30 @@ def _with_chapters(source: Path, times: list[tuple[int, int]]) -> Path:
     path = source.with_name("in.mkv")
     path.write_bytes(made[: segment + 4] + size + made[inside:])
     return path
+
+
+def test_decoding_times_that_an_encoder_makes_up_are_not_believed(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """x265 gives one or two frames what its memory held: one in some hundred was refused."""
+
+    class Made:
+        def __init__(self, stream: Any) -> None:
+            self.stream = stream
+
+        def encode(self, frame: Any) -> Any:
+            packets = self.stream.encode(frame)
+            for packet in packets:
+                packet.dts = 1 << 40
+            return packets
+
+    finish = SegmentWriter.finish
+
+    def finished(writer: SegmentWriter) -> Segment:
+        monkeypatch.setattr(writer, "_stream", Made(writer._stream))  # pyright: ignore[reportPrivateUsage]
+        return finish(writer)
+
+    monkeypatch.setattr(SegmentWriter, "finish", finished)
+    target = tmp_path / "out.mkv"
+    vsr.upscale(make_clip(frames=1), target, replace(FAST, codec="hevc", preset=None))
+    assert times_of(target) == [0]

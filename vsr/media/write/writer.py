@@ -159,6 +159,9 @@ class SegmentWriter:
         assert self._container is not None
         for packet in cast("list[av.Packet[Stream]]", self._stream.encode(frame)):
             assert packet.pts is not None
+            # x265 tells none of fewer frames than it reorders: what its memory held, at random.
+            if packet.dts is not None:
+                packet.dts = min(packet.dts, packet.pts)
             time = packet.pts * packet.time_base / self._timing.time_base
             self._coded.append(round(time) + self._shown[0])
             if self._film_grain is not None:

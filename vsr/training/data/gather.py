@@ -13,7 +13,6 @@ from vsr.degrade.base import Frames
 from vsr.errors import DataError
 from vsr.event_rows import plain
 from vsr.events import Event, Warned
-from vsr.media.files import check_reachable
 from vsr.media.read.rgb import files_in, read_rgb
 from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from vsr.pairs import PicturePair, is_pairs, pairs_in
@@ -62,7 +61,10 @@ class Material:
 def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: TrainingSink) -> Material:
     """Raises :class:`DataError` when nothing usable is there. Videos are extracted once."""
     for place in options.frames:
-        check_reachable(place)
+        try:
+            place.exists()
+        except OSError as error:  # its folder may not be entered, or its name is too long
+            raise DataError(f"cannot read {place}: {error.strerror or error}") from error
         if (
             place.is_file()
             and place.suffix.lower() not in VIDEO_SUFFIXES | TRAINING_PICTURE_SUFFIXES

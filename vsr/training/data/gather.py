@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vsr.degrade.base import Frames
-from vsr.errors import DataError
+from vsr.errors import DataError, MediaError
 from vsr.event_rows import plain
 from vsr.events import Event, Warned
 from vsr.media.read.rgb import files_in, read_rgb
@@ -64,7 +65,8 @@ def gather(recipe: Recipe, options: TrainOptions, ranks: Ranks, on_event: Traini
         try:
             place.exists()
         except OSError as error:  # its folder may not be entered, or its name is too long
-            raise DataError(f"cannot read {place}: {error.strerror or error}") from error
+            hint = "give a shorter name" if error.errno == errno.ENAMETOOLONG else None
+            raise MediaError(f"cannot read {place}: {error.strerror}", hint=hint) from error
         if (
             place.is_file()
             and place.suffix.lower() not in VIDEO_SUFFIXES | TRAINING_PICTURE_SUFFIXES

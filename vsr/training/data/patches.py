@@ -98,15 +98,50 @@ class Crop:
     """The side that it is then shrunk to, in pixels of the original of a pair."""
 
 
-class PatchSource:
-    """Batches by number, from pictures. ``damaged`` holds those that turned out unreadable."""
+class PictureSource:
+    """Pictures to draw from. ``damaged`` holds those that turned out unreadable, and why."""
+
+    def __init__(self, pictures: Sequence[Picture], cache: Cache) -> None:
+        self.pictures, self.cache = list(pictures), cache
+        self.damaged: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def readable(
+        self, draw: Callable[[], int], take: Callable[[int], Taken], hint: str = ""
+    ) -> Taken:
+        """What ``take`` gives for the number that ``draw`` gives; another where that is damaged.
+
+        Raises :class:`DataError` where none of :data:`TRIES` can be read; ``hint`` ends its hint.
+        """
+        said = ""
+        for _ in range(TRIES):
+            place = draw()
+            try:
+                return take(place)
+            except DataError as error:
+                said = error.message
+                self.leave_out(self.pictures[place], error)
+        raise DataError(
+            f"{TRIES} pictures in a row could not be read, the last: {said}",
+            hint=f"remove damaged files{hint}",
+        )
+
+    def leave_out(self, picture: Picture, error: DataError) -> None:
+        """Note that a picture cannot be read, and say so once."""
+        with self._lock:
+            if str(picture.path) not in self.damaged:
+                log.warning("left out: %s", error.message)
+            self.damaged[str(picture.path)] = error.message
+
+
+class PatchSource(PictureSource):
+    """Batches by number, from pictures."""
 
     def __init__(self, pictures: Sequence[Picture], sampling: Sampling, cache: Cache) -> None:
         if not pictures:
             raise DataError("there is no picture to train on")
-        self.pictures, self.sampling, self.cache = list(pictures), sampling, cache
-        self.damaged: dict[str, str] = {}
-        self._lock = threading.Lock()
+        super().__init__(pictures, cache)
+        self.sampling = sampling
         self._frames = base.frames_wanted(sampling.chain)
         self._margin = base.margin_wanted(sampling.chain)
         self._shards = _shards(self.pictures, cache.limit, sampling.seed)
@@ -156,23 +191,8 @@ class PatchSource:
     def pick(self, rng: Generator, index: int, take: Callable[[int], Taken]) -> Taken:
         """What ``take`` gives for the number of a random picture; another where that is damaged."""
         shard = self._shard(index)
-        for _ in range(TRIES):
-            place = shard[below(len(shard), rng)]
-            try:
-                return take(place)
-            except DataError as error:
-                self.leave_out(self.pictures[place], error)
-        raise DataError(
-            f"{TRIES} pictures in a row could not be read, the last: {self.damaged.popitem()[1]}",
-            hint=f"remove damaged files; {self.sampling.batch} good pictures would do",
-        )
-
-    def leave_out(self, picture: Picture, error: DataError) -> None:
-        """Note that a picture cannot be read, and say so once."""
-        with self._lock:
-            if str(picture.path) not in self.damaged:
-                log.warning("left out: %s", error.message)
-            self.damaged[str(picture.path)] = error.message
+        hint = f"; {self.sampling.batch} good pictures would do"
+        return self.readable(lambda: shard[below(len(shard), rng)], take, hint)
 
     def _cropped(self, film: list[Pixels], rng: Generator) -> Frames:
         """A window of the film through a random extra shrink; one still frame is made to move."""

@@ -6,7 +6,6 @@ estimated on the damaged frames at the low size, as it is when a video is upscal
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,11 +22,9 @@ from vsr.degrade.resize import bicubic
 from vsr.errors import DataError
 from vsr.media.read.rgb import Pixels
 from vsr.motion import MotionEstimator
-from vsr.training.data.patches import TRIES, TrainingBatch, below
+from vsr.training.data.patches import PictureSource, TrainingBatch, below
 from vsr.training.data.pictures import Cache, Picture
 from vsr.training.data.synthetic_motion import film
-
-log = logging.getLogger(__name__)
 
 MARGIN = 10
 """Low pixels around a patch that damage and motion see."""
@@ -67,7 +64,7 @@ class SequenceSampling:
         return max(frames for begin, frames in self.lengths if step >= begin)
 
 
-class SequenceSource:
+class SequenceSource(PictureSource):
     """Batches by number, of films and of motion made from pictures."""
 
     def __init__(
@@ -81,14 +78,15 @@ class SequenceSource:
         self.films = [
             one for one in films if min(one.shape[1:3]) >= sampling.patch * sampling.scale
         ]
-        self.pictures = [one for one in pictures if min(one.size.width, one.size.height) >= least]
+        super().__init__(
+            [one for one in pictures if min(one.size.width, one.size.height) >= least], cache
+        )
         if not self.films and not self.pictures:
             raise DataError(
                 "there is no film and no picture to train on",
                 hint=f"pictures of at least {least} px a side, or a smaller --patch",
             )
-        self.sampling, self.cache = sampling, cache
-        self.damaged: dict[str, str] = {}
+        self.sampling = sampling
 
     def group(self, number: int) -> list[TrainingBatch]:
         """The batch of a step."""
@@ -138,19 +136,9 @@ class SequenceSource:
 
     def _picture(self, rng: Generator) -> Pixels:
         """A random one; another where that is damaged."""
-        said = ""
-        for _ in range(TRIES):
-            path = self.pictures[below(len(self.pictures), rng)].path
-            try:
-                return self.cache.get(path)
-            except DataError as error:
-                said = error.message
-                if str(path) not in self.damaged:
-                    log.warning("left out: %s", said)
-                self.damaged[str(path)] = said
-        raise DataError(
-            f"{TRIES} pictures in a row could not be read, the last: {said}",
-            hint="remove damaged files",
+        return self.readable(
+            lambda: below(len(self.pictures), rng),
+            lambda place: self.cache.get(self.pictures[place].path),
         )
 
     @staticmethod

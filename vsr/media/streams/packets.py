@@ -187,20 +187,21 @@ def _clipped(packet: av.Packet[Stream], cut: Cut) -> bool:
     """Give a line of text the part of its time that the cut shows; whether it shows any."""
     if packet.pts is None or not packet.duration:
         return False
-    first, last = _bounds(cut, packet.time_base)
-    begin, end = packet.pts, packet.pts + packet.duration
-    begin = begin if first is None else max(begin, first)
-    end = end if last is None else min(end, last)
-    if begin >= end:
+    shown = _shown_part(packet.pts, packet.duration, packet.time_base, cut)
+    if shown is None:
         return False
-    packet.pts, packet.duration = begin, end - begin
+    packet.pts, packet.duration = shown[0], shown[1] - shown[0]
     return True
 
 
-def _bounds(cut: Cut, base: Fraction) -> tuple[int | None, int | None]:
-    """The cut's begin and end in a stream's time base; nothing begins before the target does."""
-    first = None if cut.start is None else max(math.ceil(cut.start / base), round(cut.shift / base))
-    return first, None if cut.end is None else math.ceil(cut.end / base)
+def _shown_part(begin: int, length: int, base: Fraction, cut: Cut) -> tuple[int, int] | None:
+    """Begin and end of what a cut shows of a line; nothing begins before the target does."""
+    end = begin + length
+    if cut.start is not None:
+        begin = max(begin, math.ceil(cut.start / base), round(cut.shift / base))
+    if cut.end is not None:
+        end = min(end, math.ceil(cut.end / base))
+    return (begin, end) if begin < end else None
 
 
 def _with_decoding_times(
@@ -244,19 +245,16 @@ def text_packets(
     stream = source.streams[mapping.stream.index]
     base = stream.time_base or Fraction(1, 1000)
     shift = round(cut.shift / base)
-    first, last = _bounds(cut, base)
     lines: list[Line] = []
     for packet in timed(source.demux(stream)):
         if packet.pts is None:
             continue
-        start, end = packet.pts, packet.pts + max(1, packet.duration or 0)
-        start = start if first is None else max(start, first)
-        end = end if last is None else min(end, last)
-        if start >= end:
+        shown = _shown_part(packet.pts, max(1, packet.duration or 0), base, cut)
+        if shown is None:
             continue
         text = plain_text(bytes(packet), mapping.stream.codec).strip() if packet.size else ""
         if text:  # MP4 fills the gaps between lines with empty ones
-            lines.append(Line(start - shift, end - shift, text))
+            lines.append(Line(shown[0] - shift, shown[1] - shift, text))
     for line in merged(lines) if mapping.codec == "mov_text" else lines:
         packet = av.Packet(encoded(line.text, mapping.codec))
         packet.pts = packet.dts = line.start

@@ -29,7 +29,7 @@ from vsr.media.read.images import natural
 from vsr.media.read.probe import probe
 from vsr.media.read.reader import Reader
 from vsr.media.read.rgb import read_rgb
-from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from vsr.media.suffixes import TRAINING_PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_hidden
 from vsr.metrics.picture import SHAVE, WINDOW, luma, psnr, rounded, sharpness, ssim
 from vsr.metrics.temporal import can_be_followed, flicker
 from vsr.motion import MIRRORED
@@ -258,7 +258,7 @@ def _sets(place: Path, scale: int, frames: int, crf: float | None) -> list[TestS
         return []
     if is_pairs(place):
         return [TestSet(place.name, lambda: pairs_in(place, scale))]
-    inside = [path for path in place.iterdir() if not path.name.startswith(".")]
+    inside = [path for path in place.iterdir() if not is_hidden(path)]
     inside.sort(key=lambda path: natural(path.name))
     pictures = [path for path in inside if path.suffix.lower() in TRAINING_PICTURE_SUFFIXES]
     if pictures:

@@ -21,6 +21,7 @@ from vsr.errors import MediaError, SourceChanged, StorageError
 from vsr.media.atomic import LIMITS, NETWORK, unwritten
 from vsr.media.limits import FFMPEG_PIXELS
 from vsr.media.stall import reading
+from vsr.media.suffixes import is_hidden
 
 # Formats that name other files, or places on a network, to read: never from a file of a stranger.
 _REFERRING = {
@@ -120,7 +121,7 @@ def stamp(path: Path) -> tuple[int, ...]:
     with translated(path, "read"):
         paths = [path]
         if path.is_dir():  # a target in it is hidden while it is made
-            shown = (item for item in sorted(path.iterdir()) if item.name[0] != ".")
+            shown = (item for item in sorted(path.iterdir()) if not is_hidden(item))
             paths = [item for item in shown if item.is_file()]
         facts = [item.stat() for item in paths]
         return tuple(n for fact in facts for n in (fact.st_size, fact.st_mtime_ns, fact.st_ino))
